@@ -1,0 +1,11 @@
+//! Every statistic of the suite, in one place that sees scores and truths only.
+//!
+//! Rules (after what went wrong elsewhere): intervals resample *speakers*, never clips; a true-positive rate is refused
+//! where too few non-members stand behind it; thresholds are given, never picked on the data that is scored.
+mod binomial;
+mod correlation;
+mod roc;
+
+pub use binomial::{binomial_cdf, clopper_pearson, clopper_pearson_upper, normal_cdf, normal_quantile};
+pub use correlation::{Correlation, clustered_correlation, pearson};
+pub use roc::{Auc, RocError, TprAtFpr, Trial, auc, auc_with_interval, tpr_at_fpr};

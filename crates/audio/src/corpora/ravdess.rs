@@ -1,0 +1,89 @@
+//! RAVDESS (Livingstone & Russo 2018): `Actor_<AA>/<MM>-<CC>-<EE>-<II>-<SS>-<RR>-<AA>.wav`.
+use std::path::Path;
+
+use sottovoce_types::{Emotion, Sex};
+
+use super::{CorpusKind, Level, Reading, Scan, ScanError, SkipReason, collect, stem, walk};
+
+pub(super) const EXAMPLE: &str = "Actor_01/03-01-05-01-01-01-01.wav";
+const FORM: &str = "modality-channel-emotion-intensity-statement-repetition-actor, as in 03-01-05-01-01-01-01";
+
+pub(super) fn scan(path: &Path) -> Result<Scan, ScanError> {
+    collect(CorpusKind::Ravdess, path, walk(path)?, EXAMPLE, read)
+}
+
+/// Whether the name is of this corpus, usable or not.
+pub(super) fn fits(path: &Path) -> bool {
+    fields(&stem(path)).is_some()
+}
+
+fn fields(stem: &str) -> Option<[&str; 7]> {
+    let fields: [&str; 7] = stem.split('-').collect::<Vec<_>>().try_into().ok()?;
+    fields.iter().all(|f| f.len() == 2 && f.bytes().all(|b| b.is_ascii_digit())).then_some(fields)
+}
+
+fn read(path: &Path) -> Result<Reading, SkipReason> {
+    let stem = stem(path);
+    let [modality, channel, emotion, intensity, statement, repetition, actor] =
+        fields(&stem).ok_or(SkipReason::Name { expected: FORM })?;
+    if modality != "03" {
+        return Err(SkipReason::NotAudioOnly(modality.to_owned()));
+    }
+    if channel != "01" {
+        return Err(SkipReason::NotSpeech(channel.to_owned()));
+    }
+    let emotion = match emotion {
+        "01" => Emotion::Neutral,
+        "02" => Emotion::Calm,
+        "03" => Emotion::Happy,
+        "04" => Emotion::Sad,
+        "05" => Emotion::Angry,
+        "06" => Emotion::Fear,
+        "07" => Emotion::Disgust,
+        "08" => Emotion::Surprised,
+        other => return Err(SkipReason::Emotion(other.to_owned())),
+    };
+    let level = match intensity {
+        "01" => Level::Normal,
+        // Neutral was recorded without a strong form.
+        "02" if emotion != Emotion::Neutral => Level::Strong,
+        other => return Err(SkipReason::Level { level: other.to_owned() }),
+    };
+    if !matches!(statement, "01" | "02") || !matches!(repetition, "01" | "02") {
+        return Err(SkipReason::Sentence(format!("{statement}-{repetition}")));
+    }
+    let number: u8 = actor.parse().unwrap_or(0);
+    if !(1..=24).contains(&number) {
+        return Err(SkipReason::Actor(actor.to_owned()));
+    }
+    let speaker = format!("Actor_{actor}");
+    let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    if folder.starts_with("Actor_") && folder != speaker.as_str() {
+        return Err(SkipReason::ActorFolder { name: actor.to_owned(), folder: folder.into_owned() });
+    }
+    // "Odd numbered actors are male, even numbered actors are female."
+    let sex = Some(if number % 2 == 1 { Sex::Male } else { Sex::Female });
+    Ok(Reading { speaker, sex, emotion, sentence: statement.to_owned(), level })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_of_the_corpus_are_refused_and_those_that_are_are_read() {
+        let refused = |name: &str| read(Path::new(name)).err().unwrap();
+        assert!(matches!(refused("03-01-05-01-01-01.wav"), SkipReason::Name { .. }));
+        assert!(matches!(refused("3-01-05-01-01-01-01.wav"), SkipReason::Name { .. }));
+        assert!(matches!(refused("01-01-05-01-01-01-01.wav"), SkipReason::NotAudioOnly(_)));
+        assert!(matches!(refused("03-02-05-01-01-01-01.wav"), SkipReason::NotSpeech(_)));
+        assert!(matches!(refused("03-01-09-01-01-01-01.wav"), SkipReason::Emotion(_)));
+        assert!(matches!(refused("03-01-01-02-01-01-01.wav"), SkipReason::Level { .. }));
+        assert!(matches!(refused("03-01-05-01-03-01-01.wav"), SkipReason::Sentence(_)));
+        assert!(matches!(refused("03-01-05-01-01-01-25.wav"), SkipReason::Actor(_)));
+        assert!(matches!(refused("Actor_03/03-01-05-01-01-01-02.wav"), SkipReason::ActorFolder { .. }));
+        let r = read(Path::new("Actor_02/03-01-06-02-02-01-02.flac")).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((r.speaker.as_str(), r.sex, r.emotion), ("Actor_02", Some(Sex::Female), Emotion::Fear));
+        assert_eq!((r.sentence.as_str(), r.level), ("02", Level::Strong));
+    }
+}

@@ -1,0 +1,331 @@
+//! The command line: what `--help` says is the contract.
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  ok
+   1  failed
+   2  usage or config
+  10  privacy budget exhausted
+  11  quorum lost
+  12  protocol violation by a peer
+  20  audit: violation (empirical epsilon above the bound)
+  21  audit: inconclusive (power below the floor)";
+
+/// Federated speech-emotion recognition that proves how little leaked.
+#[derive(Parser, Debug)]
+#[command(name = "sottovoce", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// Output: text for people, json (one schema-versioned object on stdout) for programs.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// No progress, no remarks: results and errors alone.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More about what happens, on stderr; twice for all of it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How results are printed.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// A configuration file and what overrides it.
+#[derive(Args, Debug, Clone)]
+pub struct ConfigArgs {
+    /// The run's TOML file (all keys: configs/README.md).
+    pub config: PathBuf,
+    /// Overrides one key, for example --set privacy.epsilon=4 (repeatable).
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// The main job end to end on synthetic speech: separate processes over QUIC, one killed mid-round, audited.
+    Demo(DemoArgs),
+    /// Corpora: synthesise one, or check one.
+    #[command(subcommand)]
+    Corpus(CorpusCommand),
+    /// MFCCs of a whole corpus into an HDF5 cache; a re-run touches only what changed.
+    Extract(ExtractArgs),
+    /// MFCCs of one file.
+    Mfcc(MfccArgs),
+    /// Centralised baseline on the same split with the same metrics.
+    Train(ConfigArgs),
+    /// A whole federation in one process: the same engines, the same bytes, a virtual clock.
+    Simulate(SimulateArgs),
+    /// One site of a deployed federation, over QUIC (the other side: sottovoce-coordinator).
+    Client(ClientArgs),
+    /// Identities and the federation's manifest.
+    #[command(subcommand)]
+    Cert(CertCommand),
+    /// Privacy arithmetic and ledgers.
+    #[command(subcommand)]
+    Privacy(PrivacyCommand),
+    /// Accuracy, UAR, precision, recall, F1 and confusion of a run's models on speakers never trained on.
+    Evaluate(EvaluateArgs),
+    /// Emotion probabilities of recordings, on this device, without network.
+    Predict(PredictArgs),
+    /// Attacks on a finished run, each with its control, and empirical epsilon beside the claimed bound.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Utility and leakage against epsilon: epsilon x seed, resumable, one table and one report.
+    Sweep(SweepArgs),
+    /// One self-contained HTML file of one or several runs.
+    Report(ReportArgs),
+    /// Shell completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `demo`
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Where everything goes; made anew.
+    #[arg(long, default_value = "runs/demo")]
+    pub out: PathBuf,
+    /// Institutions.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(4..=64))]
+    pub clients: u32,
+    /// Rounds.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    pub rounds: u64,
+    /// Epsilon of the whole run, per speaker, against the coordinator.
+    #[arg(long, default_value_t = 8.0)]
+    pub epsilon: f64,
+    /// Seed of voices, split and initial model; never of keys or noise.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `corpus`
+#[derive(Subcommand, Debug)]
+pub enum CorpusCommand {
+    /// Writes a CREMA-D-shaped synthetic corpus: it says nothing about emotion in human speech.
+    Synth {
+        /// Folder to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// Speakers.
+        #[arg(long, default_value_t = 24)]
+        speakers: u32,
+        /// Sentences of each speaker in each emotion.
+        #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=12))]
+        sentences: u32,
+        /// Seed: the same seed gives the same bytes.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Counts per emotion, speaker and sex; unreadable or misnamed files by name.
+    Check {
+        /// Kind of corpus: crema-d, ravdess, auto.
+        #[arg(long, default_value = "auto")]
+        kind: String,
+        /// Folder.
+        path: PathBuf,
+    },
+}
+
+/// `extract`
+#[derive(Args, Debug)]
+pub struct ExtractArgs {
+    /// Kind of corpus: crema-d, ravdess, auto.
+    #[arg(long, default_value = "auto")]
+    pub kind: String,
+    /// Folder of the corpus.
+    pub path: PathBuf,
+    /// The HDF5 cache to write or bring up to date.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Overrides, for example --set features.n_mfcc=20 or --set corpus.trim_db=30 (repeatable).
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `mfcc`
+#[derive(Args, Debug)]
+pub struct MfccArgs {
+    /// A wav or flac file.
+    pub file: PathBuf,
+    /// Overrides, for example --set features.n_mfcc=20 (repeatable).
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `simulate`
+#[derive(Args, Debug)]
+pub struct SimulateArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Run directory to write.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Replace a run that is already there.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Also train centrally and locally alone on the same split.
+    #[arg(long)]
+    pub baselines: bool,
+}
+
+/// `client`
+#[derive(Args, Debug)]
+pub struct ClientArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `cert`
+#[derive(Subcommand, Debug)]
+pub enum CertCommand {
+    /// Makes this party's identity: the private key stays in the file, the public key is printed.
+    Init {
+        /// File of the private key; never overwritten.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Prints the public key and client id of an identity.
+    Show {
+        /// File of the private key.
+        identity: PathBuf,
+    },
+    /// Writes the federation's manifest from public keys; everyone pins its digest.
+    Manifest {
+        /// Name of the federation.
+        #[arg(long)]
+        federation: String,
+        /// The coordinator's public key, 64 hexadecimal digits.
+        #[arg(long)]
+        coordinator: String,
+        /// A member as NAME:PUBLIC_KEY:UNITS, units being its speakers (repeatable).
+        #[arg(long = "member", required = true)]
+        members: Vec<String>,
+        /// The manifest to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+/// `privacy`
+#[derive(Subcommand, Debug)]
+pub enum PrivacyCommand {
+    /// Epsilon of a noise multiplier.
+    Epsilon {
+        /// Noise on the sum divided by the clipping norm.
+        #[arg(long)]
+        noise_multiplier: f64,
+        /// Probability with which a unit takes part in a step.
+        #[arg(long, default_value_t = 1.0)]
+        sampling_rate: f64,
+        /// Steps.
+        #[arg(long)]
+        steps: u64,
+        /// Delta.
+        #[arg(long)]
+        delta: f64,
+    },
+    /// The smallest safe noise multiplier for an epsilon.
+    Calibrate {
+        /// Epsilon of all steps together.
+        #[arg(long)]
+        epsilon: f64,
+        /// Delta.
+        #[arg(long)]
+        delta: f64,
+        /// Probability with which a unit takes part in a step.
+        #[arg(long, default_value_t = 1.0)]
+        sampling_rate: f64,
+        /// Steps.
+        #[arg(long)]
+        steps: u64,
+    },
+    /// What a run or a client's state has spent, reserved and left; verifies its hash chain.
+    Ledger {
+        /// Run directory or client state.
+        state: PathBuf,
+    },
+}
+
+/// `evaluate`
+#[derive(Args, Debug)]
+pub struct EvaluateArgs {
+    /// Run directory.
+    pub run: PathBuf,
+}
+
+/// `predict`
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// A checkpoint (safetensors) of a run.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// wav or flac files.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `audit`
+#[derive(Subcommand, Debug)]
+pub enum AuditCommand {
+    /// Attacks a finished run and sets empirical epsilon against its bound.
+    Run {
+        /// Run directory.
+        run: PathBuf,
+    },
+    /// Shows that the audit catches broken privacy and does not cry wolf on a private mechanism.
+    Selftest {
+        /// Canaries.
+        #[arg(long, default_value_t = 1000)]
+        canaries: u32,
+    },
+}
+
+/// `sweep`
+#[derive(Args, Debug)]
+pub struct SweepArgs {
+    /// The config, with a [sweep] section.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Where cells, table and report go; cells that are there are kept.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Cells at once.
+    #[arg(long, default_value_t = 1)]
+    pub jobs: usize,
+}
+
+/// `report`
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// Run directories.
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The HTML file; by default report.html in the first run.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}

@@ -1,0 +1,126 @@
+//! `client`: one site of a deployed federation.
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rand::Rng;
+use serde_json::json;
+use sottovoce_config::{Config, Role, identity_file, manifest_file};
+use sottovoce_dp::OsNoise;
+use sottovoce_net::{NetError, Participant, ParticipateOptions, TlsIdentity, participate};
+use sottovoce_round::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Journal};
+use sottovoce_store::{CheckpointInfo, SqliteJournal, save_checkpoint};
+use sottovoce_types::{Examples, SCHEMA_VERSION};
+
+use super::load_config;
+use crate::args::ClientArgs;
+use crate::exit::{Exit, usage};
+use crate::output::Output;
+use crate::site::SiteTrainer;
+use crate::{federation, speech};
+
+/// `client`
+pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
+    let config = load_config(&args.config)?;
+    let deployment = config.deployment(Role::Client).map_err(|e| usage(e.render(false)))?;
+    let identity = identity_file::load(&deployment.identity)?;
+    let manifest = Arc::new(manifest_file::load(&deployment.manifest)?);
+    let client = identity.client_id();
+    let member = manifest.member(&client).with_context(|| {
+        format!("this site's identity ({}) is not in {}", client.to_hex(), deployment.manifest.display())
+    })?;
+    output.remark(format!("site {:?} of federation {:?}", member.name, manifest.federation()));
+    let plan = Arc::new(config.plan(speech::facts(&config), manifest.clone()).map_err(|e| usage(e.to_string()))?);
+    std::fs::create_dir_all(&deployment.state)
+        .with_context(|| format!("cannot make {}", deployment.state.display()))?;
+    let data = training_data(&config, &deployment.state, output)?;
+    let trainer = SiteTrainer::new(federation::trainer(&config)?, config.privacy.unit, &data);
+    let journal = SqliteJournal::open(&deployment.state)?;
+    let history = journal.replay()?;
+    let tls = TlsIdentity::from_seed(&identity.seed());
+    let mut seed = [0u8; 32];
+    rand::rng().fill_bytes(&mut seed);
+    let engine = ClientEngine::new(ClientSetup {
+        plan: plan.clone(),
+        identity,
+        noise: Box::new(OsNoise),
+        seed,
+        history,
+        allow_plain: false,
+    })?;
+    let options = ParticipateOptions::new(config.transport.coordinator.clone(), manifest.coordinator().0, tls);
+    let participant = Participant::new(engine, Box::new(journal), Box::new(trainer));
+    let runtime = tokio::runtime::Runtime::new()?;
+    let say = |event: &ClientEvent| output.remark(sentence(event));
+    let taken = runtime.block_on(participate(options, participant, say, interrupted()));
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(error @ NetError::Coordinator { .. }) => {
+            return Err(crate::exit::WithExit { exit: Exit::ProtocolViolation, message: error.to_string() }.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut model = None;
+    if let Some(params) = taken.engine.last_model() {
+        let file = deployment.state.join("final.safetensors");
+        let info = CheckpointInfo { model: Some(plan.spec().model.clone()), ..CheckpointInfo::default() };
+        save_checkpoint(&file, params, &info)?;
+        model = Some(file);
+    }
+    let spent = taken.engine.ledger().map(|l| l.epsilon_spent().upper);
+    let object = json!({
+        "schema": SCHEMA_VERSION, "client": client, "outcome": taken.engine.outcome().map(|o| format!("{o:?}")),
+        "ending": format!("{:?}", taken.ending), "model": model, "epsilon_spent": spent,
+    });
+    output.result(&object, || {
+        let spent = spent.map_or("no differential privacy".to_owned(), |e| {
+            format!("epsilon {e:.4} spent by this site's own ledger")
+        });
+        format!("{:?}; {spent}", taken.ending)
+    })?;
+    Ok(match taken.engine.outcome() {
+        Some(ClientOutcome::Completed) => Exit::Ok,
+        Some(ClientOutcome::BudgetExhausted { .. }) => Exit::BudgetExhausted,
+        _ => Exit::QuorumLost,
+    })
+}
+
+/// What this site trains on: its cache, cut to the list that the config names.
+fn training_data(config: &Config, workspace: &std::path::Path, output: &Output) -> Result<Examples> {
+    let data = speech::load(config, workspace, output)?.examples(config);
+    let Some(list) = &config.corpus.train_only else { return Ok(data) };
+    let text = std::fs::read_to_string(list)
+        .with_context(|| format!("corpus.train_only ({}) cannot be read", list.display()))?;
+    let wanted: BTreeSet<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let chosen = data.filter(|m| wanted.contains(m.path.as_str()));
+    anyhow::ensure!(!chosen.is_empty(), "corpus.train_only ({}) names no utterance of the cache", list.display());
+    Ok(chosen)
+}
+
+fn sentence(event: &ClientEvent) -> String {
+    match event {
+        ClientEvent::Welcomed { run } => format!("welcomed to run {run}"),
+        ClientEvent::Training { round, attempt } => format!("round {round} attempt {attempt}: training"),
+        ClientEvent::InputSent { round, epsilon_spent, .. } => match epsilon_spent {
+            Some(epsilon) => format!("round {round}: masked input leaves, epsilon {epsilon:.4} spent so far"),
+            None => format!("round {round}: masked input leaves"),
+        },
+        ClientEvent::SurvivorsSigned { round, .. } => format!("round {round}: survivor set signed"),
+        ClientEvent::Opening { round, .. } => format!("round {round}: shares opened"),
+        ClientEvent::RoundEnded { round, model } => format!("round {round}: published {}", &model.to_string()[..12]),
+        ClientEvent::SatOut { round, .. } => format!("round {round}: local training failed, sitting this attempt out"),
+        ClientEvent::Finished { outcome } => format!("finished: {outcome:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Resolves when the process is asked to stop.
+async fn interrupted() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,100 @@
+//! `evaluate` and `predict`.
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde_json::json;
+use sottovoce_audio::{Mfcc, decode, examples, trim_silence};
+use sottovoce_report::{Align, TextTable, per_class_text};
+use sottovoce_types::{Digest, Emotion, SCHEMA_VERSION, Standardisation, Utterance};
+
+use crate::args::{EvaluateArgs, PredictArgs};
+use crate::exit::{Exit, usage};
+use crate::output::Output;
+use crate::run_dir::RunDir;
+use crate::{federation, speech, study};
+
+/// `evaluate`: every checkpoint of a run, on speakers never trained on; brings `rounds.jsonl` and `metrics.json` up to date.
+pub fn evaluate(args: &EvaluateArgs, output: &Output) -> anyhow::Result<Exit> {
+    let (dir, config) = RunDir::open(&args.run)?;
+    let speech = speech::load(&config, &args.run.join("data"), output)?;
+    let partition = federation::partition(&config, &speech.examples(&config))?;
+    let trainer = federation::trainer(&config)?;
+    let mut records = dir.read_rounds()?;
+    let models = dir.read_models(records.len() as u64, &config)?;
+    let last = models.last().context("the run has no checkpoint")?;
+    study::evaluate_rounds(&config, &trainer, &partition, &models, &mut records)?;
+    dir.write_rounds(&records)?;
+    let metrics = trainer.evaluate(last, &partition.test, &speech::labels(&config))?;
+    let object = json!({
+        "schema": SCHEMA_VERSION, "run": args.run, "corpus": speech.description, "synthetic": speech.synthetic,
+        "split": federation::split_in_words(&config, &partition), "model_sha256": last.digest(), "metrics": metrics,
+    });
+    output.result(&object, || {
+        format!(
+            "{}\n{}\naccuracy {:.1} %, UAR {:.1} % (95 % {:.1} to {:.1}, chance {:.1}), macro precision {:.1} %, recall {:.1} %, F1 {:.1} %\n\n{}",
+            speech.description, federation::split_in_words(&config, &partition),
+            100.0 * metrics.accuracy, 100.0 * metrics.uar, 100.0 * metrics.uar_ci95.low, 100.0 * metrics.uar_ci95.high,
+            100.0 * metrics.uar_chance, 100.0 * metrics.macro_precision, 100.0 * metrics.macro_recall, 100.0 * metrics.macro_f1,
+            per_class_text(&metrics)
+        )
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// `predict`: all files count as one speaker's, since models are trained on features standardised per speaker.
+pub fn predict(args: &PredictArgs, output: &Output) -> anyhow::Result<Exit> {
+    let run = args.model.parent().and_then(Path::parent).context("--model is no checkpoint of a run")?;
+    if !run.join("config.toml").exists() {
+        bail!("{} lies in no run directory: its config.toml says how features are made", args.model.display());
+    }
+    let (_dir, config) = RunDir::open(run)?;
+    if config.features.standardisation == Standardisation::PerSpeaker && args.files.len() < 2 {
+        return Err(usage(
+            "this model was trained on features standardised per speaker: give several recordings of the one speaker \
+             (more are better), of which the one you ask about may be one",
+        ));
+    }
+    let spec = config.features.spec();
+    let mfcc = Mfcc::new(&spec)?;
+    let mut utterances = Vec::new();
+    for file in &args.files {
+        let signal = decode(file)?.at_rate(spec.sample_rate_hz, file)?;
+        let samples = match config.corpus.trim_db {
+            Some(db) => trim_silence(&signal.samples, spec.sample_rate_hz, db),
+            None => &signal.samples,
+        };
+        utterances.push(Utterance {
+            path: file.display().to_string(),
+            speaker: "given".to_owned(),
+            sex: None,
+            // Examples carry a label; a prediction looks at none.
+            emotion: Emotion::Neutral,
+            sha256: Digest::default(),
+            n_mfcc: mfcc.n_mfcc(),
+            mfcc: mfcc.compute(samples),
+        });
+    }
+    let labels = speech::labels(&config);
+    let data = examples(&utterances, &labels, config.features.standardisation);
+    let trainer = federation::trainer(&config)?;
+    let layout = std::sync::Arc::new(trainer.spec().layout());
+    let params = sottovoce_store::load_checkpoint(&args.model, &layout)?.params;
+    let probabilities = trainer.probabilities(&params, &data)?;
+    let names = labels.names();
+    let rows: Vec<&[f64]> = probabilities.chunks(names.len()).collect();
+    let object = json!({
+        "schema": SCHEMA_VERSION, "labels": names,
+        "files": args.files.iter().zip(&rows).map(|(f, p)| json!({"path": f, "probabilities": p})).collect::<Vec<_>>(),
+    });
+    output.result(&object, || {
+        let columns = std::iter::once(("file", Align::Left)).chain(names.iter().map(|n| (n.as_str(), Align::Right)));
+        let mut table = TextTable::new(columns);
+        for (file, row) in args.files.iter().zip(&rows) {
+            let cells =
+                std::iter::once(file.display().to_string()).chain(row.iter().map(|p| format!("{:.1} %", 100.0 * p)));
+            table.row(cells);
+        }
+        table.render()
+    })?;
+    Ok(Exit::Ok)
+}

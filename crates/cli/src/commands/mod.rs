@@ -1,0 +1,42 @@
+//! One file a command, or a family of them.
+pub mod audit;
+pub mod cert;
+pub mod client;
+pub mod corpus;
+pub mod demo;
+pub mod evaluate;
+pub mod extract;
+pub mod privacy;
+pub mod report;
+pub mod simulate;
+pub mod sweep;
+pub mod train;
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use sottovoce_config::Config;
+
+use crate::args::{Cli, ConfigArgs};
+use crate::exit::{Exit, usage};
+
+/// Loads a config; what is wrong with it is drawn with its place.
+pub fn load_config(args: &ConfigArgs) -> anyhow::Result<Config> {
+    load_config_file(&args.config, &args.set)
+}
+
+/// Loads a config file with overrides.
+pub fn load_config_file(path: &Path, set: &[String]) -> anyhow::Result<Config> {
+    Config::load(path, set).map_err(|e| usage(e.render(false)))
+}
+
+/// The defaults with overrides.
+pub fn default_config(set: &[String]) -> anyhow::Result<Config> {
+    Config::parse("", set).map_err(|e| usage(e.render(false)))
+}
+
+/// `completions`
+pub fn completions(shell: clap_complete::Shell) -> Exit {
+    clap_complete::generate(shell, &mut Cli::command(), "sottovoce", &mut std::io::stdout());
+    Exit::Ok
+}

@@ -1,0 +1,48 @@
+//! `simulate`: a whole federation in one process.
+use sottovoce_report::summary_text;
+use sottovoce_round::Outcome;
+
+use super::load_config;
+use crate::args::SimulateArgs;
+use crate::auditing::Audited;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::run_dir::RunDir;
+use crate::study;
+
+/// `simulate`
+pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
+    let config = load_config(&args.config)?;
+    let dir = RunDir::create(&args.out, &config, args.overwrite)?;
+    let workspace = args.out.join("data");
+    std::fs::create_dir_all(&workspace)?;
+    let study = study::simulate(&config, &workspace, args.baselines, output)?;
+    dir.write_rounds(&study.records)?;
+    dir.write_models(&study.models, &config)?;
+    study.transcript.write(dir.transcript())?;
+    dir.write_summary(&study.summary)?;
+    let audit = Audited {
+        config: &config,
+        plan: &study.plan,
+        trainer: &study.trainer,
+        partition: &study.partition,
+        model: study.models.last().expect("the initial model at least"),
+        transcript: &study.transcript,
+        rounds: study.summary.rounds,
+    }
+    .audit(&workspace, output)?;
+    dir.write_audit(&audit.attacks, audit.canary.as_ref())?;
+    let report = dir.write_report()?;
+    output.result(&study.summary, || format!("{}\nreport: {}", summary_text(&study.summary), report.display()))?;
+    Ok(exit_of(&study.outcome))
+}
+
+/// The exit code of a run's outcome.
+pub fn exit_of(outcome: &Outcome) -> Exit {
+    match outcome {
+        Outcome::Completed => Exit::Ok,
+        Outcome::BudgetExhausted { .. } => Exit::BudgetExhausted,
+        Outcome::QuorumLost { .. } => Exit::QuorumLost,
+        _ => Exit::Failed,
+    }
+}

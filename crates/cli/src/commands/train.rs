@@ -1,0 +1,36 @@
+//! `train`: the centralised baseline.
+use serde_json::json;
+use sottovoce_report::per_class_text;
+use sottovoce_types::SCHEMA_VERSION;
+
+use super::load_config;
+use crate::args::ConfigArgs;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::{federation, speech, study};
+
+/// `train`
+pub fn run(args: &ConfigArgs, output: &Output) -> anyhow::Result<Exit> {
+    let config = load_config(args)?;
+    let workspace = std::env::temp_dir().join("sottovoce");
+    let speech = speech::load(&config, &workspace, output)?;
+    let partition = federation::partition(&config, &speech.examples(&config))?;
+    let trainer = federation::trainer(&config)?;
+    let metrics = study::centralised(&config, &trainer, &partition)?;
+    let split = federation::split_in_words(&config, &partition);
+    let object = json!({
+        "schema": SCHEMA_VERSION, "corpus": speech.description, "synthetic": speech.synthetic, "split": split,
+        "standardisation": config.features.standardisation, "training": "centralised", "metrics": metrics,
+    });
+    output.result(&object, || {
+        format!(
+            "{}\n{split}\ncentralised: accuracy {:.1} % (95 % {:.1} to {:.1}), UAR {:.1} % (95 % {:.1} to {:.1}), macro precision {:.1} %, recall {:.1} %, F1 {:.1} %\n\n{}",
+            speech.description,
+            100.0 * metrics.accuracy, 100.0 * metrics.accuracy_ci95.low, 100.0 * metrics.accuracy_ci95.high,
+            100.0 * metrics.uar, 100.0 * metrics.uar_ci95.low, 100.0 * metrics.uar_ci95.high,
+            100.0 * metrics.macro_precision, 100.0 * metrics.macro_recall, 100.0 * metrics.macro_f1,
+            per_class_text(&metrics)
+        )
+    })?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,77 @@
+//! The `sottovoce` command.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+#![allow(clippy::cast_precision_loss, reason = "counts and seconds for people, not privacy")]
+#![allow(clippy::format_push_string, reason = "text for a terminal: clearer than write! and its impossible error")]
+#![allow(unreachable_pub, unnameable_types, reason = "a binary: pub means shared between its modules")]
+
+mod args;
+mod auditing;
+mod commands;
+mod exit;
+mod federation;
+mod output;
+mod run_dir;
+mod site;
+mod speech;
+mod study;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, WithExit};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.global.verbose);
+    let output = Output::new(&cli.global);
+    match run(cli.command, &output) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = error.downcast_ref::<WithExit>().map_or(Exit::Failed, |e| e.exit);
+            complain(&error);
+            exit.into()
+        }
+    }
+}
+
+fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
+    match command {
+        Command::Demo(args) => commands::demo::run(&args, output),
+        Command::Corpus(command) => commands::corpus::run(&command, output),
+        Command::Extract(args) => commands::extract::extract(&args, output),
+        Command::Mfcc(args) => commands::extract::mfcc(&args, output),
+        Command::Train(args) => commands::train::run(&args, output),
+        Command::Simulate(args) => commands::simulate::run(&args, output),
+        Command::Client(args) => commands::client::run(&args, output),
+        Command::Cert(command) => commands::cert::run(&command, output),
+        Command::Privacy(command) => commands::privacy::run(&command, output),
+        Command::Evaluate(args) => commands::evaluate::evaluate(&args, output),
+        Command::Predict(args) => commands::evaluate::predict(&args, output),
+        Command::Audit(command) => commands::audit::run(&command, output),
+        Command::Sweep(args) => commands::sweep::run(&args, output),
+        Command::Report(args) => commands::report::run(&args, output),
+        Command::Completions { shell } => Ok(commands::completions(shell)),
+    }
+}
+
+/// The chain of causes, one a line, on stderr.
+#[allow(clippy::print_stderr, reason = "errors belong on stderr")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+}
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+}

@@ -1,0 +1,63 @@
+//! Results on stdout, everything else on stderr.
+use std::io::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::args::{Format, Global};
+
+/// Where results, remarks and progress go.
+#[derive(Clone, Debug)]
+pub struct Output {
+    format: Format,
+    quiet: bool,
+}
+
+impl Output {
+    /// As the command line asks.
+    pub fn new(global: &Global) -> Self {
+        Self { format: global.format, quiet: global.quiet }
+    }
+
+    /// The same without remarks and progress: for work that runs side by side.
+    #[must_use]
+    pub fn silent(&self) -> Self {
+        Self { format: self.format, quiet: true }
+    }
+
+    /// The result: one JSON object, or the text.
+    pub fn result(&self, object: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        match self.format {
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut stdout, object)?;
+                writeln!(stdout)?;
+            }
+            Format::Text => writeln!(stdout, "{}", text().trim_end())?,
+        }
+        Ok(())
+    }
+
+    /// A remark about what happens.
+    pub fn remark(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            let mut stderr = std::io::stderr().lock();
+            // A closed stderr is no reason to stop a run.
+            let _ = writeln!(stderr, "{}", text.as_ref());
+        }
+    }
+
+    /// A progress bar with rate and time left; hidden where stderr is no terminal.
+    pub fn progress(&self, what: &str, total: u64) -> ProgressBar {
+        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let style = ProgressStyle::with_template("{msg:>24} [{bar:32}] {pos}/{len} {per_sec} eta {eta}")
+            .expect("the template is a constant")
+            .progress_chars("=> ");
+        bar.set_style(style);
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    }
+}

@@ -1,0 +1,140 @@
+//! A run's directory: what is written where, in one place.
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use sottovoce_config::Config;
+use sottovoce_report::{RunReport, html, read_jsonl, write_text};
+use sottovoce_round::RunPlan;
+use sottovoce_store::{CheckpointInfo, load_checkpoint, save_checkpoint};
+use sottovoce_train::Partition;
+use sottovoce_types::{AttackScore, CanaryAudit, FlatParams, RoundRecord, RunSummary, SCHEMA_VERSION};
+
+/// A run's directory.
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Makes it. What is there already is kept, unless `overwrite` says that a run may go.
+    pub fn create(path: &Path, config: &Config, overwrite: bool) -> Result<Self> {
+        if path.join("config.toml").exists() {
+            if !overwrite {
+                bail!("{} already holds a run: choose another --out, or say --overwrite", path.display());
+            }
+            std::fs::remove_dir_all(path).with_context(|| format!("cannot replace {}", path.display()))?;
+        }
+        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let dir = Self { path: path.to_owned() };
+        write_text(dir.path.join("config.toml"), &config.to_toml())?;
+        dir.write_provenance(config)?;
+        Ok(dir)
+    }
+
+    /// A run that is there.
+    pub fn open(path: &Path) -> Result<(Self, Config)> {
+        let file = path.join("config.toml");
+        if !file.exists() {
+            bail!("{} is no run directory: it has no config.toml", path.display());
+        }
+        let config = Config::load(&file, &[] as &[&str]).map_err(|e| crate::exit::usage(e.render(false)))?;
+        Ok((Self { path: path.to_owned() }, config))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the transcript is.
+    pub fn transcript(&self) -> PathBuf {
+        self.path.join("transcript.bin")
+    }
+
+    /// Where the checkpoint of a round is; round 0 is the initial model.
+    pub fn checkpoint(&self, round: u64) -> PathBuf {
+        self.path.join("checkpoints").join(format!("round-{round:04}.safetensors"))
+    }
+
+    /// Writes `rounds.jsonl`, replacing an earlier one.
+    pub fn write_rounds(&self, rounds: &[RoundRecord]) -> Result<()> {
+        let lines: Vec<String> = rounds.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        write_text(self.path.join("rounds.jsonl"), &(lines.join("\n") + "\n"))?;
+        Ok(())
+    }
+
+    /// Writes `metrics.json`.
+    pub fn write_summary(&self, summary: &RunSummary) -> Result<()> {
+        write_text(self.path.join("metrics.json"), &(serde_json::to_string_pretty(summary)? + "\n"))?;
+        Ok(())
+    }
+
+    /// Writes `attacks.jsonl` and `canary.json`, replacing earlier ones.
+    pub fn write_audit(&self, attacks: &[AttackScore], canary: Option<&CanaryAudit>) -> Result<()> {
+        let lines: Vec<String> = attacks.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        write_text(self.path.join("attacks.jsonl"), &(lines.join("\n") + "\n"))?;
+        if let Some(canary) = canary {
+            write_text(self.path.join("canary.json"), &(serde_json::to_string_pretty(canary)? + "\n"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes `report.html` from what is there.
+    pub fn write_report(&self) -> Result<PathBuf> {
+        let report = RunReport::read(&self.path)?;
+        let file = self.path.join("report.html");
+        write_text(&file, &html(&[report]))?;
+        Ok(file)
+    }
+
+    /// Writes every model: `models[0]` is the initial one.
+    pub fn write_models(&self, models: &[FlatParams], config: &Config) -> Result<()> {
+        for (round, model) in models.iter().enumerate() {
+            let info = CheckpointInfo {
+                model: Some(config.model_spec(crate::speech::facts(config))),
+                round: Some(round as u64),
+                ..CheckpointInfo::default()
+            };
+            save_checkpoint(self.checkpoint(round as u64), model, &info)?;
+        }
+        Ok(())
+    }
+
+    /// The initial model and one per round.
+    pub fn read_models(&self, rounds: u64, config: &Config) -> Result<Vec<FlatParams>> {
+        let layout = Arc::new(config.model_spec(crate::speech::facts(config)).layout());
+        (0..=rounds).map(|round| Ok(load_checkpoint(self.checkpoint(round), &layout)?.params)).collect()
+    }
+
+    /// `rounds.jsonl`.
+    pub fn read_rounds(&self) -> Result<Vec<RoundRecord>> {
+        Ok(read_jsonl(self.path.join("rounds.jsonl"))?.rows)
+    }
+
+    /// The plan of the run: from its manifest where it was deployed, else from the simulated identities.
+    pub fn plan(config: &Config, partition: &Partition) -> Result<Arc<RunPlan>> {
+        match &config.transport.manifest {
+            Some(file) => {
+                let manifest = sottovoce_config::manifest_file::load(file)?;
+                Ok(Arc::new(config.plan(crate::speech::facts(config), Arc::new(manifest))?))
+            }
+            None => Ok(crate::federation::simulated(config, partition)?.plan),
+        }
+    }
+
+    fn write_provenance(&self, config: &Config) -> Result<()> {
+        let provenance = json!({
+            "schema": SCHEMA_VERSION,
+            "sottovoce": env!("CARGO_PKG_VERSION"),
+            "config_sha256": config.digest(),
+            "seed": config.run.seed,
+            "device": format!("{:?}", config.training.device).to_lowercase(),
+            "threads": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            "os": std::env::consts::OS,
+            "arch": std::env::consts::ARCH,
+        });
+        write_text(self.path.join("provenance.json"), &(serde_json::to_string_pretty(&provenance)? + "\n"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! What must go together before anything is read: found here, an error still has its place in the file.
+use sottovoce_round::PlanError;
+use sottovoce_secagg::quorum;
+use sottovoce_types::Unit;
+
+use crate::error::Problem;
+use crate::plan::rehearse;
+use crate::sections::{CorpusKind, PartitionMode};
+use crate::{Config, EpsilonTarget};
+
+type Found = Result<(), (&'static str, Problem)>;
+
+pub(crate) fn check(config: &Config) -> Found {
+    numbers(config)?;
+    data(config)?;
+    privacy(config)?;
+    cohort(config)?;
+    rehearse(config).map_err(|e| (blame(&e), Problem::Plan(e)))
+}
+
+/// The key that a plan's refusal is about.
+fn blame(error: &PlanError) -> &'static str {
+    match error {
+        PlanError::Headroom(_) => "aggregation.lanes",
+        PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
+        PlanError::Privacy { .. } => "privacy.unit",
+        _ => "privacy.clip_bits",
+    }
+}
+
+fn numbers(c: &Config) -> Found {
+    let at_least_one = |key, value: u64| match value {
+        0 => Err((key, Problem::OutOfRange { must: "at least 1", is: 0.0 })),
+        _ => Ok(()),
+    };
+    at_least_one("run.rounds", c.run.rounds)?;
+    at_least_one("training.epochs", c.training.epochs.into())?;
+    at_least_one("training.batch", c.training.batch.into())?;
+    at_least_one("partition.clients", c.partition.clients.into())?;
+    at_least_one("aggregation.max_attempts", c.aggregation.max_attempts.into())?;
+    at_least_one("transport.advert_deadline_ms", c.transport.advert_deadline_ms)?;
+    at_least_one("transport.phase_deadline_ms", c.transport.phase_deadline_ms)?;
+    at_least_one("features.n_mfcc", c.features.n_mfcc.into())?;
+    if let Some(&width) = c.model.hidden.iter().find(|w| **w == 0) {
+        at_least_one("model.hidden", width as u64)?;
+    }
+    let within = |key, must, ok: bool, is: f64| if ok { Ok(()) } else { Err((key, Problem::OutOfRange { must, is })) };
+    let positive = |key, v: f64| within(key, "finite and above 0", v.is_finite() && v > 0.0, v);
+    let not_negative = |key, v: f64| within(key, "finite and at least 0", v.is_finite() && v >= 0.0, v);
+    positive("training.learning_rate", c.training.learning_rate)?;
+    positive("server.learning_rate", c.server.learning_rate)?;
+    not_negative("training.momentum", c.training.momentum)?;
+    not_negative("training.weight_decay", c.training.weight_decay)?;
+    not_negative("training.proximal_mu", c.training.proximal_mu)?;
+    positive("features.frame_ms", c.features.frame_ms)?;
+    positive("features.hop_ms", c.features.hop_ms)?;
+    let n_mfcc = f64::from(c.features.n_mfcc);
+    within("features.n_mfcc", "at most features.n_mels", c.features.n_mfcc <= c.features.n_mels, n_mfcc)?;
+    let nyquist = f64::from(c.features.sample_rate_hz) / 2.0;
+    let (low, high) = (c.features.mel_low_hz, c.features.mel_high_hz);
+    within(
+        "features.mel_high_hz",
+        "above mel_low_hz and at most half of sample_rate_hz",
+        low < high && high <= nyquist,
+        high,
+    )?;
+    let frame_samples = c.features.frame_ms * f64::from(c.features.sample_rate_hz) / 1000.0;
+    let n_fft = f64::from(c.features.n_fft);
+    within("features.n_fft", "at least the samples of a frame", n_fft >= frame_samples, n_fft)?;
+    let holdout = c.partition.holdout_fraction;
+    within("partition.holdout_fraction", "at least 0 and below 1", (0.0..1.0).contains(&holdout), holdout)?;
+    c.corpus.trim_db.map_or(Ok(()), |v| positive("corpus.trim_db", v))
+}
+
+fn data(c: &Config) -> Found {
+    let p = &c.partition;
+    match (p.mode, p.alpha) {
+        (PartitionMode::Dirichlet, None) => {
+            return Err(("partition.alpha", Problem::Needed { when: "partition.mode is `dirichlet`" }));
+        }
+        (PartitionMode::Dirichlet, Some(alpha)) if !(alpha.is_finite() && alpha > 0.0) => {
+            return Err(("partition.alpha", Problem::OutOfRange { must: "finite and above 0", is: alpha }));
+        }
+        _ => {}
+    }
+    test_speakers(c)?;
+    if c.transport
+        .coordinator
+        .rsplit_once(':')
+        .is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err())
+    {
+        let written = c.transport.coordinator.as_str().into();
+        return Err(("transport.coordinator", Problem::NotAnAddress(written)));
+    }
+    Ok(())
+}
+
+fn test_speakers(c: &Config) -> Found {
+    let p = &c.partition;
+    let per_client = if p.mode == PartitionMode::Speakers { p.speakers_per_client.max(1) } else { 1 };
+    let (clients, test) = (p.clients, p.test_speakers.count());
+    let need = u64::from(clients) * u64::from(per_client) + u64::from(test);
+    let have = c.corpus.synth_speakers;
+    if c.corpus.kind == CorpusKind::Synthetic && c.corpus.path.is_none() && need > u64::from(have) {
+        return Err(("corpus.synth_speakers", Problem::TooFewSpeakers { clients, per_client, test, need, have }));
+    }
+    Ok(())
+}
+
+fn privacy(c: &Config) -> Found {
+    if c.privacy.unit == Unit::Utterance {
+        return Err(("privacy.unit", Problem::UtteranceUnit));
+    }
+    if c.privacy.epsilon.is_some() && c.privacy.noise_multiplier.is_some() {
+        return Err(("privacy.noise_multiplier", Problem::TwoNoises));
+    }
+    if c.privacy.unit == Unit::None && c.sweep.epsilons.iter().any(|EpsilonTarget(e)| e.is_some()) {
+        return Err(("sweep.epsilons", Problem::SweepWithoutUnit));
+    }
+    match c.stated_units() {
+        Some(units) if c.privacy.unit != Unit::None => delta_below(c, units),
+        _ => Ok(()),
+    }
+}
+
+/// δ ≥ 1/N is met by publishing one unit's recordings as they are.
+pub(crate) fn delta_below(c: &Config, units: u64) -> Found {
+    let delta = c.privacy.delta.value();
+    // Exact below 2^53 units.
+    #[allow(clippy::cast_precision_loss, reason = "fewer than 2^53 units")]
+    let below = 1.0 / units.max(1) as f64;
+    if delta >= below { Err(("privacy.delta", Problem::DeltaTooLarge { delta, units, below })) } else { Ok(()) }
+}
+
+fn cohort(c: &Config) -> Found {
+    let (n_min, max_corrupt) = (c.aggregation.n_min, c.aggregation.max_corrupt);
+    if let Some(clients) = c.stated_clients()
+        && clients < n_min
+    {
+        return Err(("aggregation.n_min", Problem::TooFewClients { n_min, clients }));
+    }
+    let honest = quorum(n_min, max_corrupt).saturating_sub(max_corrupt);
+    if n_min < 2 || max_corrupt >= n_min || honest < 2 {
+        return Err(("aggregation.n_min", Problem::TooFewHonest { n_min, max_corrupt, honest }));
+    }
+    Ok(())
+}

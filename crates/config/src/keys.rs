@@ -1,0 +1,255 @@
+//! Every key, with what it means. Unknown keys are told from known ones here, and `configs/README.md` shows this table.
+use crate::Config;
+
+/// The sections, in the order of a file.
+pub(crate) const SECTIONS: &[&str] = &[
+    "run",
+    "corpus",
+    "features",
+    "partition",
+    "model",
+    "training",
+    "privacy",
+    "aggregation",
+    "server",
+    "transport",
+    "sweep",
+    "audit",
+];
+
+/// One key of the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Key {
+    /// Its section.
+    pub section: &'static str,
+    /// Its name; the unit is part of it.
+    pub key: &'static str,
+    /// What it means.
+    pub says: &'static str,
+}
+
+const fn key(section: &'static str, key: &'static str, says: &'static str) -> Key {
+    Key { section, key, says }
+}
+
+/// Every key, in the order of a file.
+pub fn all_keys() -> &'static [Key] {
+    KEYS
+}
+
+pub(crate) fn keys_of(section: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |k| k.section == section)
+}
+
+const KEYS: &[Key] = &[
+    key("run", "name", "A name for people."),
+    key("run", "rounds", "Training rounds."),
+    key(
+        "run",
+        "seed",
+        "Seed of what may be repeatable: initial model, order of examples, synthetic voices. Never of deployed noise or keys.",
+    ),
+    key("run", "evaluate_every", "Evaluate every so many rounds; 0 for the last model alone."),
+    key("corpus", "kind", "`synthetic`, `crema-d`, `ravdess`, or `auto` (told by the names of the files)."),
+    key("corpus", "path", "Folder of the recordings. Needed unless the corpus is synthetic or `cache` is complete."),
+    key("corpus", "cache", "HDF5 file of the extracted features; made where it is missing."),
+    key(
+        "corpus",
+        "train_only",
+        "File that lists the utterances that this site trains on: paths as in the cache, one a line. All of them where it is not given.",
+    ),
+    key("corpus", "labels", "`five`: angry, fear, happy, neutral, sad, as intended by the actor."),
+    key("corpus", "synth_speakers", "Speakers to synthesise."),
+    key("corpus", "synth_sentences", "Sentences that each of them speaks in each emotion."),
+    key("corpus", "trim_db", "Cut silence at both ends that lies this many decibels below the loudest frame."),
+    key("features", "sample_rate_hz", "Samples per second after resampling."),
+    key("features", "frame_ms", "Length of a frame."),
+    key("features", "hop_ms", "Step between frames."),
+    key("features", "n_fft", "Length of the discrete Fourier transform, in samples."),
+    key("features", "n_mels", "Mel filters."),
+    key("features", "n_mfcc", "Cepstral coefficients kept, c0 first."),
+    key("features", "preemphasis", "Factor a in y\\[n\\] = x\\[n\\] − a·x\\[n−1\\]."),
+    key("features", "mel_low_hz", "Lower edge of the mel bank."),
+    key("features", "mel_high_hz", "Upper edge of the mel bank."),
+    key("features", "lifter", "Length of the sinusoidal lifter; 0 for none."),
+    key(
+        "features",
+        "standardisation",
+        "`per-speaker` (mean 0, variance 1 over a speaker's own clips; nothing leaves the device) or `none`.",
+    ),
+    key(
+        "partition",
+        "mode",
+        "How speakers reach clients: `natural` (in the order of their names, so that recording groups stay together), `speakers` (at random), `balanced` (at random, then the same emotions at each client), `dirichlet` (at random, then skewed emotions). A speaker is never at two clients.",
+    ),
+    key("partition", "clients", "Clients. In a deployment the manifest says."),
+    key(
+        "partition",
+        "speakers_per_client",
+        "Speakers at each client in mode `speakers`; 0 deals all training speakers out as evenly as their number allows, as the other modes do.",
+    ),
+    key("partition", "alpha", "Concentration in mode `dirichlet`; smaller is more skewed."),
+    key("partition", "test_speakers", "Speakers kept for testing: a number, or a list of names. Never trained on."),
+    key(
+        "partition",
+        "holdout_fraction",
+        "Share of each training speaker's utterances that is never trained on: the non-members of the membership audit.",
+    ),
+    key(
+        "partition",
+        "split",
+        "`speaker`, or `random`, which lets speakers leak from training to test and is printed as leaking on every result.",
+    ),
+    key("partition", "seed", "Seed of who goes where."),
+    key("model", "kind", "`dnn`: fully connected layers on statistics of a clip."),
+    key("model", "hidden", "Width of each hidden layer; `[]` for a linear model."),
+    key("training", "epochs", "Passes over a unit's examples in one round."),
+    key("training", "batch", "Examples per step."),
+    key("training", "learning_rate", "Learning rate of a client."),
+    key("training", "momentum", "Momentum; 0 for none."),
+    key("training", "weight_decay", "L2 penalty; 0 for none."),
+    key("training", "proximal_mu", "FedProx's μ, the pull towards the model of the round; 0 for none."),
+    key("training", "device", "`cpu`, or `cuda` in builds with that feature."),
+    key(
+        "privacy",
+        "unit",
+        "What neighbouring data sets differ by: `speaker`, `client`, or `none` (no differential privacy: epsilon is infinite).",
+    ),
+    key("privacy", "clip_l2", "L2 bound C of one unit's update."),
+    key("privacy", "clip_bits", "C is 2^clip_bits steps of the integer grid."),
+    key(
+        "privacy",
+        "epsilon",
+        "ε of the whole run; noise is calibrated for `run.rounds`. 8 where neither it nor `noise_multiplier` is given.",
+    ),
+    key("privacy", "delta", "δ. Must be below 1 / units."),
+    key(
+        "privacy",
+        "noise_multiplier",
+        "Standard deviation of the honest noise on the sum, divided by C; instead of `epsilon`.",
+    ),
+    key(
+        "privacy",
+        "epsilon_budget",
+        "No attempt is begun that would spend more than this. Where it is not given: `epsilon`, or what `run.rounds` rounds cost.",
+    ),
+    key(
+        "aggregation",
+        "mode",
+        "`secure`, or `plain` (no masks: the coordinator sees every update), which only simulations accept.",
+    ),
+    key("aggregation", "lanes", "Integers per 64-bit word, 1 to 6. More lanes are fewer bytes and less headroom."),
+    key("aggregation", "n_min", "Clients needed for a round."),
+    key(
+        "aggregation",
+        "max_corrupt",
+        "f: clients that may be corrupt and collude with the coordinator. An opened sum is sure of floor((n + f) / 2) + 1 − f honest inputs.",
+    ),
+    key(
+        "aggregation",
+        "max_attempts",
+        "Attempts at one round before the run fails. Each attempt that reached the unmasking is charged.",
+    ),
+    key("aggregation", "max_update_l2", "With `privacy.unit = \"none\"`: the largest update that can be encoded."),
+    key("server", "optimiser", "`fedavg`: θ ← θ + learning rate × mean."),
+    key("server", "learning_rate", "Learning rate of the server."),
+    key("transport", "listen", "Address on which the coordinator listens."),
+    key("transport", "coordinator", "Where clients find it: `host:port`."),
+    key("transport", "identity", "File of this party's private identity key. It never leaves the site."),
+    key("transport", "manifest", "File of the federation's manifest: who belongs to it, by public key."),
+    key("transport", "state", "Folder of this party's journal, ledger and checkpoints."),
+    key("transport", "join_deadline_ms", "How long the coordinator waits for members before the first round."),
+    key("transport", "advert_deadline_ms", "How long a client may train before it advertises its keys."),
+    key("transport", "phase_deadline_ms", "How long each later phase of a round may last."),
+    key("sweep", "epsilons", "Targets of ε; 0 or `\"none\"` is a run without differential privacy."),
+    key("sweep", "seeds", "Seeds; each replaces `run.seed`."),
+    key("audit", "attacks", "Of `membership`, `label-profile`, `canary`; each runs with its control."),
+    key("audit", "canaries", "Canaries of the white-box audit."),
+];
+
+/// The table of all keys and their defaults, in Markdown: what stands in `configs/README.md`.
+pub fn key_table() -> String {
+    let defaults = toml::Table::try_from(Config::default()).expect("the defaults are plain values");
+    let mut out = String::new();
+    for section in SECTIONS {
+        out.push_str("\n### `[");
+        out.push_str(section);
+        out.push_str("]`\n\n| key | default | |\n| --- | --- | --- |\n");
+        for key in keys_of(section) {
+            let default = defaults.get(*section).and_then(|s| s.get(key.key));
+            let default = default.map_or_else(|| "–".to_owned(), |v| format!("`{v}`"));
+            out.push_str("| `");
+            out.push_str(key.key);
+            out.push_str("` | ");
+            out.push_str(&default);
+            out.push_str(" | ");
+            out.push_str(key.says);
+            out.push_str(" |\n");
+        }
+    }
+    out
+}
+
+/// The nearest of `known` to what was written, if any is near.
+pub(crate) fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the letters wrong is a slip; more is another word.
+    let limit = (written.chars().count() / 3).max(2);
+    known.map(|k| (distance(written, k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
+}
+
+/// The section and key that an unknown key most likely means: a near name in its own section, or the same or a near name
+/// in another.
+pub(crate) fn nearest_key(section: &'static str, written: &str) -> Option<Box<str>> {
+    if let Some(near) = nearest(written, keys_of(section).map(|k| k.key)) {
+        return Some(format!("{section}.{near}").into());
+    }
+    let near = nearest(written, KEYS.iter().map(|k| k.key))?;
+    KEYS.iter().find(|k| k.key == near).map(|k| format!("{}.{}", k.section, k.key).into())
+}
+
+/// Levenshtein's distance in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_levenshteins() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("epsilon", "epsilon"), 0);
+    }
+
+    #[test]
+    fn a_far_word_has_no_nearest_key() {
+        assert_eq!(nearest_key("run", "zzzzzzzz"), None);
+        assert_eq!(nearest_key("run", "round").as_deref(), Some("run.rounds"));
+        assert_eq!(nearest_key("training", "clip_l2").as_deref(), Some("privacy.clip_l2"));
+    }
+
+    #[test]
+    fn the_table_of_keys_is_exactly_what_deserialising_accepts() {
+        for section in SECTIONS {
+            let text = format!("[{section}]\nnot_a_key_of_any_section = 1\n");
+            let error = toml::from_str::<Config>(&text).unwrap_err();
+            // serde lists what it would accept: "unknown field `x`, expected one of `a`, `b`".
+            let listed: Vec<&str> = error.message().split('`').skip(3).step_by(2).collect();
+            let known: Vec<&str> = keys_of(section).map(|k| k.key).collect();
+            assert_eq!(listed, known, "[{section}]: {}", error.message());
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Reading files, files that they extend, and overrides; each value keeps the place that it came from.
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use miette::NamedSource;
+use serde::Deserialize as _;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{ConfigError, Fault, Place};
+use crate::keys::{SECTIONS, keys_of, nearest, nearest_key};
+use crate::{Config, check};
+
+/// `(section, key)` -> value and place, of the last layer that sets it.
+#[derive(Default)]
+pub(crate) struct Layers(BTreeMap<(&'static str, &'static str), (toml::Value, Place)>);
+
+impl Layers {
+    /// Where a key was set; `None` where it has its default.
+    pub(crate) fn take_place(&mut self, section: &str, key: &str) -> Option<Place> {
+        let found = *self.0.keys().find(|(s, k)| *s == section && *k == key)?;
+        self.0.remove(&found).map(|(_, place)| place)
+    }
+}
+
+pub(crate) fn load(path: &Path, overrides: &[impl AsRef<str>]) -> Result<Config, ConfigError> {
+    let mut layers = Layers::default();
+    read_file(path, None, &mut Vec::new(), &mut layers)?;
+    finish(layers, overrides)
+}
+
+pub(crate) fn parse(text: &str, overrides: &[impl AsRef<str>]) -> Result<Config, ConfigError> {
+    let mut layers = Layers::default();
+    if let Some((_, place)) = read_text("configuration", text, &mut layers)? {
+        return Err(ConfigError::new(Fault::ExtendsWithoutFile, Some(place)));
+    }
+    finish(layers, overrides)
+}
+
+fn finish(mut layers: Layers, overrides: &[impl AsRef<str>]) -> Result<Config, ConfigError> {
+    for text in overrides {
+        read_override(text.as_ref(), &mut layers)?;
+    }
+    let config = resolve(&layers)?;
+    match check::check(&config) {
+        Ok(()) => Ok(config),
+        Err((key, problem)) => {
+            let place = key.split_once('.').and_then(|(section, name)| layers.take_place(section, name));
+            Err(ConfigError::new(Fault::Problem { key, problem }, place))
+        }
+    }
+}
+
+/// Sets one key after another on the defaults, so that what does not fit is known by its key and not only by its type.
+fn resolve(layers: &Layers) -> Result<Config, ConfigError> {
+    let mut table = toml::Table::try_from(Config::default()).expect("the defaults are plain values");
+    let mut config = Config::default();
+    for ((section, key), (value, place)) in &layers.0 {
+        let section_table =
+            table.get_mut(*section).and_then(toml::Value::as_table_mut).expect("every section has defaults");
+        section_table.insert((*key).to_owned(), value.clone());
+        config = Config::deserialize(table.clone()).map_err(|e| {
+            let fault = Fault::Value { key: format!("{section}.{key}").into(), expected: e.message().into() };
+            ConfigError::new(fault, Some(Place { text: place.text.clone(), span: place.span }))
+        })?;
+    }
+    Ok(config)
+}
+
+fn read_file(
+    path: &Path,
+    asked_at: Option<Place>,
+    open: &mut Vec<PathBuf>,
+    layers: &mut Layers,
+) -> Result<(), ConfigError> {
+    let unreadable = |source| Fault::Unreadable { path: path.to_owned(), source };
+    let (text, identity) = match std::fs::read_to_string(path).and_then(|t| Ok((t, path.canonicalize()?))) {
+        Ok(both) => both,
+        Err(source) => return Err(ConfigError::new(unreadable(source), asked_at)),
+    };
+    if open.contains(&identity) {
+        return Err(ConfigError::new(Fault::ExtendsItself { path: path.to_owned() }, asked_at));
+    }
+    open.push(identity);
+    let mut own = Layers::default();
+    if let Some((base, place)) = read_text(&path.display().to_string(), &text, &mut own)? {
+        let base = path.parent().unwrap_or(Path::new("")).join(base);
+        read_file(&base, Some(place), open, layers)?;
+    }
+    layers.0.extend(own.0);
+    Ok(())
+}
+
+/// Adds what a text sets; returns what it extends, and where it says so.
+fn read_text(name: &str, text: &str, layers: &mut Layers) -> Result<Option<(PathBuf, Place)>, ConfigError> {
+    let source = NamedSource::new(name, Arc::<str>::from(text)).with_language("toml");
+    let not_toml = |e: &toml::de::Error| {
+        let fault = Fault::NotToml { source_says: e.message().into() };
+        ConfigError::new(fault, e.span().map(|span| Place::new(&source, span)))
+    };
+    let spans = DeTable::parse(text).map_err(|e| not_toml(&e))?;
+    let values: toml::Table = toml::from_str(text).map_err(|e| not_toml(&e))?;
+    let mut extends = None;
+    for (name, entry) in spans.get_ref() {
+        let written = name.get_ref().as_ref();
+        if written == "extends" {
+            let place = Place::new(&source, entry.span());
+            match entry.get_ref() {
+                DeValue::String(path) => extends = Some((PathBuf::from(path.as_ref()), place)),
+                _ => return Err(ConfigError::new(Fault::ExtendsNotAPath, Some(place))),
+            }
+            continue;
+        }
+        let section =
+            known_section(written).map_err(|f| ConfigError::new(f, Some(Place::new(&source, name.span()))))?;
+        let (DeValue::Table(keys), Some(table)) =
+            (entry.get_ref(), values.get(section).and_then(toml::Value::as_table))
+        else {
+            return Err(ConfigError::new(Fault::NotASection { section }, Some(Place::new(&source, name.span()))));
+        };
+        for (key, value) in keys {
+            let known = known_key(section, key.get_ref())
+                .map_err(|f| ConfigError::new(f, Some(Place::new(&source, key.span()))))?;
+            let plain = table.get(known).expect("both readings of one text have the same keys").clone();
+            layers.0.insert((section, known), (plain, Place::new(&source, value.span())));
+        }
+    }
+    Ok(extends)
+}
+
+fn read_override(text: &str, layers: &mut Layers) -> Result<(), ConfigError> {
+    let source = NamedSource::new("override", Arc::<str>::from(text));
+    let at = |fault, span| Err(ConfigError::new(fault, Some(Place::new(&source, span))));
+    let Some((path, value)) = text.split_once('=') else { return at(Fault::OverrideForm, 0..text.len()) };
+    let Some((section, key)) = path.split_once('.') else { return at(Fault::OverrideForm, 0..path.len()) };
+    let section = match known_section(section.trim()) {
+        Ok(section) => section,
+        Err(fault) => return at(fault, 0..section.len()),
+    };
+    let key_start = path.len() - key.len();
+    let key = match known_key(section, key.trim()) {
+        Ok(key) => key,
+        Err(fault) => return at(fault, key_start..path.len()),
+    };
+    // A bare word is a string: `privacy.unit=client` needs no quotes that a shell would take away.
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {}", value.trim()));
+    let parsed =
+        parsed.ok().and_then(|mut t| t.remove("value")).unwrap_or_else(|| toml::Value::String(value.trim().into()));
+    let place = Place::new(&source, text.len() - value.len()..text.len());
+    layers.0.insert((section, key), (parsed, place));
+    Ok(())
+}
+
+fn known_section(written: &str) -> Result<&'static str, Fault> {
+    SECTIONS.iter().copied().find(|s| *s == written).ok_or_else(|| Fault::UnknownSection {
+        section: written.into(),
+        nearest: nearest(written, SECTIONS.iter().copied()),
+    })
+}
+
+fn known_key(section: &'static str, written: &str) -> Result<&'static str, Fault> {
+    keys_of(section).map(|k| k.key).find(|k| *k == written).ok_or_else(|| Fault::UnknownKey {
+        section,
+        key: written.into(),
+        nearest: nearest_key(section, written),
+    })
+}

@@ -1,0 +1,233 @@
+//! From what a file says to what the engines run.
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sottovoce_dp::gdp;
+use sottovoce_round::{Deadlines, Manifest, Member, PlanError, PrivacyPlan, PublicKey, RunPlan, RunSpec};
+use sottovoce_secagg::MaskSuite;
+use sottovoce_types::{Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, Sha256Writer, Standardisation, Unit};
+
+use crate::check::delta_below;
+use crate::error::{ConfigError, Fault, Problem};
+use crate::sections::{AggregationMode, Labels, ModelKind, PartitionMode};
+use crate::{Config, Privacy};
+
+/// Without DP, updates are weighted by their examples inside the ring: a weight of 1 in 4096 must still leave an update its
+/// precision, so a coordinate has a whole word and C is 2^36 grid steps.
+const EXACT_CLIP_BITS: u32 = 36;
+
+/// What a plan needs to know of the data, besides the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// Features of one example: the width of what the front end and its pooling give.
+    pub inputs: usize,
+}
+
+/// A configuration that a given federation cannot run.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanFailed {
+    /// The plan refuses.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A key does not fit the federation.
+    #[error("`{key}`: {problem}")]
+    Key {
+        /// `section.key`.
+        key: &'static str,
+        /// What is wrong.
+        problem: Problem,
+    },
+}
+
+/// Who is about to run a configuration over the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// `sottovoce-coordinator`.
+    Coordinator,
+    /// `sottovoce client`.
+    Client,
+}
+
+/// What a party needs on its own machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Deployment {
+    /// File of the private identity key.
+    pub identity: PathBuf,
+    /// File of the federation's manifest.
+    pub manifest: PathBuf,
+    /// Folder of journal, ledger and checkpoints.
+    pub state: PathBuf,
+}
+
+impl Config {
+    /// The plan that this configuration and a federation agree on. Its digest is what both sides compare.
+    ///
+    /// # Errors
+    /// [`PlanFailed`]: the ring could overflow, too few honest inputs, δ not below one over the federation's units.
+    pub fn plan(&self, facts: Facts, manifest: Arc<Manifest>) -> Result<RunPlan, PlanFailed> {
+        if self.privacy.unit != Unit::None {
+            let units = match self.privacy.unit {
+                Unit::Client => u64::from(manifest.len()),
+                _ => manifest.total_units(),
+            };
+            delta_below(self, units).map_err(|(key, problem)| PlanFailed::Key { key, problem })?;
+        }
+        Ok(RunPlan::new(self.run_spec(facts), manifest)?)
+    }
+
+    /// The architecture, for examples of a given width.
+    pub fn model_spec(&self, facts: Facts) -> ModelSpec {
+        match self.model.kind {
+            ModelKind::Dnn => ModelSpec::Dnn {
+                inputs: facts.inputs,
+                hidden: self.model.hidden.clone(),
+                classes: self.corpus.labels.set().emotions().len(),
+            },
+        }
+    }
+
+    /// The noise of the run: as given, or the least that keeps `run.rounds` rounds within ε. `None` without DP.
+    pub fn noise_multiplier(&self) -> Option<NoiseMultiplier> {
+        match (self.privacy.unit, self.privacy.noise_multiplier) {
+            (Unit::None, _) => None,
+            (_, Some(given)) => Some(given),
+            (_, None) => Some(gdp::calibrate(self.epsilon_target(), self.privacy.delta, self.run.rounds.max(1))),
+        }
+    }
+
+    /// The ε above which no attempt is begun. `None` without DP.
+    pub fn epsilon_budget(&self) -> Option<Epsilon> {
+        let noise_multiplier = self.noise_multiplier()?;
+        Some(match (self.privacy.epsilon_budget, self.privacy.noise_multiplier) {
+            (Some(given), _) => given,
+            (None, None) => self.epsilon_target(),
+            (None, Some(_)) => {
+                // Gaussian DP composes as μ = √rounds / z (Dong, Roth & Su 2022, Cor. 3.3). The margin is far above what the
+                // ledger's rounding of one addition a round can amount to, so that the last round is within the budget.
+                #[allow(clippy::cast_precision_loss, reason = "fewer than 2^53 rounds")]
+                let rounds = self.run.rounds as f64;
+                let mu = rounds.sqrt() / noise_multiplier.value() * (1.0 + 1e-9);
+                let spent = gdp::epsilon(mu, self.privacy.delta).upper;
+                Epsilon::new(spent).unwrap_or_else(|_| Epsilon::new(f64::MAX).expect("a finite number above 0"))
+            }
+        })
+    }
+
+    /// Identifies how features are made: front end, trimming, standardisation, labels. Clients with other features refuse.
+    pub fn features_digest(&self) -> Digest {
+        let mut w = Sha256Writer::new("sottovoce/1/feature-chain");
+        w.field(self.features.spec().digest().as_bytes());
+        w.number(match self.features.standardisation {
+            Standardisation::None => 0,
+            Standardisation::PerSpeaker => 1,
+        });
+        w.number(match self.corpus.labels {
+            Labels::Five => 5,
+        });
+        match self.corpus.trim_db {
+            None => w.number(0),
+            Some(db) => w.number(1).number(db.to_bits()),
+        };
+        w.finish()
+    }
+
+    /// What a party needs to run this over the network.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the key: `aggregation.mode = "plain"`, or no identity, manifest or state folder.
+    pub fn deployment(&self, role: Role) -> Result<Deployment, ConfigError> {
+        let refuse = |key, problem| ConfigError::new(Fault::Problem { key, problem }, None);
+        if self.aggregation.mode == AggregationMode::Plain {
+            return Err(refuse("aggregation.mode", Problem::PlainDeployment));
+        }
+        let when = match role {
+            Role::Coordinator => "a coordinator runs",
+            Role::Client => "a client runs",
+        };
+        let needed = |key, value: &Option<PathBuf>| value.clone().ok_or_else(|| refuse(key, Problem::Needed { when }));
+        Ok(Deployment {
+            identity: needed("transport.identity", &self.transport.identity)?,
+            manifest: needed("transport.manifest", &self.transport.manifest)?,
+            state: needed("transport.state", &self.transport.state)?,
+        })
+    }
+
+    /// Clients as far as the file says; `None` where a manifest decides.
+    pub(crate) fn stated_clients(&self) -> Option<u32> {
+        self.transport.manifest.is_none().then_some(self.partition.clients)
+    }
+
+    /// Privacy units as far as the file says; `None` where the corpus or a manifest decides.
+    pub(crate) fn stated_units(&self) -> Option<u64> {
+        let clients = u64::from(self.stated_clients()?);
+        match (self.privacy.unit, self.partition.mode, self.partition.speakers_per_client) {
+            (Unit::Client | Unit::None, ..) => Some(clients),
+            (_, PartitionMode::Speakers, each) if each > 0 => Some(clients * u64::from(each)),
+            _ => None,
+        }
+    }
+
+    fn epsilon_target(&self) -> Epsilon {
+        let default = || Epsilon::new(Privacy::DEFAULT_EPSILON).expect("above 0");
+        self.privacy.epsilon.unwrap_or_else(default)
+    }
+
+    fn run_spec(&self, facts: Facts) -> RunSpec {
+        let privacy = self.noise_multiplier().zip(self.epsilon_budget()).map(|(noise_multiplier, epsilon_budget)| {
+            PrivacyPlan { noise_multiplier, delta: self.privacy.delta, epsilon_budget }
+        });
+        RunSpec {
+            name: self.run.name.clone(),
+            rounds: self.run.rounds,
+            model: self.model_spec(facts),
+            init_seed: self.run.seed,
+            job: self.training.job(self.run.seed),
+            features: self.features_digest(),
+            unit: self.privacy.unit,
+            clip: match self.privacy.unit {
+                Unit::None => self.aggregation.max_update_l2,
+                _ => self.privacy.clip_l2,
+            },
+            clip_bits: match self.privacy.unit {
+                Unit::None => EXACT_CLIP_BITS,
+                _ => self.privacy.clip_bits,
+            },
+            lanes: match self.privacy.unit {
+                Unit::None => Lanes::new(1).expect("1 is among 1 to 6"),
+                _ => self.aggregation.lanes,
+            },
+            privacy,
+            n_min: self.aggregation.n_min,
+            max_corrupt: self.aggregation.max_corrupt,
+            suite: match self.aggregation.mode {
+                AggregationMode::Secure => MaskSuite::Aes256Ctr,
+                AggregationMode::Plain => MaskSuite::None,
+            },
+            deadlines: Deadlines {
+                join_ms: self.transport.join_deadline_ms,
+                advert_ms: self.transport.advert_deadline_ms,
+                phase_ms: self.transport.phase_deadline_ms,
+            },
+            server_learning_rate: self.server.learning_rate,
+            max_attempts: self.aggregation.max_attempts,
+        }
+    }
+}
+
+/// Plans with stand-ins for the members, so that a ring that would overflow is found while the file is still at hand.
+pub(crate) fn rehearse(config: &Config) -> Result<(), PlanError> {
+    let clients = config.stated_clients().unwrap_or(config.aggregation.n_min);
+    let units = config.stated_units().unwrap_or(u64::from(clients)) / u64::from(clients.max(1));
+    let units = u32::try_from(units.max(1)).unwrap_or(u32::MAX);
+    let member = |i: u32| {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&(i + 1).to_le_bytes());
+        Member { name: format!("client {i}"), public_key: PublicKey(key), units }
+    };
+    let members = (0..clients).map(member).collect();
+    let manifest =
+        Manifest::new("rehearsal".into(), PublicKey([0; 32]), members).expect("distinct keys, each with units");
+    // The width does not enter any of the plan's checks; the corpus decides it.
+    RunPlan::new(config.run_spec(Facts { inputs: 1 }), Arc::new(manifest)).map(|_| ())
+}

@@ -1,0 +1,534 @@
+//! The sections of a configuration file. What each key means stands in [`crate::all_keys`], from which
+//! `configs/README.md` is generated; a test holds the two equal.
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sottovoce_types::{
+    ClipNorm, Delta, Epsilon, FeatureSpec, LabelSet, Lanes, NoiseMultiplier, Standardisation, TrainJob, Unit,
+};
+
+use crate::sweep::EpsilonTarget;
+
+/// `[run]`
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Run {
+    /// A name for people.
+    pub name: String,
+    /// Training rounds.
+    pub rounds: u64,
+    /// Seed of what may be repeatable: initial model, order of examples, synthetic voices. Never of deployed noise.
+    pub seed: u64,
+    /// Evaluate every so many rounds; 0 for the last model alone.
+    pub evaluate_every: u64,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { name: "run".into(), rounds: 20, seed: 1, evaluate_every: 1 }
+    }
+}
+
+/// Which corpus.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CorpusKind {
+    /// Our own synthesised voices. Says nothing about people.
+    #[default]
+    Synthetic,
+    /// CREMA-D, intended labels.
+    CremaD,
+    /// RAVDESS, audio-only speech.
+    Ravdess,
+    /// Told by the names of the files.
+    Auto,
+}
+
+/// Which emotions the model tells apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Labels {
+    /// Angry, fear, happy, neutral, sad.
+    #[default]
+    Five,
+}
+
+impl Labels {
+    /// The emotions, in class order.
+    pub fn set(self) -> LabelSet {
+        match self {
+            Self::Five => LabelSet::five(),
+        }
+    }
+}
+
+/// `[corpus]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Corpus {
+    /// Which corpus.
+    pub kind: CorpusKind,
+    /// Folder of the recordings.
+    pub path: Option<PathBuf>,
+    /// HDF5 file of the extracted features.
+    pub cache: Option<PathBuf>,
+    /// File that lists the utterances of the cache that this site trains on.
+    pub train_only: Option<PathBuf>,
+    /// Classes.
+    pub labels: Labels,
+    /// Speakers to synthesise.
+    pub synth_speakers: u32,
+    /// Sentences each of them speaks in each emotion.
+    pub synth_sentences: u32,
+    /// Cut silence at both ends that lies this far below the loudest frame.
+    pub trim_db: Option<f64>,
+}
+
+impl Default for Corpus {
+    fn default() -> Self {
+        Self {
+            kind: CorpusKind::default(),
+            path: None,
+            cache: None,
+            train_only: None,
+            labels: Labels::default(),
+            synth_speakers: 24,
+            synth_sentences: 6,
+            trim_db: None,
+        }
+    }
+}
+
+/// `[features]`: the keys of [`FeatureSpec`], and how features are scaled.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields are those of FeatureSpec, which documents them")]
+pub struct Features {
+    pub sample_rate_hz: u32,
+    pub frame_ms: f64,
+    pub hop_ms: f64,
+    pub n_fft: u32,
+    pub n_mels: u16,
+    pub n_mfcc: u16,
+    pub preemphasis: f64,
+    pub mel_low_hz: f64,
+    pub mel_high_hz: f64,
+    pub lifter: u16,
+    pub standardisation: Standardisation,
+}
+
+impl Features {
+    /// The front end.
+    pub fn spec(&self) -> FeatureSpec {
+        FeatureSpec {
+            sample_rate_hz: self.sample_rate_hz,
+            frame_ms: self.frame_ms,
+            hop_ms: self.hop_ms,
+            n_fft: self.n_fft,
+            n_mels: self.n_mels,
+            n_mfcc: self.n_mfcc,
+            preemphasis: self.preemphasis,
+            mel_low_hz: self.mel_low_hz,
+            mel_high_hz: self.mel_high_hz,
+            lifter: self.lifter,
+        }
+    }
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        // No `..`: a key that FeatureSpec gains must be given a place here.
+        let FeatureSpec {
+            sample_rate_hz,
+            frame_ms,
+            hop_ms,
+            n_fft,
+            n_mels,
+            n_mfcc,
+            preemphasis,
+            mel_low_hz,
+            mel_high_hz,
+            lifter,
+        } = FeatureSpec::default();
+        Self {
+            sample_rate_hz,
+            frame_ms,
+            hop_ms,
+            n_fft,
+            n_mels,
+            n_mfcc,
+            preemphasis,
+            mel_low_hz,
+            mel_high_hz,
+            lifter,
+            standardisation: Standardisation::default(),
+        }
+    }
+}
+
+/// Who holds whose recordings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionMode {
+    /// Speakers in the order of their names, so that one recording group stays together.
+    Natural,
+    /// Speakers drawn at random.
+    #[default]
+    Speakers,
+    /// Speakers drawn at random, clips thinned to the same distribution of emotions at each client (the seed paper).
+    Balanced,
+    /// Speakers drawn at random, clips thinned to emotions skewed by a Dirichlet distribution.
+    Dirichlet,
+}
+
+/// What train and test may not share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Speakers.
+    #[default]
+    Speaker,
+    /// Utterances only: speakers leak from training to test, and every result says so.
+    Random,
+}
+
+/// Whom to test on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TestSpeakers {
+    /// So many, drawn by the partition's seed.
+    Count(u32),
+    /// These, as the corpus names them.
+    Named(Vec<String>),
+}
+
+impl TestSpeakers {
+    /// How many.
+    pub fn count(&self) -> u32 {
+        match self {
+            Self::Count(n) => *n,
+            Self::Named(names) => u32::try_from(names.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// `[partition]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Partition {
+    /// Who holds whose recordings.
+    pub mode: PartitionMode,
+    /// Clients.
+    pub clients: u32,
+    /// Speakers at each, in mode `speakers`; 0 deals all out as evenly as their number allows.
+    pub speakers_per_client: u32,
+    /// Concentration in mode `dirichlet`.
+    pub alpha: Option<f64>,
+    /// Speakers kept for testing.
+    pub test_speakers: TestSpeakers,
+    /// Share of the training speakers' utterances kept out of training.
+    pub holdout_fraction: f64,
+    /// What train and test may not share.
+    pub split: Split,
+    /// Seed of who goes where.
+    pub seed: u64,
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self {
+            mode: PartitionMode::default(),
+            clients: 8,
+            speakers_per_client: 2,
+            alpha: None,
+            test_speakers: TestSpeakers::Count(8),
+            holdout_fraction: 0.1,
+            split: Split::default(),
+            seed: 1,
+        }
+    }
+}
+
+/// The architecture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// Fully connected layers on statistics of a clip.
+    #[default]
+    Dnn,
+}
+
+/// `[model]`
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Model {
+    /// The architecture.
+    pub kind: ModelKind,
+    /// Width of each hidden layer; none for a linear model.
+    pub hidden: Vec<usize>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { kind: ModelKind::default(), hidden: vec![64] }
+    }
+}
+
+/// Where training runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The first CUDA device, in builds with the feature `cuda`.
+    Cuda,
+}
+
+/// `[training]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// Passes over a unit's examples in one round.
+    pub epochs: u32,
+    /// Examples per step.
+    pub batch: u32,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// L2 penalty.
+    pub weight_decay: f64,
+    /// FedProx's μ.
+    pub proximal_mu: f64,
+    /// Where training runs.
+    pub device: Device,
+}
+
+impl Training {
+    /// The job that travels to clients.
+    pub fn job(&self, seed: u64) -> TrainJob {
+        TrainJob {
+            epochs: self.epochs,
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            proximal_mu: self.proximal_mu,
+            optimiser: sottovoce_types::LocalOptimiser::Sgd,
+            seed,
+        }
+    }
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            epochs: 2,
+            batch: 16,
+            learning_rate: 0.05,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            proximal_mu: 0.0,
+            device: Device::default(),
+        }
+    }
+}
+
+/// `[privacy]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Privacy {
+    /// What neighbouring data sets differ by.
+    pub unit: Unit,
+    /// L2 bound of one unit's update.
+    pub clip_l2: ClipNorm,
+    /// The bound is 2^clip_bits grid steps.
+    pub clip_bits: u32,
+    /// ε of the whole run, from which noise is calibrated.
+    pub epsilon: Option<Epsilon>,
+    /// δ.
+    pub delta: Delta,
+    /// Noise given instead of ε.
+    pub noise_multiplier: Option<NoiseMultiplier>,
+    /// No attempt is begun that would spend more than this.
+    pub epsilon_budget: Option<Epsilon>,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        Self {
+            unit: Unit::default(),
+            clip_l2: ClipNorm::new(1.0).expect("1 is above 0"),
+            clip_bits: 16,
+            epsilon: None,
+            delta: Delta::new(1e-5).expect("between 0 and 1"),
+            noise_multiplier: None,
+            epsilon_budget: None,
+        }
+    }
+}
+
+impl Privacy {
+    /// ε where neither `epsilon` nor `noise_multiplier` is given.
+    pub(crate) const DEFAULT_EPSILON: f64 = 8.0;
+}
+
+/// How updates are summed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AggregationMode {
+    /// Secure aggregation: the coordinator sees sums.
+    #[default]
+    Secure,
+    /// No masks: the coordinator sees every update. For attacks' controls, in simulation only.
+    Plain,
+}
+
+impl AggregationMode {
+    /// The word used in configs and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Secure => "secure",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+/// `[aggregation]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Aggregation {
+    /// How updates are summed.
+    pub mode: AggregationMode,
+    /// Integers per 64-bit word.
+    pub lanes: Lanes,
+    /// Clients needed for a round.
+    pub n_min: u32,
+    /// Clients that may be corrupt and collude with the coordinator.
+    pub max_corrupt: u32,
+    /// Attempts at one round before the run fails.
+    pub max_attempts: u32,
+    /// Without DP: the largest update that can be encoded.
+    pub max_update_l2: ClipNorm,
+}
+
+impl Default for Aggregation {
+    fn default() -> Self {
+        Self {
+            mode: AggregationMode::default(),
+            lanes: Lanes::new(2).expect("2 is among 1 to 6"),
+            n_min: 3,
+            max_corrupt: 0,
+            max_attempts: 3,
+            max_update_l2: ClipNorm::new(16.0).expect("16 is above 0"),
+        }
+    }
+}
+
+/// How the released mean moves the model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerOptimiser {
+    /// θ ← θ + learning rate × mean.
+    #[default]
+    Fedavg,
+}
+
+/// `[server]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// The rule.
+    pub optimiser: ServerOptimiser,
+    /// Its learning rate.
+    pub learning_rate: f64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { optimiser: ServerOptimiser::default(), learning_rate: 1.0 }
+    }
+}
+
+/// `[transport]`
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Transport {
+    /// Where the coordinator listens.
+    pub listen: SocketAddr,
+    /// Where clients find it: `host:port`.
+    pub coordinator: String,
+    /// File of this party's private identity key.
+    pub identity: Option<PathBuf>,
+    /// File of the federation's manifest.
+    pub manifest: Option<PathBuf>,
+    /// Folder of this party's journal, ledger and checkpoints.
+    pub state: Option<PathBuf>,
+    /// How long to wait for members before the first round.
+    pub join_deadline_ms: u64,
+    /// How long a client may train before it advertises its keys.
+    pub advert_deadline_ms: u64,
+    /// How long each later phase may last.
+    pub phase_deadline_ms: u64,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4470)),
+            coordinator: "127.0.0.1:4470".into(),
+            identity: None,
+            manifest: None,
+            state: None,
+            join_deadline_ms: 60_000,
+            advert_deadline_ms: 60_000,
+            phase_deadline_ms: 10_000,
+        }
+    }
+}
+
+/// `[sweep]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sweep {
+    /// Targets of ε; 0 or `"none"` is a run without DP.
+    pub epsilons: Vec<EpsilonTarget>,
+    /// Seeds; each replaces `run.seed`.
+    pub seeds: Vec<u64>,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { epsilons: Vec::new(), seeds: vec![1] }
+    }
+}
+
+/// An attack of the audit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttackName {
+    /// Loss-threshold membership inference on the final model.
+    Membership,
+    /// Histogram of a client's emotions from the last layer's bias.
+    LabelProfile,
+    /// White-box canaries: empirical ε beside the accountant's.
+    Canary,
+}
+
+/// `[audit]`
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// Attacks to run, each with its control.
+    pub attacks: Vec<AttackName>,
+    /// Canaries of the white-box audit.
+    pub canaries: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { attacks: vec![AttackName::Membership, AttackName::LabelProfile, AttackName::Canary], canaries: 1000 }
+    }
+}

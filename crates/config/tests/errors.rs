@@ -1,0 +1,202 @@
+//! Each error points at its place and says how to mend it.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+use sottovoce_config::{Config, ConfigError, Facts, Fault, Problem, Role};
+use sottovoce_round::PlanError;
+use sottovoce_types::Unit;
+
+const NONE: &[&str] = &[];
+
+fn refused(text: &str) -> ConfigError {
+    Config::parse(text, NONE).expect_err("must be refused")
+}
+
+fn problem(text: &str) -> (&'static str, Problem) {
+    match refused(text).fault() {
+        Fault::Problem { key, problem } => (key, problem.clone()),
+        other => panic!("another fault: {other}"),
+    }
+}
+
+#[test]
+fn an_unknown_key_is_pointed_at_and_the_nearest_is_named() {
+    let error = refused("[run]\nrounds = 3\n\n[training]\nlearning_rat = 0.1\n");
+    let text = error.render(false);
+    assert!(matches!(error.fault(), Fault::UnknownKey { .. }));
+    assert!(text.contains("learning_rat = 0.1"), "shows the line:\n{text}");
+    assert!(text.contains(":5:1"), "says where:\n{text}");
+    assert!(text.contains("did you mean `training.learning_rate`?"), "{text}");
+}
+
+#[test]
+fn a_key_of_another_section_is_sent_there() {
+    let text = refused("[training]\ndelta = 1e-6\n").render(false);
+    assert!(text.contains("did you mean `privacy.delta`?"), "{text}");
+}
+
+#[test]
+fn an_unknown_section_is_pointed_at_and_the_nearest_is_named() {
+    let text = refused("[privcy]\ndelta = 1e-6\n").render(false);
+    assert!(text.contains("unknown section `[privcy]`") && text.contains("did you mean `[privacy]`?"), "{text}");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_or_range_is_pointed_at_by_its_key() {
+    let text = refused("[privacy]\ndelta = \"small\"\n").render(false);
+    assert!(text.contains("privacy.delta") && text.contains("\"small\""), "{text}");
+    let text = refused("[privacy]\nepsilon = -1\n").render(false);
+    assert!(text.contains("epsilon must be finite and above 0, but is -1"), "{text}");
+    let text = refused("[aggregation]\nlanes = 7\n").render(false);
+    assert!(text.contains("lanes must be 1 to 6"), "{text}");
+    let text = refused("[privacy]\nunit = \"person\"\n").render(false);
+    assert!(text.contains("speaker"), "lists what there is:\n{text}");
+}
+
+#[test]
+fn text_that_is_not_toml_is_pointed_at() {
+    let error = refused("[run]\nrounds = = 3\n");
+    assert!(matches!(error.fault(), Fault::NotToml { .. }));
+    assert!(error.render(false).contains(":2:"), "{}", error.render(false));
+}
+
+#[test]
+fn a_section_given_as_a_value_is_refused() {
+    assert!(matches!(refused("run = 3\n").fault(), Fault::NotASection { section: "run" }));
+}
+
+#[test]
+fn overrides_win_and_are_checked_like_files() {
+    let config =
+        Config::parse("[run]\nrounds = 3\n", &["run.rounds=5", "privacy.unit=client", "model.hidden=[8, 4]"]).unwrap();
+    assert_eq!((config.run.rounds, config.privacy.unit), (5, Unit::Client));
+    assert_eq!(config.model.hidden, [8, 4]);
+    let error = Config::parse("", &["privacy.epsilom=4"]).unwrap_err();
+    assert!(error.render(false).contains("did you mean `privacy.epsilon`?"));
+    let error = Config::parse("", &["privacy.epsilon"]).unwrap_err();
+    assert!(matches!(error.fault(), Fault::OverrideForm));
+}
+
+#[test]
+fn files_extend_files_relative_to_themselves_and_not_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    write("base.toml", "[run]\nname = \"base\"\nrounds = 3\n");
+    let child = write("sub/child.toml", "extends = \"../base.toml\"\n[run]\nrounds = 4\n");
+    let config = Config::load(&child, NONE).unwrap();
+    assert_eq!((config.run.name.as_str(), config.run.rounds), ("base", 4));
+
+    let missing = write("missing.toml", "extends = \"nowhere.toml\"\n");
+    let text = Config::load(&missing, NONE).unwrap_err().render(false);
+    assert!(text.contains("nowhere.toml") && text.contains("extends"), "{text}");
+
+    write("a.toml", "extends = \"b.toml\"\n");
+    let b = write("b.toml", "extends = \"a.toml\"\n");
+    assert!(matches!(Config::load(&b, NONE).unwrap_err().fault(), Fault::ExtendsItself { .. }));
+}
+
+#[test]
+fn an_error_in_a_file_that_is_extended_names_that_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("base.toml"), "[privacy]\ndelta = 0.5\n").unwrap();
+    let child = folder.path().join("child.toml");
+    std::fs::write(&child, "extends = \"base.toml\"\n[run]\nrounds = 4\n").unwrap();
+    let text = Config::load(&child, NONE).unwrap_err().render(false);
+    assert!(text.contains("base.toml:2:"), "{text}");
+}
+
+#[test]
+fn a_ring_that_would_overflow_is_refused_with_the_mend() {
+    let (key, found) = problem("[privacy]\nclip_bits = 30\n[aggregation]\nlanes = 3\n");
+    assert_eq!(key, "aggregation.lanes");
+    assert!(matches!(found, Problem::Plan(PlanError::Headroom(_))));
+    assert!(found.to_string().contains("fewer clip_bits"), "{found}");
+}
+
+#[test]
+fn a_delta_that_allows_publishing_somebody_is_refused() {
+    // 8 clients of 2 speakers: 1/16.
+    let (key, found) = problem("[privacy]\ndelta = 0.0625\n");
+    assert_eq!(key, "privacy.delta");
+    assert!(matches!(found, Problem::DeltaTooLarge { units: 16, .. }));
+    assert!(Config::parse("[privacy]\ndelta = 0.0624\n", NONE).is_ok());
+}
+
+#[test]
+fn a_sum_that_could_open_one_client_is_refused() {
+    assert!(matches!(problem("[aggregation]\nn_min = 1\n"), ("aggregation.n_min", Problem::TooFewHonest { .. })));
+    // 4 clients of which 2 may be corrupt: quorum 4, so 2 honest ones; with 3 clients, quorum 3 and 1 honest.
+    assert!(Config::parse("[aggregation]\nn_min = 4\nmax_corrupt = 2\n", NONE).is_ok());
+    let few = problem("[aggregation]\nn_min = 3\nmax_corrupt = 2\n").1;
+    assert_eq!(few, Problem::TooFewHonest { n_min: 3, max_corrupt: 2, honest: 1 });
+    let many = problem("[partition]\nclients = 2\n").1;
+    assert_eq!(many, Problem::TooFewClients { n_min: 3, clients: 2 });
+}
+
+#[test]
+fn utterance_privacy_is_refused_rather_than_faked() {
+    assert_eq!(problem("[privacy]\nunit = \"utterance\"\n"), ("privacy.unit", Problem::UtteranceUnit));
+}
+
+#[test]
+fn two_sources_of_the_noise_are_refused() {
+    let (key, found) = problem("[privacy]\nepsilon = 4\nnoise_multiplier = 1.5\n");
+    assert_eq!((key, found), ("privacy.noise_multiplier", Problem::TwoNoises));
+}
+
+#[test]
+fn a_sweep_of_epsilon_needs_a_unit() {
+    let (key, found) = problem("[privacy]\nunit = \"none\"\n[sweep]\nepsilons = [4]\n");
+    assert_eq!((key, found), ("sweep.epsilons", Problem::SweepWithoutUnit));
+}
+
+#[test]
+fn a_synthetic_corpus_has_the_speakers_that_the_partition_needs() {
+    let (key, found) = problem("[partition]\nclients = 12\n");
+    assert_eq!(key, "corpus.synth_speakers");
+    assert!(found.to_string().contains("need 32 speakers, but 24 are synthesised"), "{found}");
+    assert!(Config::parse("[partition]\nclients = 12\nmode = \"natural\"\n", NONE).is_ok());
+    let named = Config::parse("[partition]\ntest_speakers = [\"1001\", \"1002\"]\n", NONE).unwrap();
+    assert_eq!(named.partition.test_speakers.count(), 2);
+}
+
+#[test]
+fn plain_sums_are_refused_outside_of_simulations() {
+    let text = "[aggregation]\nmode = \"plain\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\n";
+    let error = Config::parse(text, NONE).unwrap().deployment(Role::Coordinator).unwrap_err();
+    assert!(matches!(error.fault(), Fault::Problem { problem: Problem::PlainDeployment, .. }));
+    let secure = Config::parse(&text.replace("plain", "secure"), NONE).unwrap();
+    assert!(secure.deployment(Role::Coordinator).is_ok());
+    let error = Config::parse("", NONE).unwrap().deployment(Role::Client).unwrap_err();
+    assert!(error.to_string().contains("transport.identity"), "{error}");
+}
+
+#[test]
+fn nothing_said_is_speaker_level_privacy_with_secure_aggregation() {
+    let config = Config::parse("", NONE).unwrap();
+    assert_eq!(config.privacy.unit, Unit::Speaker);
+    assert!(config.noise_multiplier().unwrap().value() > 0.5);
+    assert!((config.epsilon_budget().unwrap().value() - 8.0).abs() < 1e-12);
+    assert_eq!(config.model_spec(Facts { inputs: 65 }).classes(), 5);
+}
+
+#[test]
+fn a_noise_multiplier_buys_exactly_the_rounds_of_the_run() {
+    use sottovoce_dp::gdp;
+    let config = Config::parse("[run]\nrounds = 7\n[privacy]\nnoise_multiplier = 2\n", NONE).unwrap();
+    let budget = config.epsilon_budget().unwrap().value();
+    let spent = |rounds: f64| gdp::epsilon(rounds.sqrt() / 2.0, config.privacy.delta);
+    assert!(spent(7.0).upper <= budget && budget < spent(8.0).lower);
+}
+
+#[test]
+fn the_digest_is_that_of_the_resolved_text_and_changes_with_any_value() {
+    let a = Config::parse("", NONE).unwrap();
+    assert_eq!(a.digest(), sottovoce_types::Digest::of(a.to_toml().as_bytes()));
+    assert_ne!(a.digest(), Config::parse("", &["run.seed=2"]).unwrap().digest());
+    assert_ne!(a.features_digest(), Config::parse("", &["corpus.trim_db=30"]).unwrap().features_digest());
+}

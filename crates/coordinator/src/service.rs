@@ -1,0 +1,115 @@
+//! From config and journal to a running coordinator.
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rand::Rng;
+use serde_json::json;
+use sottovoce_config::{Config, Deployment, Facts, identity_file, manifest_file};
+use sottovoce_net::{Listener, Served, Service, TlsIdentity, TransportOptions, serve};
+use sottovoce_round::{Coordinator, CoordinatorEvent, Journal, Outcome, Standing};
+use sottovoce_store::SqliteJournal;
+use sottovoce_transcript::FileTap;
+use sottovoce_types::{RoundRecord, RunId, Tick};
+
+use crate::args::Args;
+use crate::{exit, tell};
+
+/// Statistics per coefficient that clips are pooled into (mean, standard deviation, deviation of deltas, two deciles): the
+/// width of an example, of which the coordinator knows no more.
+const POOLED_STATISTICS: usize = 5;
+
+/// Serves until the run is over or a signal comes; returns the exit code.
+pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Result<u8> {
+    let identity = identity_file::load(&deployment.identity)?;
+    let manifest = Arc::new(manifest_file::load(&deployment.manifest)?);
+    anyhow::ensure!(
+        identity.public_key() == manifest.coordinator().0,
+        "{} is not the coordinator's identity of {}: its public key is {}",
+        deployment.identity.display(),
+        deployment.manifest.display(),
+        sottovoce_round::PublicKey(identity.public_key()),
+    );
+    let facts = Facts { inputs: POOLED_STATISTICS * usize::from(config.features.n_mfcc) };
+    let plan = Arc::new(config.plan(facts, manifest.clone())?);
+    let state = &deployment.state;
+    std::fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
+    let journal = SqliteJournal::open(state)?;
+    let entries = journal.replay()?;
+    let tls = TlsIdentity::from_seed(&identity.seed());
+    let resumed = Standing::of(&entries);
+    let engine = if let Some(standing) = &resumed {
+        let params = journal.checkpoint(standing.model, plan.layout())?;
+        Coordinator::resume(plan.clone(), identity, &entries, params)?
+    } else {
+        let mut run = [0u8; 16];
+        rand::rng().fill_bytes(&mut run);
+        std::fs::write(state.join("config.toml"), config.to_toml())?;
+        Coordinator::new(plan.clone(), identity, RunId(run))
+    };
+    let listener = Listener::bind(config.transport.listen, &tls, manifest.keys(), TransportOptions::default())
+        .with_context(|| format!("cannot listen on {}", config.transport.listen))?;
+    let address = listener.local_addr()?;
+    let started = json!({
+        "event": "listening", "address": address.to_string(), "run": engine.run().to_string(), "plan": plan.digest(),
+        "resumed_at_round": resumed.as_ref().map(|s| s.round),
+    });
+    tell::tell(args.format, &started, &format!("listening on {address}, plan {}", plan.digest()));
+
+    let mut service = Service::new(engine, Box::new(journal));
+    service.tap = Box::new(tap(state)?);
+    service.base = Tick(0);
+    let runtime = tokio::runtime::Runtime::new()?;
+    let records = state.join("rounds.jsonl");
+    let on_event = |event: &CoordinatorEvent| {
+        if let CoordinatorEvent::Published { record } = event
+            && let Err(error) = append_record(&records, record)
+        {
+            tell::complain(&format!("rounds.jsonl could not be written ({error}); the journal has the record"));
+        }
+        let (object, text) = tell::describe(event);
+        tell::tell(args.format, &object, &text);
+    };
+    let (service, served) = runtime.block_on(serve(listener, service, on_event, interrupted()))?;
+    if served == Served::Shutdown {
+        tell::complain("told to stop before the run was over; started again with the same config, it goes on");
+    }
+    Ok(match service.engine.outcome() {
+        Some(Outcome::Completed) => 0,
+        Some(Outcome::BudgetExhausted { .. }) => exit::BUDGET_EXHAUSTED,
+        Some(Outcome::QuorumLost { .. }) => exit::QUORUM_LOST,
+        _ => exit::FAILED,
+    })
+}
+
+/// A transcript of its own for each start: an earlier one is kept as it is.
+fn tap(state: &Path) -> Result<FileTap> {
+    let mut path = state.join("transcript.bin");
+    let mut start = 2;
+    while path.exists() {
+        path = state.join(format!("transcript-{start}.bin"));
+        start += 1;
+    }
+    Ok(FileTap::create(path)?)
+}
+
+fn append_record(path: &Path, record: &RoundRecord) -> Result<()> {
+    use std::io::Write;
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(&line)?;
+    file.sync_data()?;
+    Ok(())
+}
+
+/// Resolves when the process is asked to stop.
+async fn interrupted() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,20 @@
+//! Appending to a journal without blocking the runtime.
+use sottovoce_round::{Journal, Persist};
+
+use crate::error::NetError;
+
+/// Makes one entry durable on a blocking thread, and returns only then.
+///
+/// The journal is moved to that thread and back, so that no lock is needed. `slot` is left empty when the journal
+/// panicked: it must not be used again.
+pub(crate) async fn append(slot: &mut Option<Box<dyn Journal + Send>>, persist: Persist) -> Result<(), NetError> {
+    let mut journal = slot.take().ok_or(NetError::Panicked)?;
+    let (journal, appended) = tokio::task::spawn_blocking(move || {
+        let appended = journal.append(&persist);
+        (journal, appended)
+    })
+    .await
+    .map_err(|_| NetError::Panicked)?;
+    *slot = Some(journal);
+    Ok(appended?)
+}

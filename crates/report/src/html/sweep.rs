@@ -1,0 +1,117 @@
+//! The page about a sweep.
+use maud::{Markup, html};
+use sottovoce_types::SweepRow;
+
+use super::{FirstLine, figure, page, synthetic_banner, unit};
+use crate::sweep::Spread;
+use crate::text::{NONE, epsilon_lower, epsilon_upper, percent, seconds, significant, small};
+use crate::{SweepGroup, SweepReport};
+
+/// One page about a sweep: utility and leakage against ε, the table over seeds, and every cell.
+pub fn sweep_html(sweep: &SweepReport) -> String {
+    let line = FirstLine::new(
+        sweep.aggregation != "secure",
+        sweep.noise_source == "seeded",
+        &sweep.aggregation,
+        &sweep.noise_source,
+    );
+    let first = html! { p class=(if line.alarm { "first alarm" } else { "first" }) { (line.text) } };
+    let groups = sweep.groups();
+    let seeds = groups.iter().map(|g| g.seeds).max().unwrap_or(0);
+    let body = html! {
+        h1 { (sweep.name) }
+        p.lead { "Sweep over privacy budgets on " (sweep.corpus) ": " (sweep.rows.len()) " cells, up to " (seeds) " seeds a budget." }
+        @if sweep.synthetic { (synthetic_banner()) }
+        @if sweep.rows.is_empty() {
+            p { "No cell has finished yet." }
+        } @else {
+            (figures(sweep))
+            h3 { "Over seeds" }
+            (group_table(&groups))
+            (not_shown(sweep, seeds))
+            details { summary { "Every cell" } (cell_table(&sweep.rows)) }
+        }
+    };
+    page(&format!("{} · Sottovoce sweep", sweep.name), &first, &body)
+}
+
+fn figures(sweep: &SweepReport) -> Markup {
+    html! {
+        h3 { "Utility" }
+        @for drawn in sweep.utility_figures() {
+            (figure(&drawn, &html! { "Means over seeds; bands are one standard deviation. Without DP at the right edge." }))
+        }
+        h3 { "Leakage" }
+        @for drawn in sweep.leakage_figures() {
+            (figure(&drawn, &html! {
+                "Membership inference on the final model (0.5 is guessing) and label-profile inference by the coordinator \
+                 (0 is guessing); bands are one standard deviation over seeds."
+            }))
+        }
+        h3 { "Empirical against claimed ε" }
+        @match sweep.audit_figure() {
+            Some(drawn) => (figure(&drawn, &html! {
+                "A point a cell. A point above the diagonal would be a violation. Points far below it are no proof of \
+                 privacy: the audit shows only what its canaries could."
+            })),
+            None => p { "No cell was audited with canaries." },
+        }
+    }
+}
+
+fn group_table(groups: &[SweepGroup]) -> Markup {
+    let pm = |s: Spread| format!("{} ± {}", percent(s.mean), significant(s.sd * 100.0));
+    let number = |s: Spread| format!("{:.3} ± {:.3}", s.mean, s.sd);
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th { "unit" } th.n { "target ε" } th.n { "spent ε" } th.n { "noise multiplier" } th.n { "seeds" } th.n { "UAR" }
+                th.n { "accuracy" } th.n { "macro F1" } th.n { "membership AUC" } th.n { "label-profile adv." }
+                th.n { "ε shown, largest" }
+            } }
+            tbody { @for g in groups {
+                tr {
+                    td { (unit(g.unit)) } td.n { (g.name()) } td.n { (epsilon_upper(g.epsilon_spent_max)) }
+                    td.n { (significant(g.noise_multiplier.mean)) } td.n { (g.seeds) } td.n { (pm(g.uar)) } td.n { (pm(g.accuracy)) }
+                    td.n { (pm(g.macro_f1)) } td.n { (number(g.membership_auc)) } td.n { (number(g.label_profile_advantage)) }
+                    td.n { span class=[g.violated.then_some("bad")] {
+                        (g.epsilon_lower_max.map_or(NONE.to_owned(), epsilon_lower)) @if g.violated { " violation" }
+                    } }
+                }
+            } }
+        } }
+    }
+}
+
+fn cell_table(rows: &[SweepRow]) -> Markup {
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th { "unit" } th.n { "target ε" } th.n { "spent ε" } th.n { "δ" } th.n { "seed" } th.n { "UAR" } th.n { "accuracy" }
+                th.n { "membership AUC" } th.n { "label-profile adv." } th.n { "ε shown" } th.n { "wall time" } th { "config" }
+            } }
+            tbody { @for r in rows { tr {
+                td { (unit(r.unit)) } td.n { (r.epsilon_target.map_or("no DP".to_owned(), significant)) }
+                td.n { (epsilon_upper(r.epsilon_spent)) } td.n { (small(r.delta)) } td.n { (r.seed) } td.n { (percent(r.uar)) }
+                td.n { (percent(r.accuracy)) } td.n { (format!("{:.3}", r.membership_auc)) }
+                td.n { (format!("{:.3}", r.label_profile_advantage)) }
+                td.n { (r.epsilon_empirical_lower.map_or(NONE.to_owned(), epsilon_lower)) }
+                td.n { (seconds(r.wall_s)) } td { code title=(r.config_sha256) { (r.config_sha256.to_string()[..12]) } }
+            } } }
+        } }
+    }
+}
+
+fn not_shown(sweep: &SweepReport, seeds: usize) -> Markup {
+    html! {
+        h3 { "What this report does not show" }
+        ul.plain {
+            @if sweep.synthetic { li { (super::SYNTHETIC) "." } }
+            @if seeds < 5 { li { "With " (seeds) " seeds a budget, a standard deviation is itself a rough estimate." } }
+            li {
+                "Each ε is that of one run. Choosing a run by its results on private data costs privacy that no row here charges."
+            }
+            li { "The attacks are those named; a stronger one may find more. An empirical bound below the claim is not a proof of privacy." }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! From what a run left behind to what a person can read: tables for a terminal, SVG figures, and one HTML file that
+//! loads nothing and runs no script.
+//!
+//! This crate reads run directories and sweep results; it computes no privacy bound and runs no attack. A report says
+//! what it does not show: a missing part, an attack whose control did not win, speech that is synthetic.
+//!
+//! Read [`RunReport`] and [`Figure`] first; [`SweepReport`] draws utility and leakage against ε.
+//!
+//! ```
+//! let svg = sottovoce_report::bar_svg("Utterances by emotion", "utterances", &[("angry".into(), 120.0), ("sad".into(), 96.0)]);
+//! assert!(svg.starts_with("<svg") && svg.contains("angry"));
+//! ```
+//!
+//! # Errors
+//! [`ReportError`] names the file and the line that cannot be read. A part that is missing is no error: the report says
+//! so.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "samples, batches and plots, not privacy"
+)]
+
+mod figures;
+mod files;
+mod gdp_curve;
+mod html;
+mod run;
+mod svg;
+mod sweep;
+mod text;
+
+pub use figures::{
+    attack_figures, bar_svg, canary_figure, confusion_figure, confusion_svg, epsilon_figure, learning_curve_figure,
+    learning_curve_svg,
+};
+pub use files::{Jsonl, ReportError, append_jsonl, read_jsonl, write_text};
+pub use html::{html, sweep_html};
+pub use run::RunReport;
+pub use svg::Figure;
+pub use sweep::{SweepGroup, SweepReport, read_results_csv, write_results_csv};
+pub use text::{Align, TextTable, attacks_text, per_class_text, rounds_text, summary_text, sweep_text};

@@ -1,0 +1,326 @@
+//! Results of a sweep: groups over seeds, figures against ε, and the table as files.
+use std::path::Path;
+
+use sottovoce_types::{SweepRow, Unit};
+
+use crate::svg::{Axis, Figure, Format, LineChart, Point, Reference, Scale, Series};
+use crate::text::{epsilon_lower, percent, significant};
+use crate::{ReportError, write_text};
+
+/// A sweep and what a reader must know about it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SweepReport {
+    /// Name of the sweep.
+    pub name: String,
+    /// Corpus, in words.
+    pub corpus: String,
+    /// Whether the speech is synthetic.
+    pub synthetic: bool,
+    /// How sums were formed: `secure` or `plain`.
+    pub aggregation: String,
+    /// Where noise came from: `os` or `seeded`.
+    pub noise_source: String,
+    /// UAR of guessing, where it is known.
+    pub uar_chance: Option<f64>,
+    /// One row a finished cell.
+    pub rows: Vec<SweepRow>,
+}
+
+/// Mean and standard deviation over seeds (with n − 1; 0 for one seed).
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Spread {
+    pub(crate) mean: f64,
+    pub(crate) sd: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+        let n = values.clone().count() as f64;
+        let mean = values.clone().sum::<f64>() / n;
+        let squares: f64 = values.map(|v| (v - mean) * (v - mean)).sum();
+        Self { mean, sd: if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 } }
+    }
+}
+
+/// The cells that differ by their seed only.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SweepGroup {
+    /// The privacy unit.
+    pub unit: Unit,
+    /// Target ε; `None` is no DP.
+    pub epsilon_target: Option<f64>,
+    /// Seeds in it.
+    pub seeds: usize,
+    pub(crate) noise_multiplier: Spread,
+    pub(crate) uar: Spread,
+    pub(crate) accuracy: Spread,
+    pub(crate) macro_f1: Spread,
+    pub(crate) membership_auc: Spread,
+    pub(crate) label_profile_advantage: Spread,
+    pub(crate) epsilon_lower: Option<Spread>,
+    /// Largest lower bound over seeds: the one that a violation would show in.
+    pub(crate) epsilon_lower_max: Option<f64>,
+    pub(crate) epsilon_spent_max: Option<f64>,
+    /// Whether in any seed the canaries showed more than was spent.
+    pub(crate) violated: bool,
+}
+
+impl SweepGroup {
+    /// Target ε in words.
+    pub(crate) fn name(&self) -> String {
+        self.epsilon_target.map_or("no DP".to_owned(), significant)
+    }
+}
+
+impl SweepReport {
+    /// Rows joined over seeds, by unit and then by target ε from small to large, no DP last.
+    pub fn groups(&self) -> Vec<SweepGroup> {
+        let key = |row: &SweepRow| (row.unit.name(), row.epsilon_target.unwrap_or(f64::INFINITY));
+        let mut rows: Vec<&SweepRow> = self.rows.iter().collect();
+        rows.sort_by(|a, b| {
+            let ((ua, ea), (ub, eb)) = (key(a), key(b));
+            ua.cmp(ub).then(ea.total_cmp(&eb)).then(a.seed.cmp(&b.seed))
+        });
+        // No DP has no unit: it is the end of every unit's line, and its own group.
+        rows.chunk_by(|a, b| key(a) == key(b)).map(group).collect()
+    }
+
+    /// The units swept, no DP left out.
+    fn units(&self) -> Vec<Unit> {
+        let mut units: Vec<Unit> = Vec::new();
+        for row in self.rows.iter().filter(|r| r.epsilon_target.is_some()) {
+            if !units.contains(&row.unit) {
+                units.push(row.unit);
+            }
+        }
+        units
+    }
+
+    /// UAR and accuracy against ε, with one standard deviation over seeds.
+    pub fn utility_figures(&self) -> Vec<Figure> {
+        self.each_unit(|unit, groups, x, divider| {
+            let uar = series("UAR", groups, x, percent, |g| Some(g.uar));
+            let accuracy = series("accuracy", groups, x, percent, |g| Some(g.accuracy));
+            let all = vec![uar, accuracy];
+            let level = |y| Reference::Level { y, label: format!("UAR of guessing {}", percent(y)), below: true };
+            let chance = self.uar_chance.map(level);
+            let y = Scale::linear(ends(&all).chain(self.uar_chance).chain([0.0]));
+            LineChart {
+                title: format!("Recognition on unseen speakers against ε, unit: {}", unit.name()),
+                label: describe("UAR and accuracy", groups, |g| percent(g.uar.mean)),
+                x: x.axis(),
+                y: Axis::new("mean over seeds", y, Format::Percent),
+                series: all,
+                references: chance.into_iter().chain(divider).collect(),
+                size: (720, 340),
+            }
+            .draw()
+        })
+    }
+
+    /// Membership AUC and label-profile advantage against ε, with one standard deviation over seeds.
+    pub fn leakage_figures(&self) -> Vec<Figure> {
+        self.each_unit(|unit, groups, x, divider| {
+            let number = |v: f64| format!("{v:.3}");
+            let all = vec![
+                series("membership inference, AUC", groups, x, number, |g| Some(g.membership_auc)),
+                series("label-profile inference, advantage", groups, x, number, |g| Some(g.label_profile_advantage)),
+            ];
+            let y = Scale::linear(ends(&all).chain([0.0, 0.5]));
+            let half = Reference::Level { y: 0.5, label: "AUC of guessing".to_owned(), below: true };
+            LineChart {
+                title: format!("Leakage against ε, unit: {}", unit.name()),
+                label: describe("Membership AUC", groups, |g| number(g.membership_auc.mean)),
+                x: x.axis(),
+                y: Axis::new("score", y, Format::Plain),
+                series: all,
+                references: [half].into_iter().chain(divider).collect(),
+                size: (720, 340),
+            }
+            .draw()
+        })
+    }
+
+    /// Lower bounds on ε from canaries against the target, with the line on which they would be equal; `None` when no
+    /// cell has one.
+    pub fn audit_figure(&self) -> Option<Figure> {
+        let audited = |r: &&SweepRow| r.epsilon_target.is_some() && r.epsilon_empirical_lower.is_some();
+        let rows: Vec<&SweepRow> = self.rows.iter().filter(audited).collect();
+        let targets = || rows.iter().filter_map(|r| r.epsilon_target).filter(|e| *e > 0.0);
+        let (low, high) = (targets().fold(f64::INFINITY, f64::min), targets().fold(0.0, f64::max));
+        if !(low.is_finite() && high > 0.0) {
+            return None;
+        }
+        // A bound of 0 has no place on a logarithmic axis; it is drawn on the floor, whose tick says so.
+        let lowers = rows.iter().filter_map(|r| r.epsilon_empirical_lower);
+        let top = lowers.chain([high]).filter(|v| v.is_finite()).fold(high, f64::max);
+        let floor = low / 10.0;
+        let point = |r: &&SweepRow| {
+            let (target, lower) = (r.epsilon_target.unwrap_or(f64::NAN), r.epsilon_empirical_lower.unwrap_or(f64::NAN));
+            let tip = format!(
+                "{}, seed {}: target ε {}, canaries show at least {}",
+                r.unit.name(),
+                r.seed,
+                significant(target),
+                epsilon_lower(lower)
+            );
+            Point { x: target, y: if lower.is_nan() { lower } else { lower.max(floor) }, band: None, tip }
+        };
+        let y = Scale::Log { low: floor, high: top * 1.3 };
+        let mut ticks = y.ticks(Format::Plain, false);
+        ticks.retain(|(v, _)| *v > floor * 1.4);
+        ticks.insert(0, (floor, format!("≤ {}", significant(floor))));
+        let x = Scale::Log { low: low / 1.3, high: high * 1.3 };
+        let chart = LineChart {
+            title: "Empirical lower bound on ε against the target".to_owned(),
+            label: format!(
+                "{} lower bounds from canaries; points above the dashed diagonal would be violations.",
+                rows.len()
+            ),
+            x: Axis::new("target ε (log scale)", x, Format::Plain),
+            y: Axis { ticks: Some(ticks), ..Axis::new("ε shown at least", y, Format::Plain) },
+            series: vec![Series {
+                name: "canaries".to_owned(),
+                points: rows.iter().map(point).collect(),
+                joined: false,
+            }],
+            references: vec![Reference::Diagonal {
+                from: (low / 1.3, low / 1.3),
+                to: (high * 1.25, high * 1.25),
+                label: "empirical = target: above it, a violation".to_owned(),
+            }],
+            size: (720, 380),
+        };
+        Some(chart.draw())
+    }
+
+    fn each_unit(&self, draw: impl Fn(Unit, &[SweepGroup], &EpsilonAxis, Option<Reference>) -> Figure) -> Vec<Figure> {
+        let groups = self.groups();
+        let (no_dp, with_dp): (Vec<_>, Vec<_>) = groups.into_iter().partition(|g| g.epsilon_target.is_none());
+        let mut units = self.units();
+        if units.is_empty() {
+            units.extend(no_dp.first().map(|g| g.unit));
+        }
+        let figure = |unit: Unit| {
+            let own = no_dp.iter().filter(|g| g.unit == unit || g.unit == Unit::None);
+            let mut groups: Vec<SweepGroup> = with_dp.iter().filter(|g| g.unit == unit).cloned().collect();
+            groups.extend(own.cloned());
+            let x = EpsilonAxis::of(&groups);
+            let divider = x.divider();
+            draw(unit, &groups, &x, divider)
+        };
+        units.into_iter().map(figure).collect()
+    }
+}
+
+fn group(rows: &[&SweepRow]) -> SweepGroup {
+    let spread = |pick: fn(&SweepRow) -> f64| Spread::of(rows.iter().map(|r| pick(r)));
+    let lowers: Vec<f64> = rows.iter().filter_map(|r| r.epsilon_empirical_lower).collect();
+    let most = |values: &[f64]| (!values.is_empty()).then(|| values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+    let spent: Option<Vec<f64>> = rows.iter().map(|r| r.epsilon_spent).collect();
+    SweepGroup {
+        unit: rows[0].unit,
+        epsilon_target: rows[0].epsilon_target,
+        seeds: rows.len(),
+        noise_multiplier: spread(|r| r.noise_multiplier),
+        uar: spread(|r| r.uar),
+        accuracy: spread(|r| r.accuracy),
+        macro_f1: spread(|r| r.macro_f1),
+        membership_auc: spread(|r| r.membership_auc),
+        label_profile_advantage: spread(|r| r.label_profile_advantage),
+        epsilon_lower: (!lowers.is_empty()).then(|| Spread::of(lowers.iter().copied())),
+        epsilon_lower_max: most(&lowers),
+        violated: rows
+            .iter()
+            .any(|r| matches!((r.epsilon_empirical_lower, r.epsilon_spent), (Some(l), Some(s)) if l > s)),
+        epsilon_spent_max: spent.and_then(|s| most(&s)),
+    }
+}
+
+/// ε on a logarithmic axis with the runs without DP at its right edge, past a divider.
+struct EpsilonAxis {
+    epsilons: Vec<f64>,
+    no_dp: Option<f64>,
+}
+
+impl EpsilonAxis {
+    fn of(groups: &[SweepGroup]) -> Self {
+        let epsilons: Vec<f64> = groups.iter().filter_map(|g| g.epsilon_target).filter(|e| *e > 0.0).collect();
+        let any = groups.iter().any(|g| g.epsilon_target.is_none());
+        let (low, high) = epsilons.iter().fold((f64::INFINITY, 0.0f64), |(l, h), &e| (l.min(e), h.max(e)));
+        // As far past the largest ε as a fifth of the axis, and never closer than one doubling.
+        let place = if epsilons.is_empty() { 1.0 } else { high * (high / low).powf(0.2).max(2.0) };
+        Self { epsilons, no_dp: any.then_some(place) }
+    }
+
+    fn x(&self, group: &SweepGroup) -> f64 {
+        group.epsilon_target.or(self.no_dp).unwrap_or(f64::NAN)
+    }
+
+    fn divider(&self) -> Option<Reference> {
+        let high = self.epsilons.iter().copied().fold(f64::NAN, f64::max);
+        let x = (high * self.no_dp?).sqrt();
+        x.is_finite().then_some(Reference::Divider { x })
+    }
+
+    fn axis(&self) -> Axis {
+        let named = |e: &f64| (*e, significant(*e));
+        let ticks = self.epsilons.iter().map(named).chain(self.no_dp.map(|x| (x, "no DP".to_owned()))).collect();
+        let scale = Scale::log(self.epsilons.iter().copied().chain(self.no_dp));
+        Axis { ticks: Some(ticks), ..Axis::new("target ε (log scale)", scale, Format::Plain) }
+    }
+}
+
+fn series(
+    name: &str,
+    groups: &[SweepGroup],
+    x: &EpsilonAxis,
+    show: fn(f64) -> String,
+    pick: fn(&SweepGroup) -> Option<Spread>,
+) -> Series {
+    let point = |g: &SweepGroup| {
+        let Spread { mean, sd } = pick(g)?;
+        let tip = format!("ε {}: {name} {} ± {} over {} seeds", g.name(), show(mean), show(sd), g.seeds);
+        Some(Point { x: x.x(g), y: mean, band: Some((mean - sd, mean + sd)), tip })
+    };
+    // No line leads from the largest ε to no DP: there is nothing measured between them.
+    let gap = || Point { x: f64::NAN, y: f64::NAN, band: None, tip: String::new() };
+    let with_gap = |g: &SweepGroup| [g.epsilon_target.is_none().then(gap), point(g)].into_iter().flatten();
+    Series { name: name.to_owned(), points: groups.iter().flat_map(with_gap).collect(), joined: true }
+}
+
+fn ends(series: &[Series]) -> impl Iterator<Item = f64> + '_ {
+    let points = series.iter().flat_map(|s| &s.points);
+    points.flat_map(|p| [Some(p.y), p.band.map(|b| b.0), p.band.map(|b| b.1)].into_iter().flatten())
+}
+
+fn describe(what: &str, groups: &[SweepGroup], show: impl Fn(&SweepGroup) -> String) -> String {
+    let points: Vec<_> = groups.iter().map(|g| format!("{} at ε {}", show(g), g.name())).collect();
+    format!("{what} against epsilon: {}.", points.join(", "))
+}
+
+/// Writes `results.csv`, whole or not at all; what is `None` is an empty cell.
+///
+/// # Errors
+/// [`ReportError::Csv`] or [`ReportError::Io`].
+pub fn write_results_csv(rows: &[SweepRow], path: impl AsRef<Path>) -> Result<(), ReportError> {
+    let path = path.as_ref();
+    let csv_error = |source| ReportError::Csv { path: path.to_owned(), source };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).map_err(csv_error)?;
+    }
+    let bytes = writer.into_inner().map_err(|e| csv_error(e.into_error().into()))?;
+    write_text(path, &String::from_utf8_lossy(&bytes))
+}
+
+/// Reads `results.csv`.
+///
+/// # Errors
+/// [`ReportError::Csv`].
+pub fn read_results_csv(path: impl AsRef<Path>) -> Result<Vec<SweepRow>, ReportError> {
+    let path = path.as_ref();
+    let csv_error = |source| ReportError::Csv { path: path.to_owned(), source };
+    let mut reader = csv::Reader::from_path(path).map_err(csv_error)?;
+    reader.deserialize().collect::<Result<_, _>>().map_err(csv_error)
+}

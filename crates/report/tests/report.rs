@@ -1,0 +1,223 @@
+//! What a report says, and that it is well formed whatever the run was.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+mod sample;
+mod xml;
+
+use sottovoce_report::{
+    ReportError, RunReport, append_jsonl, attacks_text, bar_svg, confusion_svg, html, learning_curve_svg,
+    per_class_text, rounds_text, summary_text,
+};
+use sottovoce_types::Verdict;
+
+#[test]
+fn a_full_report_is_well_formed_and_loads_nothing() {
+    let page = html(&[sample::run()]);
+    xml::check(&page);
+    for loader in ["http://", "https://", "<script", "src=", "url(", "@import", "href="] {
+        assert!(!page.contains(loader), "a report must not contain {loader}");
+    }
+    for said in [
+        "UAR",
+        "Confusion matrix",
+        "membership-loss",
+        "No violation detected is not a proof of privacy",
+        "What this report does not show",
+        "the coordinator with corrupt clients",
+        "0123456789abcdef",
+        "rounds = 3",
+    ] {
+        assert!(page.contains(said), "a report must say {said}");
+    }
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    let evil = "<script>alert(1)</script>\"'&\u{1}";
+    let mut run = sample::run();
+    run.summary.name = evil.to_owned();
+    run.summary.corpus = evil.to_owned();
+    run.summary.split = evil.to_owned();
+    run.summary.labels[0] = evil.to_owned();
+    run.summary.metrics.per_class[0].label = evil.to_owned();
+    run.summary.privacy[0].basis = evil.to_owned();
+    run.attacks[0].attack = evil.to_owned();
+    run.attacks[0].note = evil.to_owned();
+    run.attacks[0].metric = evil.to_owned();
+    run.config = Some("</pre><script>".to_owned());
+    run.provenance = Some(serde_json::json!({ evil: evil }));
+    let page = html(&[run.clone(), run]);
+    assert!(!page.contains("<script"));
+    xml::check(&page.replace('\u{1}', ""));
+}
+
+#[test]
+fn a_run_with_nothing_but_a_summary_says_what_is_missing() {
+    let mut run = RunReport::new(sample::run().summary);
+    run.summary.metrics.confusion.clear();
+    run.summary.metrics.per_class.clear();
+    run.summary.labels.clear();
+    run.summary.privacy.clear();
+    run.summary.centralised = None;
+    let page = html(&[run]);
+    xml::check(&page);
+    for said in ["No attack was run", "No canary audit was run", "no learning curve", "ε = ∞ from every vantage"] {
+        assert!(page.contains(said), "a report must say {said}");
+    }
+    xml::check(&html(&[]));
+}
+
+#[test]
+fn values_that_are_no_numbers_leave_no_trace_in_figures() {
+    let mut run = sample::run();
+    for round in &mut run.rounds {
+        let metrics = round.metrics.as_mut().unwrap();
+        (metrics.uar, metrics.accuracy_ci95.low, round.gdp_mu_spent) = (f64::NAN, f64::NEG_INFINITY, f64::NAN);
+    }
+    run.attacks[0].value = f64::NAN;
+    run.attacks[1].ci95.high = f64::INFINITY;
+    let audit = run.canary.as_mut().unwrap();
+    (audit.epsilon_claimed, audit.epsilon_lower, audit.detectable_noise_shortfall) =
+        (f64::INFINITY, f64::NAN, f64::NAN);
+    let page = html(&[run]);
+    xml::check(&page);
+    for attribute in ["=\"NaN", "=\"inf", " NaN ", "LNaN", "Linf"] {
+        assert!(!page.contains(attribute), "{attribute}");
+    }
+}
+
+#[test]
+fn plain_aggregation_and_seeded_noise_stand_on_the_first_line() {
+    let secure = html(&[sample::run()]);
+    let mut run = sample::run();
+    run.summary.aggregation = "plain".to_owned();
+    run.summary.noise_source = "seeded".to_owned();
+    let plain = html(&[run]);
+    let first = |page: &str| page[page.find("<body>").unwrap()..page.find("<main>").unwrap()].to_owned();
+    assert!(first(&secure).contains("Secure aggregation") && !first(&secure).contains("alarm"));
+    assert!(first(&plain).contains("alarm") && first(&plain).contains("“plain”") && first(&plain).contains("“seeded”"));
+    assert!(first(&plain).contains("every single update"));
+}
+
+#[test]
+fn synthetic_speech_has_a_banner_and_human_speech_has_none() {
+    let mut run = sample::run();
+    let said = "Synthetic speech: says nothing about emotion in human speech";
+    assert!(html(&[run.clone()]).contains(said));
+    run.summary.synthetic = false;
+    assert!(!html(&[run]).contains(said));
+}
+
+#[test]
+fn an_attack_that_fails_without_a_winning_control_is_said_to_show_nothing() {
+    let mut run = sample::run();
+    run.attacks.truncate(2);
+    let (good, weak) = ("while its control wins", "neither is its control: this shows nothing");
+    assert!(html(&[run.clone()]).contains(good));
+    // The control now does no better than guessing either.
+    (run.attacks[1].ci95.low, run.attacks[1].value) = (0.44, 0.5);
+    let page = html(&[run.clone()]);
+    assert!(page.contains(weak) && !page.contains(good));
+    run.attacks.remove(1);
+    assert!(html(&[run]).contains("it has no control: this shows nothing"));
+}
+
+#[test]
+fn each_verdict_reads_as_what_it_is() {
+    for (verdict, said) in [
+        (Verdict::NoViolation, "No violation detected: "),
+        (Verdict::Violation, "Violation: the canaries show more"),
+        (Verdict::Inconclusive, "Inconclusive"),
+    ] {
+        let mut run = sample::run();
+        run.canary.as_mut().unwrap().verdict = verdict;
+        let page = html(&[run]);
+        assert!(page.contains(said) && page.contains("is not a proof of privacy"), "{verdict:?}");
+    }
+}
+
+#[test]
+fn several_runs_stand_side_by_side_and_then_one_by_one() {
+    let (a, mut b) = (sample::run(), sample::run());
+    b.summary.name = "second".to_owned();
+    let page = html(&[a, b]);
+    xml::check(&page);
+    assert!(page.contains("Side by side") && page.contains("<h2>second</h2>"));
+}
+
+#[test]
+fn a_run_directory_reads_back_and_what_it_lacks_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(RunReport::read(dir.path()), Err(ReportError::NotARun { .. })));
+    let run = sample::run();
+    let write = |name: &str, text: String| std::fs::write(dir.path().join(name), text).unwrap();
+    write("metrics.json", serde_json::to_string(&run.summary).unwrap());
+    let bare = RunReport::read(dir.path()).unwrap();
+    assert_eq!(bare.missing.len(), 5, "{:?}", bare.missing);
+    assert!(html(&[bare]).contains("canary.json is missing"));
+
+    write("config.toml", run.config.clone().unwrap());
+    write("canary.json", serde_json::to_string(&run.canary).unwrap());
+    write("provenance.json", run.provenance.clone().unwrap().to_string());
+    for round in &run.rounds {
+        append_jsonl(dir.path().join("rounds.jsonl"), round).unwrap();
+    }
+    for attack in &run.attacks {
+        append_jsonl(dir.path().join("attacks.jsonl"), attack).unwrap();
+    }
+    assert!(RunReport::read(dir.path()).unwrap() == run, "what was written reads back");
+
+    let mut torn = std::fs::read_to_string(dir.path().join("rounds.jsonl")).unwrap();
+    torn.truncate(torn.len() - 9);
+    write("rounds.jsonl", torn);
+    let read = RunReport::read(dir.path()).unwrap();
+    assert_eq!((read.rounds.len(), read.missing.len()), (2, 1));
+
+    let mut later = run.summary.clone();
+    later.schema += 1;
+    write("metrics.json", serde_json::to_string(&later).unwrap());
+    assert!(matches!(RunReport::read(dir.path()), Err(ReportError::Schema { .. })));
+}
+
+#[test]
+fn figures_stand_alone_as_files() {
+    let run = sample::run();
+    let figures = [
+        learning_curve_svg(&run.rounds),
+        learning_curve_svg(&[]),
+        confusion_svg(&run.summary.labels, &run.summary.metrics.confusion),
+        confusion_svg(&[], &[vec![0, 0], vec![1]]),
+        bar_svg("Utterances by emotion", "utterances", &[("angry".to_owned(), 3.0), ("sad".to_owned(), f64::NAN)]),
+        bar_svg("Nothing", "utterances", &[]),
+    ];
+    for svg in figures {
+        xml::check(&svg);
+        for must in ["xmlns=\"http://www.w3.org/2000/svg\"", "role=\"img\"", "aria-label=", "prefers-color-scheme:dark"]
+        {
+            assert!(svg.contains(must), "{must}");
+        }
+    }
+}
+
+#[test]
+fn a_bar_chart_draws_what_it_always_drew() {
+    let svg = bar_svg("Clips", "utterances", &[("angry".to_owned(), 12.0), ("sad".to_owned(), 6.0)]);
+    let body = &svg[svg.find("<text").unwrap()..];
+    assert_eq!(body, include_str!("golden/bar.svg.txt"));
+}
+
+#[test]
+fn terminal_tables_hold_the_figures() {
+    let run = sample::run();
+    let all = [
+        summary_text(&run.summary),
+        per_class_text(&run.summary.metrics),
+        rounds_text(&run.rounds),
+        attacks_text(&run.attacks),
+    ];
+    for text in &all {
+        assert!(text.lines().count() >= 4, "{text}");
+        assert!(text.lines().all(|l| l == l.trim_end()), "{text}");
+    }
+    assert!(all[0].contains("synthetic speech: says nothing about emotion in human speech"));
+    assert!(all[3].contains("  control: "));
+}

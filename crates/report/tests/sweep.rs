@@ -1,0 +1,111 @@
+//! Sweeps: groups, figures and files.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+mod xml;
+
+use sottovoce_report::{
+    SweepReport, append_jsonl, read_jsonl, read_results_csv, sweep_html, sweep_text, write_results_csv,
+};
+use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow, Unit};
+
+fn row(epsilon: Option<f64>, seed: u64) -> SweepRow {
+    let e = epsilon.unwrap_or(64.0);
+    let jitter = if seed == 0 { 0.0 } else { 0.02 };
+    SweepRow {
+        schema: SCHEMA_VERSION,
+        config_sha256: Digest::of(&seed.to_le_bytes()),
+        epsilon_target: epsilon,
+        epsilon_spent: epsilon,
+        delta: 1e-5,
+        seed,
+        unit: if epsilon.is_some() { Unit::Speaker } else { Unit::None },
+        noise_multiplier: epsilon.map_or(0.0, |e| milli(5.0 / e)),
+        accuracy: milli(0.25 + 0.05 * e.ln() + jitter),
+        uar: milli(0.24 + 0.05 * e.ln() + jitter),
+        macro_precision: 0.3,
+        macro_recall: 0.3,
+        macro_f1: 0.3,
+        membership_auc: milli(0.5 + 0.01 * e.ln()),
+        label_profile_advantage: 0.01,
+        epsilon_empirical_lower: epsilon.map(|e| if e < 1.0 { 0.0 } else { milli(e * 0.6) }),
+        wall_s: 3.5,
+    }
+}
+
+/// Three decimals: few enough digits that JSON gives back the same bits.
+fn milli(v: f64) -> f64 {
+    (v * 1000.0).round() / 1000.0
+}
+
+fn sweep() -> SweepReport {
+    let budgets = [Some(8.0), None, Some(0.5), Some(2.0)];
+    SweepReport {
+        name: "ε sweep".to_owned(),
+        corpus: "synthetic voices".to_owned(),
+        synthetic: true,
+        aggregation: "secure".to_owned(),
+        noise_source: "seeded".to_owned(),
+        uar_chance: Some(0.2),
+        rows: budgets.into_iter().flat_map(|e| [row(e, 0), row(e, 1)]).collect(),
+    }
+}
+
+#[test]
+fn groups_join_seeds_and_stand_in_the_order_of_epsilon() {
+    let groups = sweep().groups();
+    let mut targets: Vec<_> = groups.iter().map(|g| g.epsilon_target).collect();
+    targets.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
+    assert_eq!(targets, [Some(0.5), Some(2.0), Some(8.0), None]);
+    assert!(groups.iter().all(|g| g.seeds == 2));
+}
+
+#[test]
+fn the_page_shows_utility_leakage_and_the_audit() {
+    let page = sweep_html(&sweep());
+    xml::check(&page);
+    for said in [
+        "Recognition on unseen speakers against ε",
+        "Leakage against ε",
+        "Empirical lower bound on ε against the target",
+        "no DP",
+        "“seeded”",
+        "Synthetic speech: says nothing about emotion in human speech",
+        "not a proof of privacy",
+    ] {
+        assert!(page.contains(said), "a sweep must say {said}");
+    }
+    assert!(!page.contains("NaN") && !page.contains("<script"));
+}
+
+#[test]
+fn a_violation_in_any_seed_is_marked() {
+    let mut sweep = sweep();
+    assert!(!sweep_html(&sweep).contains(" violation</span>"));
+    sweep.rows[0].epsilon_empirical_lower = Some(9.0);
+    assert!(sweep_html(&sweep).contains(" violation</span>"));
+}
+
+#[test]
+fn empty_and_lopsided_sweeps_still_render() {
+    let mut sweep = sweep();
+    for keep in [vec![], vec![row(None, 0)], vec![row(Some(1.0), 0)], vec![row(Some(f64::NAN), 0), row(Some(-1.0), 0)]]
+    {
+        sweep.rows = keep;
+        xml::check(&sweep_html(&sweep));
+        assert!(!sweep_text(&sweep).is_empty());
+    }
+}
+
+#[test]
+fn results_round_trip_as_csv_and_as_json_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let (csv, jsonl) = (dir.path().join("results.csv"), dir.path().join("results.jsonl"));
+    let rows = sweep().rows;
+    write_results_csv(&rows, &csv).unwrap();
+    assert_eq!(read_results_csv(&csv).unwrap(), rows);
+    let header = std::fs::read_to_string(&csv).unwrap().lines().next().unwrap().to_owned();
+    assert!(header.starts_with("schema,config_sha256,epsilon_target,epsilon_spent,delta,seed,unit,"), "{header}");
+    for row in &rows {
+        append_jsonl(&jsonl, row).unwrap();
+    }
+    assert_eq!(read_jsonl::<SweepRow>(&jsonl).unwrap().rows, rows);
+}

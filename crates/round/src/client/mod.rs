@@ -1,0 +1,336 @@
+//! A client's round engine: sans-IO, deterministic given its inputs, and the only judge of what this site reveals.
+//!
+//! It trusts neither the coordinator nor the network: it answers at most one survivor set per attempt, ever; it keeps its
+//! own ledger and stops by itself; it trains only from the model that must follow.
+//!
+//! A driver feeds `handle_*`, then polls `persist` (all, durably), `transmit`, `work`, `timeout`, `event`.
+mod memory;
+mod privatise;
+mod steps;
+
+pub use self::privatise::{TooManyUnits, WEIGHT_CAP_EXAMPLES, site_sum};
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use sottovoce_dp::{Ledger, LedgerError, NoiseSource};
+use sottovoce_secagg::{Advertised, Consistent, Identity, Shared, Submitted};
+use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, RoundId, RunId, Tick, Update};
+use sottovoce_wire::{Encode, Frame, Kind, Limits};
+
+use crate::client::memory::Memory;
+use crate::fault::ProtocolFault;
+use crate::journal::{Entry, Persist};
+use crate::messages::{Hello, Refusal};
+use crate::plan::RunPlan;
+use crate::session::LedgerPoint;
+use crate::work::Work;
+
+/// How a client's part in a run ended.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum ClientOutcome {
+    /// The run is over, and the last model is here.
+    Completed,
+    /// The next round would exceed this site's own budget.
+    BudgetExhausted {
+        /// The round that it declined.
+        round: RoundId,
+    },
+}
+
+/// What the engine tells its surroundings.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the domain's words")]
+pub enum ClientEvent {
+    /// The coordinator greeted with the same plan.
+    Welcomed { run: RunId },
+    /// Local training begins.
+    Training { round: RoundId, attempt: AttemptId },
+    /// The masked input is about to leave: from here on this site counts its cost as spent.
+    InputSent { round: RoundId, attempt: AttemptId, epsilon_spent: Option<f64> },
+    /// This survivor set is about to be signed.
+    SurvivorsSigned { round: RoundId, attempt: AttemptId, survivors: Digest },
+    /// Shares for this survivor set are about to leave.
+    Opening { round: RoundId, attempt: AttemptId, survivors: Digest },
+    /// The round was published.
+    RoundEnded { round: RoundId, model: Digest },
+    /// Local training failed; this site sits the attempt out.
+    SatOut { round: RoundId, attempt: AttemptId },
+    /// The part of this client is over.
+    Finished { outcome: ClientOutcome },
+}
+
+enum State {
+    Offline,
+    Greeting,
+    Idle,
+    Training,
+    Advertised(Box<Advertised>),
+    Shared(Box<Shared>),
+    Submitted(Box<Submitted>),
+    Consistent(Box<Consistent>),
+    /// Opened, or sat out: nothing more in this attempt.
+    Spent,
+    Done(ClientOutcome),
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Offline => "it is not connected",
+            Self::Greeting => "it waits for the greeting",
+            Self::Idle => "it waits for a round",
+            Self::Training => "it is training",
+            Self::Advertised(_) => "it waits for the roster",
+            Self::Shared(_) => "it waits for its envelopes",
+            Self::Submitted(_) => "it waits for the survivor set",
+            Self::Consistent(_) => "it signed a survivor set and waits for the quorum",
+            Self::Spent => "it has answered the last phase of this attempt",
+            Self::Done(_) => "its run is over",
+        }
+    }
+}
+
+/// What a client engine is made of.
+pub struct ClientSetup {
+    /// The plan that this site agreed to.
+    pub plan: Arc<RunPlan>,
+    /// This site's identity.
+    pub identity: Identity,
+    /// Where noise comes from: the operating system in deployment.
+    pub noise: Box<dyn NoiseSource + Send>,
+    /// Seed of keys and shares: fresh from the operating system in deployment, after a restart too.
+    pub seed: [u8; 32],
+    /// This site's journal, oldest first.
+    pub history: Vec<Entry>,
+    /// Whether inputs may leave unmasked. Only a simulation's control may ever say so.
+    pub allow_plain: bool,
+}
+
+/// A client's engine.
+pub struct ClientEngine {
+    plan: Arc<RunPlan>,
+    identity: Identity,
+    noise: Box<dyn NoiseSource + Send>,
+    rng: ChaCha20Rng,
+    allow_plain: bool,
+    ledger: Option<Ledger>,
+    memory: Memory,
+    state: State,
+    run: Option<RunId>,
+    /// The attempt that is open.
+    point: Option<LedgerPoint>,
+    /// The last result seen: its round, and the only model that the round after it may begin from.
+    must_follow: Option<(RoundId, Digest)>,
+    /// Updates trained from a model, kept for a further attempt at the same round.
+    trained: Option<(RoundId, Digest, Vec<Update>)>,
+    base: Option<FlatParams>,
+    last_model: Option<FlatParams>,
+    persist: VecDeque<Persist>,
+    transmit: VecDeque<Frame>,
+    work: Option<Work>,
+    events: VecDeque<ClientEvent>,
+}
+
+impl ClientEngine {
+    /// An engine that remembers what its journal remembers.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the journal's ledger contradicts itself.
+    pub fn new(setup: ClientSetup) -> Result<Self, LedgerError> {
+        let ledger = match setup.plan.budget() {
+            Some(budget) => Some(Ledger::replay(budget, setup.history.iter().filter_map(|e| e.ledger.clone()))?),
+            None => None,
+        };
+        Ok(Self {
+            memory: Memory::of(&setup.history),
+            plan: setup.plan,
+            identity: setup.identity,
+            noise: setup.noise,
+            rng: ChaCha20Rng::from_seed(setup.seed),
+            allow_plain: setup.allow_plain,
+            ledger,
+            state: State::Offline,
+            run: None,
+            point: None,
+            must_follow: None,
+            trained: None,
+            base: None,
+            last_model: None,
+            persist: VecDeque::new(),
+            transmit: VecDeque::new(),
+            work: None,
+            events: VecDeque::new(),
+        })
+    }
+
+    /// The connection to the coordinator stands; its identity was checked by the transport.
+    pub fn handle_connect(&mut self, _now: Tick) {
+        if matches!(self.state, State::Done(_)) {
+            return;
+        }
+        self.forget_attempt();
+        self.state = State::Greeting;
+        let hello = Hello { plan: self.plan.digest() };
+        let frame = Frame {
+            kind: Kind::Hello,
+            run: RunId([0; 16]),
+            round: RoundId(0),
+            attempt: AttemptId(0),
+            body: Bytes::from(hello.to_bytes()),
+        };
+        self.transmit.push_back(frame);
+    }
+
+    /// The connection ended. Secrets of an open attempt are dropped: it is never resumed.
+    pub fn handle_disconnect(&mut self, _now: Tick) {
+        self.forget_attempt();
+        self.transmit.clear();
+        if !matches!(self.state, State::Done(_)) {
+            self.state = State::Offline;
+        }
+    }
+
+    /// A frame from the coordinator.
+    ///
+    /// # Errors
+    /// [`ProtocolFault`] when it asks for what this client never does: the open attempt is dropped, a refusal is queued,
+    /// and the driver closes the connection after sending it.
+    pub fn handle_frame(&mut self, now: Tick, frame: &Frame) -> Result<(), ProtocolFault> {
+        let handled = self.step(now, frame);
+        if let Err(fault) = &handled {
+            self.refuse(&fault.to_string());
+            self.forget_attempt();
+            if !matches!(self.state, State::Done(_) | State::Offline | State::Greeting) {
+                self.state = State::Idle;
+            }
+        }
+        handled
+    }
+
+    /// Local training is done: one update per privacy unit.
+    ///
+    /// # Errors
+    /// [`ProtocolFault::Privatise`] when an update cannot be clipped or there are more units than the manifest declares.
+    pub fn handle_updates(
+        &mut self,
+        _now: Tick,
+        round: RoundId,
+        attempt: AttemptId,
+        updates: Vec<Update>,
+    ) -> Result<(), ProtocolFault> {
+        if !self.is_open(round, attempt) || !matches!(self.state, State::Training) {
+            return Ok(());
+        }
+        let Some(base) = &self.base else { return Ok(()) };
+        self.trained = Some((round, base.digest(), updates));
+        let advertised = self.advertise();
+        if let Err(fault) = &advertised {
+            self.refuse(&fault.to_string());
+            self.forget_attempt();
+            self.state = State::Spent;
+        }
+        advertised
+    }
+
+    /// Local training failed: this site sits the attempt out and says so, without data.
+    pub fn handle_work_failed(&mut self, _now: Tick, round: RoundId, attempt: AttemptId) {
+        if self.is_open(round, attempt) {
+            self.refuse("local training failed");
+            self.events.push_back(ClientEvent::SatOut { round, attempt });
+            self.forget_attempt();
+            self.state = State::Spent;
+        }
+    }
+
+    /// 1. What must be durable before anything below leaves.
+    pub fn poll_persist(&mut self) -> Option<Persist> {
+        self.persist.pop_front()
+    }
+
+    /// 2. What leaves; nothing while [`Self::poll_persist`] has more.
+    pub fn poll_transmit(&mut self) -> Option<Frame> {
+        if self.persist.is_empty() { self.transmit.pop_front() } else { None }
+    }
+
+    /// Local training to be done; nothing while [`Self::poll_persist`] has more.
+    pub fn poll_work(&mut self) -> Option<Work> {
+        if self.persist.is_empty() { self.work.take() } else { None }
+    }
+
+    /// 3. When to call back. A client has no deadlines of its own; the transport's idle timeout ends a dead connection.
+    pub fn poll_timeout(&self) -> Option<Tick> {
+        None
+    }
+
+    /// 4. What to tell people.
+    pub fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    /// How this client's part ended, once it has.
+    pub fn outcome(&self) -> Option<&ClientOutcome> {
+        match &self.state {
+            State::Done(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Whether this client's part is over.
+    pub fn is_finished(&self) -> bool {
+        self.outcome().is_some()
+    }
+
+    /// The last model of a completed run.
+    pub fn last_model(&self) -> Option<&FlatParams> {
+        self.last_model.as_ref()
+    }
+
+    /// This site's own ledger; `None` without DP.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    /// This client's id.
+    pub fn id(&self) -> ClientId {
+        self.identity.client_id()
+    }
+
+    /// The largest frames that may come.
+    pub fn limits(&self) -> Limits {
+        crate::coordinator::limits(&self.plan)
+    }
+
+    fn is_open(&self, round: RoundId, attempt: AttemptId) -> bool {
+        self.point.is_some_and(|p| p.round == round && p.attempt == attempt)
+    }
+
+    /// Drops the open attempt; its secrets are zeroised by their types.
+    fn forget_attempt(&mut self) {
+        self.work = None;
+        self.point = None;
+        if !matches!(self.state, State::Done(_) | State::Offline | State::Greeting) {
+            self.state = State::Idle;
+        }
+    }
+
+    fn refuse(&mut self, reason: &str) {
+        let refusal = Refusal { reason: reason.to_owned() };
+        self.send(Kind::Abort, &refusal);
+    }
+
+    fn send(&mut self, kind: Kind, message: &impl Encode) {
+        let point = self.point.unwrap_or(LedgerPoint {
+            run: self.run.unwrap_or(RunId([0; 16])),
+            round: RoundId(0),
+            attempt: AttemptId(0),
+        });
+        let body = Bytes::from(message.to_bytes());
+        self.transmit.push_back(Frame { kind, run: point.run, round: point.round, attempt: point.attempt, body });
+    }
+}

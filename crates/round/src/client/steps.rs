@@ -1,0 +1,261 @@
+//! What a client does with each message of the coordinator, and what it refuses.
+use sottovoce_secagg::{Advertised, labels, verify};
+use sottovoce_types::{Digest, FlatParams, Tick};
+use sottovoce_wire::{Decode, Frame, Kind};
+
+use super::privatise::site_sum;
+use super::{ClientEngine, ClientEvent, ClientOutcome, State};
+use crate::fault::ProtocolFault;
+use crate::journal::{JournalEvent, Persist};
+use crate::messages::{Finished, ParamCount, RoundConfig, RoundResult, Welcome, config_digest, kind_name};
+use crate::session::{LedgerPoint, session};
+use crate::work::Work;
+
+impl ClientEngine {
+    pub(super) fn step(&mut self, _now: Tick, frame: &Frame) -> Result<(), ProtocolFault> {
+        let what = kind_name(frame.kind);
+        if frame.kind == Kind::Welcome {
+            return self.welcomed(frame);
+        }
+        if self.run != Some(frame.run) {
+            return Err(ProtocolFault::WrongRun(what));
+        }
+        match frame.kind {
+            Kind::RoundConfig => self.round_config(frame),
+            Kind::Roster | Kind::Envelopes | Kind::Survivors | Kind::SurvivorQuorum => {
+                // A message of an attempt that this client has left is late, not wrong; one of a future attempt is wrong.
+                match self.point {
+                    Some(p) if (p.round, p.attempt) == (frame.round, frame.attempt) => self.secagg(frame),
+                    _ => Err(ProtocolFault::Unexpected { what, state: self.state.name() }),
+                }
+            }
+            Kind::Result => self.round_result(frame),
+            Kind::Finished => self.finished(frame),
+            _ => Err(ProtocolFault::Unexpected { what, state: self.state.name() }),
+        }
+    }
+
+    fn welcomed(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
+        if !matches!(self.state, State::Greeting) {
+            return Err(ProtocolFault::Unexpected { what: "Welcome", state: self.state.name() });
+        }
+        let welcome = Welcome::decode_exact(&(), &frame.body)
+            .map_err(|source| ProtocolFault::Malformed { what: "Welcome", source })?;
+        let ours = self.plan.digest();
+        if welcome.plan != ours {
+            return Err(ProtocolFault::DifferentPlan { theirs: welcome.plan, ours });
+        }
+        if self.run != Some(frame.run) {
+            // A coordinator may begin a new run; what this client knows of the old one's model does not carry over.
+            self.must_follow = None;
+            self.trained = None;
+        }
+        self.run = Some(frame.run);
+        self.state = State::Idle;
+        self.events.push_back(ClientEvent::Welcomed { run: frame.run });
+        Ok(())
+    }
+
+    fn round_config(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
+        let (run, round, attempt) = (frame.run, frame.round, frame.attempt);
+        let point = LedgerPoint { run, round, attempt };
+        if matches!(self.state, State::Offline | State::Greeting | State::Done(_)) {
+            return Err(ProtocolFault::Unexpected { what: "RoundConfig", state: self.state.name() });
+        }
+        if !self.memory.is_new(point) {
+            return Err(ProtocolFault::AttemptReplayed { round: round.0, attempt: attempt.0 });
+        }
+        let rounds = self.plan.spec().rounds;
+        if round.0 == 0 || round.0 > rounds {
+            return Err(ProtocolFault::BeyondPlan { round: round.0, rounds });
+        }
+        let layout = self.plan.layout().clone();
+        let config = RoundConfig::decode_exact(&ParamCount(layout.len()), &frame.body)
+            .map_err(|source| ProtocolFault::Malformed { what: "RoundConfig", source })?;
+        if !config.params.iter().all(|v| v.is_finite()) {
+            return Err(ProtocolFault::NotFinite);
+        }
+        let model = FlatParams::new(layout, config.params).map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
+        let found = model.digest();
+        // Recomputed here, so the signature covers the bytes that came and no hash that was claimed for them.
+        let cfg = config_digest(&self.plan, run, round, attempt, found);
+        if verify(&self.plan.manifest().coordinator().0, labels::CONFIG, cfg.as_bytes(), &config.signature).is_err() {
+            return Err(ProtocolFault::ConfigSignature);
+        }
+        let expected = if round.0 == 1 {
+            Some(self.plan.initial_params().digest())
+        } else {
+            // A client that was away when a result came cannot know what follows it.
+            self.must_follow.filter(|(last, _)| last.0.checked_add(1) == Some(round.0)).map(|(_, model)| model)
+        };
+        if let Some(expected) = expected
+            && expected != found
+        {
+            return Err(ProtocolFault::WrongModel { expected, found });
+        }
+        if let Some(ledger) = &self.ledger
+            && ledger.check(&self.plan.event()).is_err()
+        {
+            self.point = Some(point);
+            self.refuse("this site's privacy budget is exhausted");
+            self.point = None;
+            let outcome = ClientOutcome::BudgetExhausted { round };
+            self.events.push_back(ClientEvent::Finished { outcome: outcome.clone() });
+            self.state = State::Done(outcome);
+            return Ok(());
+        }
+        self.memory.join(point);
+        self.persist.push_back(Persist::entry(JournalEvent::Joined { run, round, attempt, config: cfg }, None));
+        self.point = Some(point);
+        self.base = Some(model.clone());
+        let kept = self.trained.as_ref().is_some_and(|(r, m, _)| *r == round && *m == found);
+        if kept {
+            return self.advertise();
+        }
+        self.state = State::Training;
+        self.events.push_back(ClientEvent::Training { round, attempt });
+        self.work = Some(Work { round, attempt, params: model, job: self.plan.spec().job.clone() });
+        Ok(())
+    }
+
+    /// Keys are drawn after training: nearly all dropouts then fall before shares exist.
+    pub(super) fn advertise(&mut self) -> Result<(), ProtocolFault> {
+        let (Some(point), Some(base), Some((_, _, updates))) = (self.point, &self.base, &self.trained) else {
+            return Err(ProtocolFault::Unexpected { what: "update", state: self.state.name() });
+        };
+        // Clipped now, so that broken data stops here and not after keys were spent on it.
+        site_sum(&self.plan, &self.identity.client_id(), updates)?;
+        let cfg = config_digest(&self.plan, point.run, point.round, point.attempt, base.digest());
+        let session = session(&self.plan, cfg, self.allow_plain);
+        let (advertised, advert) = Advertised::start(session, &self.identity, &mut self.rng)?;
+        self.state = State::Advertised(Box::new(advertised));
+        self.send(Kind::Advert, &advert);
+        Ok(())
+    }
+
+    fn secagg(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
+        let what = kind_name(frame.kind);
+        let ctx = self.plan.message_ctx();
+        let malformed = |source| ProtocolFault::Malformed { what, source };
+        let state = std::mem::replace(&mut self.state, State::Spent);
+        match (state, frame.kind) {
+            (State::Advertised(s), Kind::Roster) => {
+                let roster = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
+                let (shared, message) = s.roster(roster, &self.identity, &mut self.rng)?;
+                self.state = State::Shared(Box::new(shared));
+                self.send(Kind::Shares, &message);
+                Ok(())
+            }
+            (State::Shared(s), Kind::Envelopes) => {
+                let envelopes = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
+                let masking = s.envelopes(envelopes)?;
+                self.submit(masking)
+            }
+            (State::Submitted(s), Kind::Survivors) => {
+                let survivors = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
+                let (consistent, signature) = s.survivors(survivors, &self.identity)?;
+                self.sign_survivors(consistent.ctx3())?;
+                self.state = State::Consistent(Box::new(consistent));
+                self.send(Kind::SurvivorSignature, &signature);
+                Ok(())
+            }
+            (State::Consistent(s), Kind::SurvivorQuorum) => {
+                let quorum = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
+                let survivors = s.ctx3();
+                let opening = s.quorum(quorum, &self.identity)?;
+                self.charge_opening(survivors)?;
+                self.send(Kind::Opening, &opening);
+                Ok(())
+            }
+            (other, _) => {
+                let state = other.name();
+                self.state = other;
+                Err(ProtocolFault::Unexpected { what, state })
+            }
+        }
+    }
+
+    /// Reserve → durable → leave. Once the masked input is out, the other survivors can open it without this client, so
+    /// its cost counts as spent from here on, whatever happens next.
+    fn submit(&mut self, masking: sottovoce_secagg::Masking) -> Result<(), ProtocolFault> {
+        let (Some(point), Some((_, _, updates))) = (self.point, &self.trained) else {
+            return Err(ProtocolFault::Unexpected { what: "Envelopes", state: self.state.name() });
+        };
+        let sum = site_sum(&self.plan, &self.identity.client_id(), updates)?;
+        let mut entry = None;
+        if let Some(ledger) = &mut self.ledger {
+            let (reservation, reserved) =
+                ledger.reserve(point.key(), self.plan.event()).map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
+            // Released in memory at once; the journal keeps it as a reservation, which counts as spent all the same.
+            let _released = ledger.release(reservation);
+            entry = Some(reserved);
+        }
+        let private = self.privatise(sum, masking.honest_floor())?;
+        let event = JournalEvent::InputReserved { run: point.run, round: point.round, attempt: point.attempt };
+        self.persist.push_back(Persist::entry(event, entry));
+        let (submitted, message) = masking.submit(private.into_ring(), &self.identity)?;
+        self.state = State::Submitted(Box::new(submitted));
+        self.send(Kind::MaskedInput, &message);
+        self.events.push_back(ClientEvent::InputSent {
+            round: point.round,
+            attempt: point.attempt,
+            epsilon_spent: self.ledger.as_ref().map(|l| l.epsilon_spent().upper),
+        });
+        Ok(())
+    }
+
+    fn sign_survivors(&mut self, survivors: Digest) -> Result<(), ProtocolFault> {
+        let Some(point) = self.point else {
+            return Err(ProtocolFault::Unexpected { what: "Survivors", state: self.state.name() });
+        };
+        let LedgerPoint { run, round, attempt } = point;
+        if !self.memory.answer(point, survivors) {
+            return Err(ProtocolFault::AttemptReplayed { round: round.0, attempt: attempt.0 });
+        }
+        let event = JournalEvent::SurvivorsSigned { run, round, attempt, survivors };
+        self.persist.push_back(Persist::entry(event, None));
+        self.events.push_back(ClientEvent::SurvivorsSigned { round, attempt, survivors });
+        Ok(())
+    }
+
+    fn charge_opening(&mut self, survivors: Digest) -> Result<(), ProtocolFault> {
+        let Some(point) = self.point else {
+            return Err(ProtocolFault::Unexpected { what: "SurvivorQuorum", state: self.state.name() });
+        };
+        let LedgerPoint { run, round, attempt } = point;
+        if !self.memory.answer(point, survivors) {
+            return Err(ProtocolFault::AttemptReplayed { round: round.0, attempt: attempt.0 });
+        }
+        let event = JournalEvent::OpeningCharged { run, round, attempt, survivors };
+        self.persist.push_back(Persist::entry(event, None));
+        self.events.push_back(ClientEvent::Opening { round, attempt, survivors });
+        Ok(())
+    }
+
+    fn round_result(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
+        let result = RoundResult::decode_exact(&(), &frame.body)
+            .map_err(|source| ProtocolFault::Malformed { what: "Result", source })?;
+        self.must_follow = Some((frame.round, result.model));
+        self.trained = None;
+        self.forget_attempt();
+        self.events.push_back(ClientEvent::RoundEnded { round: frame.round, model: result.model });
+        Ok(())
+    }
+
+    fn finished(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
+        let layout = self.plan.layout().clone();
+        let last = Finished::decode_exact(&ParamCount(layout.len()), &frame.body)
+            .map_err(|source| ProtocolFault::Malformed { what: "Finished", source })?;
+        let model = FlatParams::new(layout, last.params).map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
+        if let Some((_, expected)) = self.must_follow.filter(|(last, _)| *last == frame.round)
+            && model.digest() != expected
+        {
+            return Err(ProtocolFault::WrongModel { expected, found: model.digest() });
+        }
+        self.last_model = Some(model);
+        self.forget_attempt();
+        self.events.push_back(ClientEvent::Finished { outcome: ClientOutcome::Completed });
+        self.state = State::Done(ClientOutcome::Completed);
+        Ok(())
+    }
+}

@@ -1,0 +1,357 @@
+//! The coordinator's round engine: sans-IO, deterministic given its inputs.
+//!
+//! A driver feeds `handle_*` and then polls in this fixed order: [`Coordinator::poll_persist`] until empty (making each
+//! durable), [`Coordinator::poll_transmit`] until empty, [`Coordinator::poll_timeout`], [`Coordinator::poll_event`].
+//! `poll_transmit` yields nothing while something waits to be persisted: the debit is durable before the unmask request
+//! leaves.
+mod attempt;
+mod publish;
+mod resume;
+
+pub use self::resume::Standing;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sottovoce_dp::{Ledger, Reservation};
+use sottovoce_secagg::{
+    CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingShares, CollectingSignatures, Identity,
+};
+use sottovoce_types::{AttemptId, ClientId, FlatParams, RoundId, RoundRecord, RunId, Tick};
+use sottovoce_wire::{Decode, Encode, Frame, Kind, Limits};
+
+use crate::fault::PeerFault;
+use crate::journal::{JournalEvent, Persist};
+use crate::messages::{Hello, Refusal, Welcome, kind_name};
+use crate::plan::RunPlan;
+
+/// A frame on its way to a client.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    /// To whom.
+    pub to: ClientId,
+    /// What.
+    pub frame: Frame,
+}
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// All rounds were published.
+    Completed,
+    /// The next round would exceed the coordinator's budget.
+    BudgetExhausted {
+        /// The round that was not begun.
+        round: RoundId,
+    },
+    /// Too few clients, in every attempt allowed.
+    QuorumLost {
+        /// The round that could not be published.
+        round: RoundId,
+    },
+}
+
+/// What the engine tells its surroundings; nothing depends on it.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the domain's words")]
+pub enum CoordinatorEvent {
+    /// A client greeted with the right plan.
+    Joined { client: ClientId },
+    /// A client's connection ended.
+    Left { client: ClientId },
+    /// A client declined an attempt, in its own words.
+    Refused { client: ClientId, reason: String },
+    /// An attempt began.
+    AttemptOpened { round: RoundId, attempt: AttemptId, cohort: u32 },
+    /// A phase closed.
+    PhaseClosed { round: RoundId, attempt: AttemptId, phase: &'static str, answered: u32, missing: Vec<ClientId> },
+    /// The debit is about to be durable, and the unmask request to leave.
+    UnmaskRequested { round: RoundId, attempt: AttemptId, survivors: u32 },
+    /// A model was published.
+    Published { record: Box<RoundRecord> },
+    /// An attempt ended without a model.
+    AttemptAborted { round: RoundId, attempt: AttemptId, reason: String },
+    /// The run is over.
+    Finished { outcome: Outcome },
+}
+
+/// Where the engine is.
+enum Phase {
+    /// Before [`Coordinator::start`].
+    Idle,
+    /// Waiting for members.
+    Gathering {
+        open_at: Tick,
+    },
+    Adverts(Box<CollectingAdverts>),
+    Shares(Box<CollectingShares>),
+    Inputs(Box<CollectingInputs>),
+    Signatures(Box<CollectingSignatures>),
+    Openings(Box<CollectingOpenings>),
+    Done(Outcome),
+}
+
+impl Phase {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Gathering { .. } => "gathering",
+            Self::Adverts(_) => "adverts",
+            Self::Shares(_) => "shares",
+            Self::Inputs(_) => "inputs",
+            Self::Signatures(_) => "signatures",
+            Self::Openings(_) => "openings",
+            Self::Done(_) => "done",
+        }
+    }
+}
+
+/// The coordinator's engine.
+pub struct Coordinator {
+    plan: Arc<RunPlan>,
+    identity: Identity,
+    run: RunId,
+    ledger: Option<Ledger>,
+    reservation: Option<Reservation>,
+    params: FlatParams,
+    /// The round that is open or comes next.
+    round: RoundId,
+    /// The attempt that is open, or was last.
+    attempt: AttemptId,
+    phase: Phase,
+    deadline: Option<Tick>,
+    round_began: Tick,
+    /// Connected clients, and whether each has greeted.
+    connected: BTreeMap<ClientId, bool>,
+    /// Clients that declined or broke this attempt.
+    gone: BTreeSet<ClientId>,
+    /// Clients that were asked to train in this attempt.
+    asked: BTreeSet<ClientId>,
+    persist: VecDeque<Persist>,
+    transmit: VecDeque<Transmit>,
+    events: VecDeque<CoordinatorEvent>,
+}
+
+impl Coordinator {
+    /// A new run from the plan's initial model.
+    pub fn new(plan: Arc<RunPlan>, identity: Identity, run: RunId) -> Self {
+        let params = plan.initial_params();
+        let ledger = plan.budget().map(Ledger::new);
+        let mut engine = Self::at(plan, identity, run, params, ledger, RoundId(1), AttemptId(0));
+        let event = JournalEvent::RunStarted { run, plan: engine.plan.digest(), seed_model: engine.params.digest() };
+        let mut begin = Persist::entry(event, engine.ledger.as_ref().map(Ledger::opened));
+        begin.checkpoint = Some(engine.params.clone());
+        engine.persist.push_back(begin);
+        engine
+    }
+
+    fn at(
+        plan: Arc<RunPlan>,
+        identity: Identity,
+        run: RunId,
+        params: FlatParams,
+        ledger: Option<Ledger>,
+        round: RoundId,
+        attempt: AttemptId,
+    ) -> Self {
+        Self {
+            plan,
+            identity,
+            run,
+            ledger,
+            reservation: None,
+            params,
+            round,
+            attempt,
+            phase: Phase::Idle,
+            deadline: None,
+            round_began: Tick(0),
+            connected: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            persist: VecDeque::new(),
+            transmit: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Begins: members are given the plan's join time to connect.
+    pub fn start(&mut self, now: Tick) {
+        if matches!(self.phase, Phase::Idle) {
+            self.gather(now, now.after_ms(self.plan.spec().deadlines.join_ms));
+        }
+    }
+
+    /// A client connected; its identity was checked by the transport.
+    pub fn handle_connect(&mut self, _now: Tick, client: ClientId) {
+        self.connected.insert(client, false);
+    }
+
+    /// A client's connection ended.
+    pub fn handle_disconnect(&mut self, now: Tick, client: ClientId) {
+        if self.connected.remove(&client).is_some() {
+            self.events.push_back(CoordinatorEvent::Left { client });
+            self.advance(now);
+        }
+    }
+
+    /// A frame from a connected client.
+    ///
+    /// # Errors
+    /// [`PeerFault`] when it breaks the protocol: the engine's state is as if the frame had not come, and the driver
+    /// closes that connection.
+    pub fn handle_frame(&mut self, now: Tick, from: ClientId, frame: &Frame) -> Result<(), PeerFault> {
+        let what = kind_name(frame.kind);
+        match frame.kind {
+            Kind::Hello => return self.greet(now, from, &frame.body),
+            Kind::Advert | Kind::Shares | Kind::MaskedInput | Kind::SurvivorSignature | Kind::Opening | Kind::Abort => {
+            }
+            _ => return Err(PeerFault::WrongRole(from, what)),
+        }
+        if self.connected.get(&from) != Some(&true) {
+            return Err(PeerFault::NotGreeted(from, what));
+        }
+        if frame.run != self.run || (frame.round, frame.attempt) > (self.round, self.attempt) {
+            return Err(PeerFault::WrongAttempt(from, what));
+        }
+        // An answer to an attempt that is over: late, not wrong.
+        if (frame.round, frame.attempt) == (self.round, self.attempt) {
+            if frame.kind == Kind::Abort {
+                let reason = Refusal::from_bytes(&frame.body).reason;
+                self.gone.insert(from);
+                self.events.push_back(CoordinatorEvent::Refused { client: from, reason });
+            } else if !self.gone.contains(&from) {
+                self.answer(from, frame)?;
+            }
+            self.advance(now);
+        }
+        Ok(())
+    }
+
+    /// The time given by [`Self::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Tick) {
+        self.advance(now);
+    }
+
+    /// 1. What must be durable before anything below leaves.
+    pub fn poll_persist(&mut self) -> Option<Persist> {
+        self.persist.pop_front()
+    }
+
+    /// 2. What leaves; nothing while [`Self::poll_persist`] has more.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if self.persist.is_empty() { self.transmit.pop_front() } else { None }
+    }
+
+    /// 3. When to call [`Self::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Tick> {
+        match self.phase {
+            // With too few members the opening time passes in vain: only a greeting or the deadline changes anything.
+            Phase::Gathering { open_at } if self.enough_joined() => Some(open_at),
+            _ => self.deadline,
+        }
+    }
+
+    /// 4. What to tell people.
+    pub fn poll_event(&mut self) -> Option<CoordinatorEvent> {
+        self.events.pop_front()
+    }
+
+    /// How the run ended, once it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.phase {
+            Phase::Done(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Whether the run is over.
+    pub fn is_finished(&self) -> bool {
+        self.outcome().is_some()
+    }
+
+    /// The current model.
+    pub fn params(&self) -> &FlatParams {
+        &self.params
+    }
+
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<RunPlan> {
+        &self.plan
+    }
+
+    /// The largest frames that may come.
+    pub fn limits(&self) -> Limits {
+        limits(&self.plan)
+    }
+
+    /// The coordinator's own privacy ledger; `None` without DP.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    fn greet(&mut self, now: Tick, from: ClientId, body: &[u8]) -> Result<(), PeerFault> {
+        if self.plan.manifest().member(&from).is_none() {
+            return Err(PeerFault::NotAMember(from));
+        }
+        let hello = Hello::decode_exact(&(), body).map_err(|source| PeerFault::Malformed {
+            client: from,
+            what: "Hello",
+            source,
+        })?;
+        let ours = self.plan.digest();
+        if hello.plan != ours {
+            return Err(PeerFault::DifferentPlan { client: from, theirs: hello.plan, ours });
+        }
+        self.connected.insert(from, true);
+        self.events.push_back(CoordinatorEvent::Joined { client: from });
+        self.send(from, Kind::Welcome, &Welcome { plan: ours });
+        match &self.phase {
+            Phase::Done(Outcome::Completed) => self.send_last_model(from),
+            // It may still train: the roster is not fixed before the adverts close.
+            Phase::Adverts(_) if !self.asked.contains(&from) => self.ask_to_train(from),
+            // It reconnected in a later phase of an attempt whose secrets it may have lost: it waits for the next.
+            Phase::Adverts(_) | Phase::Shares(_) | Phase::Inputs(_) | Phase::Signatures(_) | Phase::Openings(_)
+                if self.asked.contains(&from) =>
+            {
+                self.gone.insert(from);
+            }
+            _ => {}
+        }
+        self.advance(now);
+        Ok(())
+    }
+
+    /// Clients that are connected, greeted and still in this attempt.
+    fn present(&self, client: &ClientId) -> bool {
+        self.connected.get(client) == Some(&true) && !self.gone.contains(client)
+    }
+
+    fn enough_joined(&self) -> bool {
+        self.joined().count() >= usize::try_from(self.plan.spec().n_min).unwrap_or(usize::MAX)
+    }
+
+    fn joined(&self) -> impl Iterator<Item = ClientId> + '_ {
+        self.connected.iter().filter(|(_, greeted)| **greeted).map(|(&id, _)| id)
+    }
+
+    fn send(&mut self, to: ClientId, kind: Kind, message: &impl Encode) {
+        let body = Bytes::from(message.to_bytes());
+        let frame = Frame { kind, run: self.run, round: self.round, attempt: self.attempt, body };
+        self.transmit.push_back(Transmit { to, frame });
+    }
+}
+
+/// The largest frames that either side of a plan may send.
+pub(crate) fn limits(plan: &RunPlan) -> Limits {
+    let members = usize::try_from(plan.manifest().len()).unwrap_or(usize::MAX);
+    Limits::new(members, plan.encode().words(), plan.layout().len())
+}

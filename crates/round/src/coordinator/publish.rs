@@ -1,0 +1,75 @@
+//! From a secure sum to the next model.
+use sottovoce_secagg::SecureSum;
+use sottovoce_types::{ClientId, RoundRecord, SCHEMA_VERSION, Tick, Unit};
+use sottovoce_wire::Kind;
+
+use super::{Coordinator, CoordinatorEvent};
+use crate::journal::{JournalEvent, Persist};
+use crate::messages::{Finished, RoundResult};
+
+impl Coordinator {
+    pub(super) fn publish(&mut self, now: Tick, sum: &SecureSum) {
+        let mean = self.mean_update(sum);
+        let step = self.plan.spec().server_learning_rate;
+        // FedAvg (McMahan et al. 2017, Algorithm 1): θ ← θ + lr · mean.
+        for (theta, m) in self.params.values_mut().iter_mut().zip(&mean) {
+            #[allow(clippy::cast_possible_truncation, reason = "parameters are f32; the step is computed in f64")]
+            let next = (f64::from(*theta) + step * f64::from(*m)) as f32;
+            *theta = next;
+        }
+        let model = self.params.digest();
+        let contributors = sum.contributors();
+        let lost = self.asked.iter().filter(|c| !contributors.contains(c) || !self.present(c)).count();
+        let record = RoundRecord {
+            schema: SCHEMA_VERSION,
+            config_sha256: self.plan.digest(),
+            round: self.round.0,
+            attempt: self.attempt.0,
+            cohort: count(self.asked.len()),
+            contributors: count(contributors.len()),
+            dropouts: count(lost),
+            model_sha256: model,
+            mean_update_l2: mean.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt(),
+            gdp_mu_spent: self.ledger.as_ref().map_or(0.0, sottovoce_dp::Ledger::spent_mu),
+            duration_ms: now.0.saturating_sub(self.round_began.0),
+            metrics: None,
+        };
+        let event = JournalEvent::Published {
+            run: self.run,
+            round: self.round,
+            attempt: self.attempt,
+            model,
+            record: Box::new(record.clone()),
+        };
+        let mut persist = Persist::entry(event, None);
+        persist.checkpoint = Some(self.params.clone());
+        self.persist.push_back(persist);
+        self.events.push_back(CoordinatorEvent::Published { record: Box::new(record) });
+        let result = RoundResult { model, contributors: count(contributors.len()) };
+        for client in self.joined().collect::<Vec<_>>() {
+            self.send(client, Kind::Result, &result);
+        }
+        self.next_round(now);
+    }
+
+    /// The mean over *public* unit counts of the contributors: they are in the manifest and in the signed survivor set,
+    /// so the denominator depends on nobody's data.
+    fn mean_update(&self, sum: &SecureSum) -> Vec<f32> {
+        let encode = self.plan.encode();
+        if self.plan.spec().unit == Unit::None {
+            // All weights zero: every contributor had no examples, and the model stays.
+            return encode.decode_weighted(sum.sum()).unwrap_or_else(|_| vec![0.0; self.plan.layout().len()]);
+        }
+        let units: u32 = sum.contributors().iter().map(|c| self.plan.units_of(c)).sum();
+        encode.decode(sum.sum(), f64::from(units.max(1)))
+    }
+
+    pub(super) fn send_last_model(&mut self, client: ClientId) {
+        let last = Finished { params: self.params.values().to_vec() };
+        self.send(client, Kind::Finished, &last);
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,97 @@
+//! A coordinator that died and goes on: from the last published model, in a fresh attempt, with nothing forgotten.
+use std::sync::Arc;
+
+use sottovoce_dp::Ledger;
+use sottovoce_secagg::Identity;
+use sottovoce_types::{AttemptId, Digest, FlatParams, RoundId, RunId};
+
+use super::{Coordinator, Outcome, Phase};
+use crate::fault::ResumeError;
+use crate::journal::{Entry, JournalEvent};
+use crate::plan::RunPlan;
+
+/// Where a journal says that a run stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standing {
+    /// The run.
+    pub run: RunId,
+    /// The plan that it began with.
+    pub plan: Digest,
+    /// The last published model, or the one that the run began from.
+    pub model: Digest,
+    /// The round that comes next.
+    pub round: RoundId,
+    /// The last attempt at it that was opened; 0 when none was.
+    pub attempt: AttemptId,
+    /// Rounds published.
+    pub published: u64,
+    /// Whether the run was over.
+    pub finished: bool,
+}
+
+impl Standing {
+    /// Reads it from a journal; `None` for one that holds no run.
+    pub fn of(entries: &[Entry]) -> Option<Self> {
+        let mut standing: Option<Self> = None;
+        for entry in entries {
+            match (&entry.event, &mut standing) {
+                (JournalEvent::RunStarted { run, plan, seed_model }, _) => {
+                    standing = Some(Self {
+                        run: *run,
+                        plan: *plan,
+                        model: *seed_model,
+                        round: RoundId(1),
+                        attempt: AttemptId(0),
+                        published: 0,
+                        finished: false,
+                    });
+                }
+                (JournalEvent::AttemptOpened { attempt, .. }, Some(s)) => s.attempt = *attempt,
+                (JournalEvent::Published { round, model, .. }, Some(s)) => {
+                    s.model = *model;
+                    s.round = RoundId(round.0.saturating_add(1));
+                    s.attempt = AttemptId(0);
+                    s.published = s.published.saturating_add(1);
+                }
+                (JournalEvent::RunFinished { .. }, Some(s)) => s.finished = true,
+                _ => {}
+            }
+        }
+        standing
+    }
+}
+
+impl Coordinator {
+    /// Goes on from a journal. An attempt that was open is over: no randomness is resumed, what it reserved counts as
+    /// spent, and the same round is tried again under a higher attempt number.
+    ///
+    /// `params` is the checkpoint of [`Standing::model`].
+    ///
+    /// # Errors
+    /// [`ResumeError`] when the journal is of another plan, or contradicts the checkpoint or itself.
+    pub fn resume(
+        plan: Arc<RunPlan>,
+        identity: Identity,
+        entries: &[Entry],
+        params: FlatParams,
+    ) -> Result<Self, ResumeError> {
+        let standing = Standing::of(entries).ok_or(ResumeError::Empty)?;
+        let ours = plan.digest();
+        if standing.plan != ours {
+            return Err(ResumeError::DifferentPlan { theirs: standing.plan, ours });
+        }
+        if params.digest() != standing.model {
+            return Err(ResumeError::WrongModel { expected: standing.model, found: params.digest() });
+        }
+        let ledger = match plan.budget() {
+            Some(budget) => Some(Ledger::replay(budget, entries.iter().filter_map(|e| e.ledger.clone()))?),
+            None => None,
+        };
+        let complete = standing.published >= plan.spec().rounds;
+        let mut engine = Self::at(plan, identity, standing.run, params, ledger, standing.round, standing.attempt);
+        if complete {
+            engine.phase = Phase::Done(Outcome::Completed);
+        }
+        Ok(engine)
+    }
+}

@@ -1,0 +1,150 @@
+//! Whose fault it is: a peer's, the coordinator's, or the journal's.
+use sottovoce_secagg::Abort;
+use sottovoce_types::{ClientId, Digest};
+use sottovoce_wire::DecodeError;
+
+/// A client broke the protocol. The driver closes its connection; the round goes on without it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerFault {
+    /// It agreed to another plan.
+    #[error("client {client} runs another plan ({theirs}, here {ours}): the configs or manifests differ")]
+    DifferentPlan {
+        /// Who.
+        client: ClientId,
+        /// Its plan.
+        theirs: Digest,
+        /// The coordinator's plan.
+        ours: Digest,
+    },
+    /// It is no member.
+    #[error("client {0} is not in the manifest")]
+    NotAMember(ClientId),
+    /// It spoke before greeting.
+    #[error("client {0} sent a {1} before its greeting")]
+    NotGreeted(ClientId, &'static str),
+    /// A frame of another run, or of an attempt that has not begun.
+    #[error("client {0} sent a {1} of another run or a future attempt")]
+    WrongAttempt(ClientId, &'static str),
+    /// A frame that only a coordinator sends.
+    #[error("client {0} sent a {1}, which only a coordinator sends")]
+    WrongRole(ClientId, &'static str),
+    /// Bytes that are not the message they claim to be.
+    #[error("client {client} sent a malformed {what}")]
+    Malformed {
+        /// Who.
+        client: ClientId,
+        /// Which message.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: DecodeError,
+    },
+    /// A message that fails a check of secure aggregation.
+    #[error(transparent)]
+    SecAgg(#[from] sottovoce_secagg::PeerFault),
+}
+
+/// The coordinator broke the protocol, or asked for what this client never does. The client leaves the attempt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolFault {
+    /// It runs another plan.
+    #[error(
+        "the coordinator runs another plan ({theirs}, here {ours}): compare the configs and manifests of both sides"
+    )]
+    DifferentPlan {
+        /// Its plan.
+        theirs: Digest,
+        /// The client's plan.
+        ours: Digest,
+    },
+    /// It changed the run under way.
+    #[error("the coordinator sent a {0} of another run than the one it greeted with")]
+    WrongRun(&'static str),
+    /// A message that does not fit the client's state: among them a second survivor set, and any replay.
+    #[error("the coordinator sent a {what} that does not fit: {state}")]
+    Unexpected {
+        /// Which message.
+        what: &'static str,
+        /// What the client was doing.
+        state: &'static str,
+    },
+    /// An attempt that this client already took part in, or an older one.
+    #[error(
+        "the coordinator asked again for round {round} attempt {attempt}: at most one survivor set per attempt, ever"
+    )]
+    AttemptReplayed {
+        /// Round.
+        round: u64,
+        /// Attempt.
+        attempt: u32,
+    },
+    /// A round beyond the plan.
+    #[error("the coordinator asked for round {round}, the plan has {rounds}")]
+    BeyondPlan {
+        /// Round.
+        round: u64,
+        /// Rounds of the plan.
+        rounds: u64,
+    },
+    /// The config is not signed by the pinned coordinator.
+    #[error("the round's config is not signed by the coordinator of the manifest")]
+    ConfigSignature,
+    /// The model is not the one that must follow.
+    #[error("the coordinator sent model {found} where {expected} must follow")]
+    WrongModel {
+        /// What must follow.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// Parameters that are not finite.
+    #[error("the coordinator sent a model with values that are not finite")]
+    NotFinite,
+    /// Bytes that are not the message they claim to be.
+    #[error("the coordinator sent a malformed {what}")]
+    Malformed {
+        /// Which message.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: DecodeError,
+    },
+    /// A message that fails a check of secure aggregation.
+    #[error(transparent)]
+    SecAgg(#[from] Abort),
+    /// Clipping, quantising or noise failed here: a bug or broken data of this site, never sent on.
+    #[error("this site's update could not be made private")]
+    Privatise(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A coordinator cannot go on from its journal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// The journal belongs to another plan.
+    #[error(
+        "the journal is of plan {theirs}, the config makes plan {ours}: resume with the config that began the run, or choose another state directory"
+    )]
+    DifferentPlan {
+        /// The journal's plan.
+        theirs: Digest,
+        /// The config's plan.
+        ours: Digest,
+    },
+    /// The model at hand is not the one that the journal published last.
+    #[error("the journal's last model is {expected}, the checkpoint given is {found}")]
+    WrongModel {
+        /// Last published.
+        expected: Digest,
+        /// Given.
+        found: Digest,
+    },
+    /// The ledger in the journal contradicts itself.
+    #[error("the journal's privacy ledger cannot be replayed")]
+    Ledger(#[from] sottovoce_dp::LedgerError),
+    /// Nothing was begun.
+    #[error("the journal holds no run")]
+    Empty,
+}

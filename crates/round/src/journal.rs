@@ -1,0 +1,160 @@
+//! What must be durable before anything leaves: the journal of each role.
+//!
+//! One [`Entry`] is one durable transaction: the event and the ledger entry that belongs to it are written together or
+//! not at all. The engines hand entries out by `poll_persist`, and nothing by `poll_transmit` before those are taken.
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sottovoce_dp::LedgerEntry;
+use sottovoce_types::{AttemptId, Digest, FlatParams, ParamLayout, RoundId, RoundRecord, RunId};
+
+/// One durable transaction.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// What happened.
+    pub event: JournalEvent,
+    /// What it did to the privacy ledger.
+    pub ledger: Option<LedgerEntry>,
+}
+
+/// What a role must remember across a crash.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "run, round, attempt and model mean the same in every variant")]
+pub enum JournalEvent {
+    /// Coordinator: a run began from this model.
+    RunStarted { run: RunId, plan: Digest, seed_model: Digest },
+    /// Coordinator: clients are about to be asked to train from this model.
+    AttemptOpened { run: RunId, round: RoundId, attempt: AttemptId, model: Digest },
+    /// Coordinator: the unmask request is about to leave; the cost is spent whatever happens next.
+    Debited { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
+    /// Coordinator: this model was published.
+    Published { run: RunId, round: RoundId, attempt: AttemptId, model: Digest, record: Box<RoundRecord> },
+    /// Coordinator: the attempt ended without a model.
+    AttemptAborted { run: RunId, round: RoundId, attempt: AttemptId, reason: String },
+    /// Coordinator: no further round follows.
+    RunFinished { run: RunId },
+    /// Client: it takes part in this attempt, and in no earlier one any more.
+    Joined { run: RunId, round: RoundId, attempt: AttemptId, config: Digest },
+    /// Client: its masked input is about to leave; from here on its privacy cost counts as spent.
+    InputReserved { run: RunId, round: RoundId, attempt: AttemptId },
+    /// Client: it signs this survivor set, and for this attempt no other, for ever.
+    SurvivorsSigned { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
+    /// Client: it opens its shares for this survivor set, and for this attempt no other, for ever.
+    OpeningCharged { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
+}
+
+/// An entry on its way to the journal, with the checkpoint that must be durable before it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Persist {
+    /// The transaction.
+    pub entry: Entry,
+    /// Parameters that `Published` or `RunStarted` speak of: written and fsynced before the entry.
+    pub checkpoint: Option<FlatParams>,
+}
+
+impl Persist {
+    /// An entry without a checkpoint.
+    pub fn entry(event: JournalEvent, ledger: Option<LedgerEntry>) -> Self {
+        Self { entry: Entry { event, ledger }, checkpoint: None }
+    }
+}
+
+/// Durable storage of entries; `store` implements it on SQLite, tests in memory.
+pub trait Journal {
+    /// Makes one transaction durable before it returns.
+    ///
+    /// # Errors
+    /// When it could not be made durable: nothing that depends on it may then leave.
+    fn append(&mut self, persist: &Persist) -> Result<(), JournalError>;
+
+    /// All entries, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read or fail their integrity check.
+    fn replay(&self) -> Result<Vec<Entry>, JournalError>;
+
+    /// The parameters of a model that was persisted beside an entry.
+    ///
+    /// # Errors
+    /// When there is no such checkpoint, or it is not the model it claims to be.
+    fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError>;
+}
+
+/// Why a journal failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// Another process writes to it.
+    #[error("the journal {place} is in use by another process: stop that one first, one writer only")]
+    Locked {
+        /// Where it is.
+        place: String,
+    },
+    /// It was changed, cut or mixed with another one.
+    #[error(
+        "the journal {place} fails its integrity check at entry {entry}: {what}; restore it from a copy or start a new state"
+    )]
+    Corrupt {
+        /// Where it is.
+        place: String,
+        /// Which entry.
+        entry: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A checkpoint is missing or is not the model that it claims to be.
+    #[error("the checkpoint of model {model} {what}")]
+    Checkpoint {
+        /// Which model.
+        model: Digest,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The storage below failed.
+    #[error("the journal {place} cannot be written or read")]
+    Storage {
+        /// Where it is.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A journal in memory: for simulations and tests, gone with the process.
+#[derive(Debug, Default, Clone)]
+pub struct MemoryJournal {
+    entries: Vec<Entry>,
+    checkpoints: std::collections::BTreeMap<Digest, FlatParams>,
+}
+
+impl MemoryJournal {
+    /// The checkpoints by model hash.
+    pub fn checkpoints(&self) -> &std::collections::BTreeMap<Digest, FlatParams> {
+        &self.checkpoints
+    }
+
+    /// The entries, oldest first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+impl Journal for MemoryJournal {
+    fn append(&mut self, persist: &Persist) -> Result<(), JournalError> {
+        if let Some(params) = &persist.checkpoint {
+            self.checkpoints.insert(params.digest(), params.clone());
+        }
+        self.entries.push(persist.entry.clone());
+        Ok(())
+    }
+
+    fn replay(&self) -> Result<Vec<Entry>, JournalError> {
+        Ok(self.entries.clone())
+    }
+
+    fn checkpoint(&self, model: Digest, _layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
+        self.checkpoints.get(&model).cloned().ok_or(JournalError::Checkpoint { model, what: "is missing" })
+    }
+}

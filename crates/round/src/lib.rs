@@ -1,0 +1,35 @@
+//! The round engines of Sottovoce: one for the coordinator, one for a client, both sans-IO.
+//!
+//! They hold every decision of the protocol around secure aggregation: who is waited for, what must be durable before
+//! what leaves, which model may follow, what a site charges itself. They hold no socket, file, thread or clock; drivers
+//! (`sottovoce-net` over QUIC, `sottovoce-sim` on a virtual clock) feed inputs and poll outputs in one fixed order:
+//! *persist, transmit, timeout, event*.
+//!
+//! Read [`Coordinator`] and [`ClientEngine`] first; [`RunPlan`] is what both sides agree on before a run.
+//!
+//! # Errors
+//! [`PeerFault`] says that a client broke the protocol, [`ProtocolFault`] that the coordinator did, [`PlanError`] that a
+//! plan cannot be carried out or protects nobody, [`ResumeError`] that a journal cannot be continued.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+
+mod client;
+mod coordinator;
+mod fault;
+mod journal;
+mod manifest;
+mod messages;
+mod plan;
+mod session;
+mod work;
+
+pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, TooManyUnits, WEIGHT_CAP_EXAMPLES, site_sum};
+pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
+pub use fault::{PeerFault, ProtocolFault, ResumeError};
+pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist};
+pub use manifest::{Manifest, ManifestError, Member, PublicKey};
+pub use messages::{
+    Finished, Hello, MAX_REASON, ParamCount, Refusal, RoundConfig, RoundResult, Welcome, config_digest,
+};
+pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
+pub use work::{LocalTrainer, TrainFailed, Work};

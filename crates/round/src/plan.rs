@@ -1,0 +1,261 @@
+//! What all parties agree on before a run: its digest is in the handshake and under every signature.
+use std::sync::Arc;
+
+use sottovoce_dp::{Budget, DpEvent, NoiseShare, ShareError};
+use sottovoce_encode::{EncodePlan, EncodeSpec, Headroom};
+use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
+use sottovoce_types::{
+    ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, ModelSpec, NoiseMultiplier, ParamLayout,
+    Sha256Writer, TrainJob, Unit,
+};
+
+use crate::manifest::{Manifest, Member};
+
+/// The privacy part of a plan; absent when the unit is [`Unit::None`].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct PrivacyPlan {
+    /// Standard deviation of the honest noise on the sum, divided by the clipping norm.
+    pub noise_multiplier: NoiseMultiplier,
+    /// δ.
+    pub delta: Delta,
+    /// No round is begun that would take a party's spent ε above this.
+    pub epsilon_budget: Epsilon,
+}
+
+/// How long the coordinator waits, in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deadlines {
+    /// For members to connect before the first round.
+    pub join_ms: u64,
+    /// For a client to train and advertise.
+    pub advert_ms: u64,
+    /// For each later phase.
+    pub phase_ms: u64,
+}
+
+/// What a plan is made of; [`RunPlan::new`] checks it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunSpec {
+    /// A name for people.
+    pub name: String,
+    /// Rounds.
+    pub rounds: u64,
+    /// Architecture.
+    pub model: ModelSpec,
+    /// Seed of the initial parameters.
+    pub init_seed: u64,
+    /// Local training.
+    pub job: TrainJob,
+    /// Digest of how features are made: front end, standardisation, labels.
+    pub features: Digest,
+    /// What neighbouring data sets differ by.
+    pub unit: Unit,
+    /// Bound C of one unit's update (without DP: the largest update that can be encoded).
+    pub clip: ClipNorm,
+    /// C is 2^clip_bits grid steps.
+    pub clip_bits: u32,
+    /// Integers per 64-bit word.
+    pub lanes: Lanes,
+    /// The privacy part.
+    pub privacy: Option<PrivacyPlan>,
+    /// Clients needed for a round.
+    pub n_min: u32,
+    /// Clients that may be corrupt and collude with the coordinator.
+    pub max_corrupt: u32,
+    /// How inputs are masked.
+    pub suite: MaskSuite,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+    /// FedAvg's server learning rate: θ ← θ + lr · mean.
+    pub server_learning_rate: f64,
+    /// Attempts at one round before the run fails.
+    pub max_attempts: u32,
+}
+
+/// A plan that cannot be carried out, or protects nobody.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The ring is too narrow.
+    #[error(transparent)]
+    Headroom(#[from] Headroom),
+    /// The noise cannot be sampled.
+    #[error(transparent)]
+    Noise(#[from] ShareError),
+    /// Too few honest inputs in an opened sum.
+    #[error(
+        "with n_min = {n_min} and max_corrupt = {max_corrupt}, an opened sum is sure of {honest} honest inputs: at least 2 are needed, raise n_min or lower max_corrupt"
+    )]
+    TooFewHonest {
+        /// Smallest cohort.
+        n_min: u32,
+        /// Corrupt clients.
+        max_corrupt: u32,
+        /// Honest inputs guaranteed.
+        honest: u32,
+    },
+    /// More clients needed than there are.
+    #[error("n_min = {n_min} but the federation has {members} members")]
+    TooFewMembers {
+        /// Smallest cohort.
+        n_min: u32,
+        /// Members.
+        members: u32,
+    },
+    /// A DP unit without parameters, or parameters without a unit.
+    #[error("privacy.unit = {unit:?} needs {needs}")]
+    Privacy {
+        /// The unit.
+        unit: &'static str,
+        /// What is missing.
+        needs: &'static str,
+    },
+}
+
+/// A checked plan.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    spec: RunSpec,
+    manifest: Arc<Manifest>,
+    layout: Arc<ParamLayout>,
+    encode: EncodePlan,
+}
+
+impl RunPlan {
+    /// Checks a spec against the federation.
+    ///
+    /// # Errors
+    /// [`PlanError`]: a ring that could overflow, too few honest inputs, missing privacy parameters.
+    pub fn new(spec: RunSpec, manifest: Arc<Manifest>) -> Result<Self, PlanError> {
+        match (spec.unit, &spec.privacy) {
+            (Unit::None, Some(_)) => return Err(PlanError::Privacy { unit: "none", needs: "no noise parameters" }),
+            (Unit::Speaker | Unit::Client, None) => {
+                return Err(PlanError::Privacy { unit: spec.unit.name(), needs: "epsilon or a noise multiplier" });
+            }
+            (Unit::Utterance, _) => {
+                return Err(PlanError::Privacy {
+                    unit: "utterance",
+                    needs: "per-utterance gradients, which this version does not have: use speaker or client",
+                });
+            }
+            _ => {}
+        }
+        let members = manifest.len();
+        if spec.n_min > members {
+            return Err(PlanError::TooFewMembers { n_min: spec.n_min, members });
+        }
+        let honest = honest_floor(spec.n_min, spec.max_corrupt);
+        if spec.n_min < 2 || honest < 2 {
+            return Err(PlanError::TooFewHonest { n_min: spec.n_min, max_corrupt: spec.max_corrupt, honest });
+        }
+        let layout = Arc::new(spec.model.layout());
+        let encode = EncodePlan::new(EncodeSpec {
+            dim: layout.len(),
+            clip: spec.clip,
+            clip_bits: spec.clip_bits,
+            lanes: spec.lanes,
+            max_units: manifest.members().iter().map(|m| u64::from(units_of(spec.unit, m))).sum(),
+            weighted: spec.unit == Unit::None,
+            noise_tail: noise_tail(&spec, members)?,
+        })?;
+        Ok(Self { spec, manifest, layout, encode })
+    }
+
+    /// What it was made of.
+    pub fn spec(&self) -> &RunSpec {
+        &self.spec
+    }
+
+    /// The federation.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// Layout of the model.
+    pub fn layout(&self) -> &Arc<ParamLayout> {
+        &self.layout
+    }
+
+    /// How updates become ring vectors, and back.
+    pub fn encode(&self) -> &EncodePlan {
+        &self.encode
+    }
+
+    /// Initial parameters.
+    pub fn initial_params(&self) -> FlatParams {
+        self.spec.model.initialise(self.spec.init_seed)
+    }
+
+    /// Privacy units that a client may contribute in a round; 0 for one that is no member.
+    pub fn units_of(&self, client: &ClientId) -> u32 {
+        self.manifest.member(client).map_or(0, |m| units_of(self.spec.unit, m))
+    }
+
+    /// Units of all members: the N of the privacy statement.
+    pub fn total_units(&self) -> u64 {
+        self.manifest.members().iter().map(|m| u64::from(units_of(self.spec.unit, m))).sum()
+    }
+
+    /// The shape of secure aggregation's messages: what decoding them needs.
+    pub fn message_ctx(&self) -> MessageCtx {
+        crate::session::session(self, Digest::default(), false).message_ctx()
+    }
+
+    /// What one opened attempt costs.
+    pub fn event(&self) -> DpEvent {
+        match self.spec.privacy {
+            Some(p) => DpEvent::Gaussian { noise_multiplier: p.noise_multiplier.value() },
+            None => DpEvent::NonPrivate,
+        }
+    }
+
+    /// The budget that each party enforces for itself; `None` without DP.
+    pub fn budget(&self) -> Option<Budget> {
+        self.spec.privacy.map(|p| Budget { epsilon: p.epsilon_budget, delta: p.delta })
+    }
+
+    /// Identifies the plan: clients refuse a coordinator with another one.
+    pub fn digest(&self) -> Digest {
+        let s = &self.spec;
+        let mut w = Sha256Writer::new("sottovoce/1/plan");
+        w.field(self.manifest.digest().as_bytes()).field(s.name.as_bytes()).number(s.rounds);
+        w.field(self.layout.digest().as_bytes()).number(s.init_seed).field(s.features.as_bytes());
+        w.number(s.job.epochs.into()).number(s.job.batch.into()).number(s.job.seed);
+        for v in [s.job.learning_rate, s.job.momentum, s.job.weight_decay, s.job.proximal_mu] {
+            w.number(v.to_bits());
+        }
+        w.field(s.unit.name().as_bytes()).number(s.clip.value().to_bits()).number(s.clip_bits.into());
+        w.number(u8::from(s.lanes).into());
+        if let Some(p) = &s.privacy {
+            w.number(p.noise_multiplier.value().to_bits()).number(p.delta.value().to_bits());
+            w.number(p.epsilon_budget.value().to_bits());
+        }
+        w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
+        w.number(s.deadlines.advert_ms).number(s.deadlines.phase_ms);
+        w.number(s.server_learning_rate.to_bits()).number(s.max_attempts.into());
+        w.finish()
+    }
+}
+
+fn units_of(unit: Unit, member: &Member) -> u32 {
+    match unit {
+        Unit::Speaker | Unit::Utterance => member.units,
+        Unit::Client | Unit::None => 1,
+    }
+}
+
+/// Standard deviations of noise that the ring has room for: a normal deviate exceeds 13 with probability 1e-38.
+const NOISE_TAIL_SIGMAS: u32 = 13;
+
+/// [`NOISE_TAIL_SIGMAS`] standard deviations of all the noise that can be in one sum: every one of n clients adds a share that is sized for
+/// the honest survivors guaranteed at that n, and n may be anything from n_min to the number of members.
+fn noise_tail(spec: &RunSpec, members: u32) -> Result<u64, PlanError> {
+    let Some(privacy) = &spec.privacy else { return Ok(0) };
+    let mut worst = 0;
+    for n in spec.n_min..=members {
+        let honest = honest_floor(n, spec.max_corrupt).max(1);
+        let share = NoiseShare::new(privacy.noise_multiplier, 1u64 << spec.clip_bits.min(62), honest)?;
+        worst = worst.max(share.tail_of_sum(n, NOISE_TAIL_SIGMAS));
+    }
+    Ok(worst)
+}

@@ -1,0 +1,141 @@
+//! R0: keys drawn and advertised; waits for the roster.
+use rand_core::CryptoRng;
+use sottovoce_types::{ClientId, Digest};
+
+use super::Shared;
+use crate::envelope::{SealOnce, SharePair};
+use crate::fault::Abort;
+use crate::identity::Identity;
+use crate::keys::{OneTimeKeys, Share, ShareKind, commit_b};
+use crate::labels;
+use crate::messages::{AdvertMsg, Dealing, RosterMsg, ShareEntry, SharesMsg};
+use crate::roster::Roster;
+use crate::session::{MaskSuite, Session};
+use crate::shamir;
+
+/// A client that sent its advert. Make it *after* local training: late key exchange leaves few dropouts to recover.
+pub struct Advertised {
+    session: Session,
+    keys: OneTimeKeys,
+    own: AdvertMsg,
+}
+
+impl Advertised {
+    /// Draws fresh one-time keys and signs an advert of them.
+    ///
+    /// # Errors
+    /// [`Abort::NotAMember`], [`Abort::PlainRefused`], [`Abort::RandomnessFailed`].
+    pub fn start(
+        session: Session,
+        id: &Identity,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(Self, AdvertMsg), Abort> {
+        let client = id.client_id();
+        if session.members.get(&client) != Some(&id.public_key()) {
+            return Err(Abort::NotAMember);
+        }
+        if session.suite == MaskSuite::None && !session.allow_plain {
+            return Err(Abort::PlainRefused);
+        }
+        let keys = OneTimeKeys::draw(&session.cfg, &client, rng).ok_or(Abort::RandomnessFailed)?;
+        let mut own = AdvertMsg {
+            cfg: session.cfg,
+            client,
+            pk_mask: keys.mask.public(),
+            pk_chan: keys.channel.public(),
+            commit_b: commit_b(&session.cfg, &client, &keys.b),
+            nonce: keys.nonce,
+            signature: [0; 64],
+        };
+        own.sign(id);
+        let message = own.clone();
+        Ok((Self { session, keys, own }, message))
+    }
+
+    /// Checks the roster, shares both secrets with everyone on it and seals the shares.
+    ///
+    /// # Errors
+    /// [`Abort`]: own advert missing or altered, a roster that is too small, out of order, not signed by the coordinator,
+    /// or that holds an unknown identity, a bad signature, a key twice or a weak key.
+    pub fn roster(
+        self,
+        message: RosterMsg,
+        id: &Identity,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(Shared, SharesMsg), Abort> {
+        let Self { session, keys, own } = self;
+        if !message.adverts.contains(&own) {
+            return Err(Abort::OwnAdvertAltered);
+        }
+        let roster = Roster::accept(session, &message)?;
+        let me = roster.position(&own.client).ok_or(Abort::OwnAdvertAltered)?;
+        let Dealt { dealing, envelopes, own_shares } = deal(&roster, &keys, me, id, rng)?;
+        let OneTimeKeys { b, mask, channel, .. } = keys; // s is wiped here: the mask secret is all that is left of it
+        let message = SharesMsg { dealing: dealing.clone(), envelopes };
+        Ok((Shared { roster, me, dealing, own_shares, b, mask, channel }, message))
+    }
+
+    /// This client's id.
+    pub fn client(&self) -> ClientId {
+        self.own.client
+    }
+}
+
+struct Dealt {
+    dealing: Dealing,
+    envelopes: Vec<crate::envelope::Envelope>,
+    own_shares: SharePair,
+}
+
+/// Shares s and b with everyone on the roster, this client included: t shares of any survivor's b are then held by any t
+/// survivors.
+fn deal(
+    roster: &Roster,
+    keys: &OneTimeKeys,
+    me: u32,
+    id: &Identity,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Dealt, Abort> {
+    let dealer = roster.client(me);
+    let mut deal_secret = |secret| shamir::share(secret, roster.q, roster.len(), rng).ok_or(Abort::RandomnessFailed);
+    let (of_s, of_b) = (deal_secret(&keys.s)?, deal_secret(&keys.b)?);
+    let mut entries = Vec::with_capacity(of_s.len());
+    let mut envelopes = Vec::with_capacity(of_s.len());
+    let mut own_shares = None;
+    for (((holder, member), s), b) in roster.members().zip(of_s).zip(of_b) {
+        let pair = SharePair { s: Share::with_opener(s, rng), b: Share::with_opener(b, rng) };
+        let commit = |share: &Share, kind| share.commitment(&roster.ctx1, kind, &dealer, &member.client);
+        let (commit_s, commit_b) = (commit(&pair.s, ShareKind::Mask), commit(&pair.b, ShareKind::SelfMask));
+        let envelope = if holder == me {
+            own_shares = Some(pair);
+            no_envelope()
+        } else {
+            let agreed = keys.channel.agree(&member.pk_chan).expect("low-order keys were refused with the roster");
+            let envelope = SealOnce::new(&agreed, &roster.ctx1, &dealer, &member.client).seal(&pair);
+            let digest = envelope.digest();
+            envelopes.push(envelope);
+            digest
+        };
+        entries.push(ShareEntry { commit_s, commit_b, envelope });
+    }
+    let mut dealing = Dealing { entries, signature: [0; 64] };
+    dealing.sign(&roster.ctx1, id);
+    Ok(Dealt { dealing, envelopes, own_shares: own_shares.expect("this client is on the roster") })
+}
+
+/// What stands where a dealer has no envelope: in its own place.
+fn no_envelope() -> Digest {
+    labels::ENVELOPE.hasher().field(&[]).finish()
+}
+
+/// For the tests in `inside.rs`, which cheat with them.
+#[cfg(test)]
+impl Advertised {
+    pub(crate) fn keys_mut(&mut self) -> &mut OneTimeKeys {
+        &mut self.keys
+    }
+
+    pub(crate) fn own(&self) -> &AdvertMsg {
+        &self.own
+    }
+}

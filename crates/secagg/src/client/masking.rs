@@ -1,0 +1,73 @@
+//! R2: all masks known; waits for this client's input.
+use sottovoce_types::{Digest, RingVec};
+
+use super::{Dealt, Submitted};
+use crate::fault::Abort;
+use crate::identity::Identity;
+use crate::keys::{OneTimeSecret, self_mask};
+use crate::labels;
+use crate::mask::{Sign, expand_into};
+use crate::messages::MaskedInputMsg;
+use crate::session::honest_floor;
+use crate::shamir::Quad;
+
+/// A client that can mask its input.
+pub struct Masking {
+    pub(super) dealt: Dealt,
+    pub(super) b: Quad,
+    pub(super) mask: OneTimeSecret,
+}
+
+impl Masking {
+    /// The context once the dealers are fixed: what all masks are derived from.
+    pub fn ctx2(&self) -> Digest {
+        self.dealt.ctx2
+    }
+
+    /// q − f: honest inputs guaranteed in any sum that can be opened; the noise of each client is sized for it.
+    pub fn honest_floor(&self) -> u32 {
+        honest_floor(self.dealt.roster.len(), self.dealt.roster.session.max_corrupt)
+    }
+
+    /// n: clients on the roster.
+    pub fn roster_size(&self) -> u32 {
+        self.dealt.roster.len()
+    }
+
+    /// Masks the input in place and signs the result:
+    /// y_i = x_i + PRG(b_i) + Σ_{j ∈ U2, j > i} PRG(k_ij) − Σ_{j ∈ U2, j < i} PRG(k_ij) in (Z_2^64)^W.
+    ///
+    /// # Errors
+    /// [`Abort::InputShape`] when words or lanes are not those agreed.
+    pub fn submit(self, input: RingVec, id: &Identity) -> Result<(Submitted, MaskedInputMsg), Abort> {
+        let Self { dealt, b, mask } = self;
+        let Dealt { roster, me, dealers, ctx2, .. } = &dealt;
+        let session = &roster.session;
+        if input.words().len() != session.words || input.lanes() != session.lanes {
+            return Err(Abort::InputShape { words: input.words().len(), expected: session.words });
+        }
+        let own = roster.client(*me);
+        let mut masked = input;
+        if roster.is_masked() {
+            let words = masked.words_mut();
+            expand_into(&self_mask(ctx2, &own, &b), Sign::Add, words);
+            for (position, peer) in roster.members().filter(|(j, _)| j != me && dealers.contains(j)) {
+                let agreed = mask.agree(&peer.pk_mask).expect("low-order keys were refused with the roster");
+                let sign = if position > *me { Sign::Add } else { Sign::Subtract };
+                expand_into(&agreed.pair_mask(ctx2, &own, &peer.client), sign, words);
+            }
+        }
+        let words = masked.words().to_vec();
+        let root = MaskedInputMsg::root(ctx2, &own, &words);
+        let signature = id.sign(labels::INPUT, root.as_bytes());
+        Ok((Submitted { dealt, root }, MaskedInputMsg { words, signature }))
+    }
+}
+
+/// For the tests in `inside.rs`, which take self masks off.
+#[cfg(test)]
+impl Masking {
+    pub(crate) fn self_seed(&self) -> &Quad {
+        &self.b
+    }
+}

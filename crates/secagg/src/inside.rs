@@ -1,0 +1,117 @@
+//! Tests that need to see or spoil what is inside a state: cheating dealers, and what the masks do under split views.
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "counts of a handful of clients")]
+
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests outside, which use all of it")]
+#[path = "../tests/protocol/driver.rs"]
+mod driver;
+
+use driver::{Cohort, WORDS};
+use sottovoce_types::RingVec;
+
+use crate::keys::self_mask;
+use crate::mask::{Sign, expand_into};
+use crate::shamir::Quad;
+use crate::{Advertised, CollectingAdverts, DealerFault, OpenFailed, SecureSum};
+
+/// A round of four (f = 0, q = 3) in which client 3 cheats with its keys before it advertises; only those in `arrived` get
+/// their inputs to the coordinator.
+fn round_with_cheat(
+    arrived: &[usize],
+    cheat: impl Fn(&mut Advertised, &mut Cohort),
+) -> (Cohort, Result<SecureSum, OpenFailed>) {
+    let mut c = Cohort::new(4, 0);
+    let mut server = CollectingAdverts::new(c.session.clone(), &c.coordinator);
+    let mut states = Vec::new();
+    for i in 0..4 {
+        let (mut state, _) = Advertised::start(c.session.clone(), &c.sites[i], &mut c.rng).unwrap();
+        if i == 3 {
+            cheat(&mut state, &mut c);
+        }
+        server.advert(c.id(i), state.own().clone()).unwrap();
+        states.push(state);
+    }
+    let (mut server, roster) = server.close(&c.coordinator).unwrap();
+    let mut shared = Vec::new();
+    for (i, state) in states.into_iter().enumerate() {
+        let (state, message) = state.roster(roster.clone(), &c.sites[i], &mut c.rng).unwrap();
+        server.shares(c.id(i), message).unwrap();
+        shared.push(state);
+    }
+    let (mut server, envelopes) = server.close().unwrap();
+    let mut submitted = Vec::new();
+    for (i, (state, (_, message))) in shared.into_iter().zip(envelopes).enumerate() {
+        let state = state.envelopes(message).unwrap();
+        let (state, input) = state.submit(c.pack(&c.input(i)), &c.sites[i]).unwrap();
+        if arrived.contains(&i) {
+            server.input(c.id(i), input).unwrap();
+            submitted.push((i, state));
+        }
+    }
+    let (mut server, survivors) = server.close().unwrap();
+    let mut consistent = Vec::new();
+    for ((i, state), (_, message)) in submitted.into_iter().zip(survivors) {
+        let (state, signature) = state.survivors(message, &c.sites[i]).unwrap();
+        server.signature(c.id(i), signature).unwrap();
+        consistent.push((i, state));
+    }
+    let (mut server, quorum) = server.close().unwrap();
+    for (i, state) in consistent {
+        server.opening(c.id(i), state.quorum(quorum.clone(), &c.sites[i]).unwrap()).unwrap();
+    }
+    let sum = server.close();
+    (c, sum)
+}
+
+/// Shares of an s that does not belong to its mask key: found when it drops out and the coordinator derives the key again.
+#[test]
+fn claim_a_dealer_whose_shares_do_not_give_its_mask_key_is_blamed() {
+    let cheat = |state: &mut Advertised, c: &mut Cohort| state.keys_mut().s = Quad::random(&mut c.rng).unwrap();
+    let (c, sum) = round_with_cheat(&[0, 1, 2], cheat);
+    assert_eq!(sum, Err(OpenFailed::Dealer { dealer: c.id(3), fault: DealerFault::MaskKey }));
+    // While it stays, its s is never opened, and the sum is right.
+    let (c, sum) = round_with_cheat(&[0, 1, 2, 3], cheat);
+    assert_eq!(sum.unwrap().sum().unpack(6), c.plain_sum(0..4));
+}
+
+/// Shares of a b that is not the one it committed to: found when its self mask is to be taken off.
+#[test]
+fn claim_a_dealer_whose_shares_do_not_give_its_committed_seed_is_blamed() {
+    let (c, sum) = round_with_cheat(&[0, 1, 2, 3], |state, c| {
+        state.keys_mut().b = Quad::random(&mut c.rng).unwrap();
+    });
+    assert_eq!(sum, Err(OpenFailed::Dealer { dealer: c.id(3), fault: DealerFault::SelfMask }));
+    let (c, sum) = round_with_cheat(&[0, 1, 2], |state, c| {
+        state.keys_mut().b = Quad::random(&mut c.rng).unwrap();
+    });
+    assert_eq!(sum.unwrap().sum().unpack(6), c.plain_sum(0..3), "while it is away, its b is never opened");
+}
+
+/// What is left of the sum of all five masked inputs when all self masks are taken off: the plain sum, if the pairwise masks
+/// cancel. `told` says which dealer, if any, is hidden from a client.
+fn sum_without_self_masks(told: impl Fn(usize) -> Option<usize>) -> (Cohort, RingVec) {
+    let mut c = Cohort::new(5, 1);
+    let (states, _, messages) = c.until_envelopes();
+    let mut sum = RingVec::zeros(WORDS, c.session.lanes);
+    for (i, (state, mut message)) in states.into_iter().zip(messages).enumerate() {
+        if let Some(hidden) = told(i) {
+            message.dealt.remove(hidden);
+        }
+        let state = state.envelopes(message).unwrap();
+        let key = self_mask(&state.ctx2(), &c.id(i), state.self_seed());
+        let (_, input) = state.submit(c.pack(&c.input(i)), &c.sites[i]).unwrap();
+        sum.add(&RingVec::from_words(input.words, c.session.lanes));
+        expand_into(&key, Sign::Subtract, sum.words_mut());
+    }
+    (c, sum)
+}
+
+#[test]
+fn claim_masks_of_different_dealer_sets_do_not_cancel() {
+    // Control: one view for all, and what is left is the plain sum.
+    let (c, sum) = sum_without_self_masks(|_| None);
+    assert_eq!(sum.unpack(6), c.plain_sum(0..5));
+    // Even with every self mask in hand, two views leave masks in every word that nobody can compute.
+    let (c, sum) = sum_without_self_masks(|i| (i >= 3).then_some(1));
+    let plain = c.pack(&c.plain_sum(0..5));
+    assert!(sum.words().iter().zip(plain.words()).all(|(a, b)| a != b));
+}

@@ -1,0 +1,260 @@
+//! One-time secrets of an attempt and the keys derived from them.
+use hkdf::Hkdf;
+use rand_core::CryptoRng;
+use sha2::Sha256;
+use sottovoce_types::{ClientId, Digest};
+use subtle::ConstantTimeEq;
+use x25519_dalek::{PublicKey, SharedSecret, StaticSecret};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::labels::{self, Label};
+use crate::mask::MaskKey;
+use crate::shamir::Quad;
+
+/// HKDF-SHA-256 (RFC 5869) to 32 bytes, `info` being the label and length-prefixed fields.
+fn derive(salt: &[u8], ikm: &[u8], label: Label, fields: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0u8; 32]);
+    Hkdf::<Sha256>::new(Some(salt), ikm)
+        .expand(&label.framed(fields), out.as_mut())
+        .expect("32 bytes are within the 8160 that HKDF-SHA-256 gives");
+    out
+}
+
+/// An X25519 secret that never outlives its attempt. No `Debug`, no `Clone`; wiped on drop (by x25519-dalek).
+pub(crate) struct OneTimeSecret(StaticSecret);
+
+impl OneTimeSecret {
+    /// The mask secret that everyone who holds t shares of `s` can derive again.
+    pub(crate) fn for_masks(cfg: &Digest, client: &ClientId, s: &Quad) -> Self {
+        Self(StaticSecret::from(*derive(cfg.as_bytes(), s.to_bytes().as_ref(), labels::SK_MASK, &[&client.0])))
+    }
+
+    /// The channel secret, from 32 fresh bytes.
+    fn for_channel(cfg: &Digest, client: &ClientId, c: &[u8; 32]) -> Self {
+        Self(StaticSecret::from(*derive(cfg.as_bytes(), c, labels::SK_CHAN, &[&client.0])))
+    }
+
+    pub(crate) fn public(&self) -> [u8; 32] {
+        PublicKey::from(&self.0).to_bytes()
+    }
+
+    /// The shared secret with a peer's key; `None` when that key has low order (RFC 7748, section 6.1).
+    pub(crate) fn agree(&self, peer: &[u8; 32]) -> Option<Agreed> {
+        let shared = self.0.diffie_hellman(&PublicKey::from(*peer));
+        shared.was_contributory().then_some(Agreed(shared))
+    }
+}
+
+/// An agreed X25519 secret; only ever the input of a key derivation.
+pub(crate) struct Agreed(SharedSecret);
+
+impl Agreed {
+    /// k_ij of R2, the same for both parties.
+    pub(crate) fn pair_mask(&self, ctx2: &Digest, a: &ClientId, b: &ClientId) -> MaskKey {
+        let (low, high) = if a < b { (a, b) } else { (b, a) };
+        MaskKey::from_bytes(*derive(ctx2.as_bytes(), self.0.as_bytes(), labels::MASK_PAIR, &[&low.0, &high.0]))
+    }
+
+    /// The key of the one envelope of this attempt from `from` to `to`.
+    pub(crate) fn envelope(&self, ctx1: &Digest, from: &ClientId, to: &ClientId) -> Zeroizing<[u8; 32]> {
+        derive(ctx1.as_bytes(), self.0.as_bytes(), labels::ENV_KEY, &[&from.0, &to.0])
+    }
+}
+
+/// The self-mask key of R2.
+pub(crate) fn self_mask(ctx2: &Digest, client: &ClientId, b: &Quad) -> MaskKey {
+    MaskKey::from_bytes(*derive(ctx2.as_bytes(), b.to_bytes().as_ref(), labels::MASK_SELF, &[&client.0]))
+}
+
+/// The commitment to b in an advert. b has 256 bits, so the hash hides it.
+pub(crate) fn commit_b(cfg: &Digest, client: &ClientId, b: &Quad) -> Digest {
+    labels::COMMIT_B.hasher().field(cfg.as_bytes()).field(&client.0).field(b.to_bytes().as_ref()).finish()
+}
+
+/// What a client draws for one attempt.
+pub(crate) struct OneTimeKeys {
+    /// s: shared among all; gives the mask secret, revealed when the client drops out.
+    pub(crate) s: Quad,
+    /// b: shared among all; gives the self mask, revealed when the client is a contributor.
+    pub(crate) b: Quad,
+    /// Mask secret, from s.
+    pub(crate) mask: OneTimeSecret,
+    /// Channel secret.
+    pub(crate) channel: OneTimeSecret,
+    /// Nonce of the advert.
+    pub(crate) nonce: [u8; 32],
+}
+
+impl OneTimeKeys {
+    /// Draws everything afresh. `None` when the generator is plainly broken: it repeats itself or gives no field element.
+    pub(crate) fn draw(cfg: &Digest, client: &ClientId, rng: &mut (impl CryptoRng + ?Sized)) -> Option<Self> {
+        let (s, b) = (Quad::random(rng)?, Quad::random(rng)?);
+        let mut c = Zeroizing::new([0u8; 32]);
+        rng.fill_bytes(c.as_mut());
+        let mut nonce = [0u8; 32];
+        rng.fill_bytes(&mut nonce);
+        // Health, not entropy: a generator that returns a constant must not pass for randomness.
+        let repeats = s.to_bytes().ct_eq(&*b.to_bytes()) | c.ct_eq(&nonce);
+        if bool::from(repeats) {
+            return None;
+        }
+        let (mask, channel) = (OneTimeSecret::for_masks(cfg, client, &s), OneTimeSecret::for_channel(cfg, client, &c));
+        Some(Self { s, b, mask, channel, nonce })
+    }
+}
+
+/// Which of a dealer's two secrets a share belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ShareKind {
+    /// Of s: gives the mask secret of a dropout.
+    Mask,
+    /// Of b: gives the self mask of a contributor.
+    SelfMask,
+}
+
+/// A share and the opener of its commitment. No `Debug`, no `Clone`; wiped on drop.
+pub(crate) struct Share {
+    pub(crate) value: Quad,
+    pub(crate) opener: Opener,
+}
+
+/// 32 uniform bytes that make a share commitment hiding.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Opener(pub(crate) [u8; 32]);
+
+impl Share {
+    /// Adds a fresh opener to a share.
+    pub(crate) fn with_opener(value: Quad, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        let mut opener = Opener([0u8; 32]);
+        rng.fill_bytes(&mut opener.0);
+        Self { value, opener }
+    }
+
+    /// From the bytes of share and opener; `None` when the share is not canonical.
+    pub(crate) fn from_bytes(share: &[u8; 32], opener: &[u8; 32]) -> Option<Self> {
+        Some(Self { value: Quad::from_bytes(share)?, opener: Opener(*opener) })
+    }
+
+    /// The dealer's commitment to this share.
+    pub(crate) fn commitment(&self, ctx1: &Digest, kind: ShareKind, dealer: &ClientId, holder: &ClientId) -> Digest {
+        labels::SHARE_COMMIT
+            .hasher()
+            .field(ctx1.as_bytes())
+            .field(&dealer.0)
+            .field(&holder.0)
+            .number(match kind {
+                ShareKind::Mask => 0,
+                ShareKind::SelfMask => 1,
+            })
+            .field(self.value.to_bytes().as_ref())
+            .field(&self.opener.0)
+            .finish()
+    }
+}
+
+/// Why a public key is no X25519 key that an honest client would send.
+pub(crate) fn is_sound_public_key(key: &[u8; 32]) -> bool {
+    is_canonical(key) && OneTimeSecret(StaticSecret::from([0x42; 32])).agree(key).is_some()
+}
+
+/// Below p = 2^255 − 19 with the top bit clear, so that one key has one encoding and cannot be on a roster twice.
+fn is_canonical(key: &[u8; 32]) -> bool {
+    let [first, middle @ .., last] = key;
+    let at_least_p = *last == 0x7f && middle.iter().all(|b| *b == 0xff) && *first >= 0xed;
+    *last < 0x80 && !at_least_p
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::{SeedableRng, TryCryptoRng, TryRng};
+
+    use super::*;
+
+    /// The points of low order on Curve25519 and its twist, canonical encodings first (Bernstein, "Curve25519: new
+    /// Diffie-Hellman speed records", and cr.yp.to/ecdh.html#validate).
+    pub(crate) fn low_order_points() -> Vec<[u8; 32]> {
+        let hex = |t: &str| -> [u8; 32] {
+            let bytes: Vec<u8> = t
+                .as_bytes()
+                .chunks(2)
+                .map(|c| u8::from_str_radix(std::str::from_utf8(c).unwrap(), 16).unwrap())
+                .collect();
+            bytes.try_into().unwrap()
+        };
+        let mut p_minus_one = [0xff; 32];
+        (p_minus_one[0], p_minus_one[31]) = (0xec, 0x7f);
+        let (mut p, mut p_plus_one, mut one) = (p_minus_one, p_minus_one, [0; 32]);
+        (p[0], p_plus_one[0], one[0]) = (0xed, 0xee, 1);
+        vec![
+            [0; 32],
+            one,
+            hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+            hex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+            p_minus_one,
+            p,
+            p_plus_one,
+        ]
+    }
+
+    #[test]
+    fn claim_low_order_and_second_encodings_of_keys_are_refused() {
+        for point in low_order_points() {
+            assert!(!is_sound_public_key(&point), "{point:02x?}");
+        }
+        let mut honest = OneTimeSecret(StaticSecret::from([1; 32])).public();
+        assert!(is_sound_public_key(&honest));
+        honest[31] |= 0x80;
+        assert!(!is_sound_public_key(&honest), "the ignored top bit is a second encoding");
+    }
+
+    #[test]
+    fn both_ends_of_a_pair_derive_one_key_and_each_direction_its_own_envelope_key() {
+        let rng = &mut ChaCha20Rng::from_seed([3; 32]);
+        let (cfg, ctx) = (Digest([1; 32]), Digest([2; 32]));
+        let (a, b) = (ClientId([10; 32]), ClientId([11; 32]));
+        let (ka, kb) = (OneTimeKeys::draw(&cfg, &a, rng).unwrap(), OneTimeKeys::draw(&cfg, &b, rng).unwrap());
+        let ab = ka.mask.agree(&kb.mask.public()).unwrap();
+        let ba = kb.mask.agree(&ka.mask.public()).unwrap();
+        let words = |key: &MaskKey| {
+            let mut out = vec![0u64; 4];
+            crate::mask::expand_into(key, crate::mask::Sign::Add, &mut out);
+            out
+        };
+        assert_eq!(words(&ab.pair_mask(&ctx, &a, &b)), words(&ba.pair_mask(&ctx, &b, &a)));
+        assert_ne!(words(&ab.pair_mask(&ctx, &a, &b)), words(&ab.pair_mask(&cfg, &a, &b)), "another context");
+        assert_ne!(*ab.envelope(&ctx, &a, &b), *ab.envelope(&ctx, &b, &a));
+        assert_eq!(*ab.envelope(&ctx, &a, &b), *ba.envelope(&ctx, &a, &b));
+    }
+
+    #[test]
+    fn the_mask_secret_comes_back_from_s() {
+        let rng = &mut ChaCha20Rng::from_seed([4; 32]);
+        let (cfg, a) = (Digest([1; 32]), ClientId([10; 32]));
+        let keys = OneTimeKeys::draw(&cfg, &a, rng).unwrap();
+        assert_eq!(OneTimeSecret::for_masks(&cfg, &a, &keys.s).public(), keys.mask.public());
+    }
+
+    struct Constant(u8);
+    impl TryRng for Constant {
+        type Error = core::convert::Infallible;
+        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+            Ok(u32::from_le_bytes([self.0; 4]))
+        }
+        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+            Ok(u64::from_le_bytes([self.0; 8]))
+        }
+        fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Self::Error> {
+            dst.fill(self.0);
+            Ok(())
+        }
+    }
+    impl TryCryptoRng for Constant {}
+
+    #[test]
+    fn claim_a_broken_generator_is_refused() {
+        for byte in [0, 7, 0xff] {
+            assert!(OneTimeKeys::draw(&Digest([1; 32]), &ClientId([2; 32]), &mut Constant(byte)).is_none());
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Encodings of the messages: fields in order, integers little-endian, lists with their length (u32) first, options with a
+//! byte 0 or 1. No list is longer than the session has members, and a vector is exactly as long as agreed.
+use sottovoce_types::{ClientId, Digest};
+use sottovoce_wire::{Decode, DecodeError, Encode, Reader, put_u32};
+
+use super::{
+    AbortMsg, AdvertMsg, Dealing, DealtToYou, EnvelopesMsg, InputRoot, MaskedInputMsg, Opened, OpeningMsg, RosterMsg,
+    ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
+};
+use crate::envelope::{ENVELOPE_LEN, Envelope};
+use crate::session::MessageCtx;
+use crate::shamir::Quad;
+
+fn put_list<T>(out: &mut Vec<u8>, items: &[T], mut put: impl FnMut(&mut Vec<u8>, &T)) {
+    put_u32(out, u32::try_from(items.len()).expect("our own lists are as long as a roster"));
+    for item in items {
+        put(out, item);
+    }
+}
+
+fn put_option<T>(out: &mut Vec<u8>, item: Option<&T>, put: impl FnOnce(&mut Vec<u8>, &T)) {
+    out.push(u8::from(item.is_some()));
+    if let Some(item) = item {
+        put(out, item);
+    }
+}
+
+impl Encode for AdvertMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.cfg.encode(out);
+        self.client.encode(out);
+        out.extend_from_slice(&self.pk_mask);
+        out.extend_from_slice(&self.pk_chan);
+        self.commit_b.encode(out);
+        out.extend_from_slice(&self.nonce);
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for AdvertMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            cfg: Digest::decode(ctx, input)?,
+            client: ClientId::decode(ctx, input)?,
+            pk_mask: input.array()?,
+            pk_chan: input.array()?,
+            commit_b: Digest::decode(ctx, input)?,
+            nonce: input.array()?,
+            signature: input.array()?,
+        })
+    }
+}
+
+impl Encode for RosterMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.adverts, |out, a| a.encode(out));
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for RosterMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            adverts: input.list("adverts of a roster", ctx.n, |r| AdvertMsg::decode(ctx, r))?,
+            signature: input.array()?,
+        })
+    }
+}
+
+impl Encode for Dealing {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.entries, |out, e| {
+            e.commit_s.encode(out);
+            e.commit_b.encode(out);
+            e.envelope.encode(out);
+        });
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for Dealing {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let entries = input.list("share commitments", ctx.n, |r| {
+            Ok(ShareEntry {
+                commit_s: Digest::decode(ctx, r)?,
+                commit_b: Digest::decode(ctx, r)?,
+                envelope: Digest::decode(ctx, r)?,
+            })
+        })?;
+        Ok(Self { entries, signature: input.array()? })
+    }
+}
+
+impl Encode for SharesMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.dealing.encode(out);
+        put_list(out, &self.envelopes, |out, e| out.extend_from_slice(&e.0));
+    }
+}
+
+impl Decode<MessageCtx> for SharesMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let dealing = Dealing::decode(ctx, input)?;
+        let envelopes = input.list("envelopes", ctx.n, |r| r.array::<ENVELOPE_LEN>().map(Envelope))?;
+        Ok(Self { dealing, envelopes })
+    }
+}
+
+impl Encode for EnvelopesMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.dealt, |out, d| {
+            put_u32(out, d.dealer);
+            d.dealing.encode(out);
+            put_option(out, d.envelope.as_ref(), |out, e| out.extend_from_slice(&e.0));
+        });
+    }
+}
+
+impl Decode<MessageCtx> for EnvelopesMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let dealt = input.list("dealers", ctx.n, |r| {
+            Ok(DealtToYou {
+                dealer: r.u32()?,
+                dealing: Dealing::decode(ctx, r)?,
+                envelope: if r.boolean("envelope present")? { Some(Envelope(r.array()?)) } else { None },
+            })
+        })?;
+        Ok(Self { dealt })
+    }
+}
+
+impl Encode for MaskedInputMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.words.len().saturating_mul(8).saturating_add(64));
+        out.extend(self.words.iter().flat_map(|w| w.to_le_bytes()));
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for MaskedInputMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { words: input.words(ctx.words)?, signature: input.array()? })
+    }
+}
+
+impl Encode for SurvivorsMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.inputs, |out, i| {
+            put_u32(out, i.index);
+            i.root.encode(out);
+        });
+    }
+}
+
+impl Decode<MessageCtx> for SurvivorsMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let inputs =
+            input.list("survivors", ctx.n, |r| Ok(InputRoot { index: r.u32()?, root: Digest::decode(ctx, r)? }))?;
+        Ok(Self { inputs })
+    }
+}
+
+impl Encode for SurvivorSignatureMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for SurvivorSignatureMsg {
+    fn decode(_: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { signature: input.array()? })
+    }
+}
+
+impl Encode for SurvivorQuorumMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.signatures, |out, s| {
+            put_u32(out, s.index);
+            out.extend_from_slice(&s.signature);
+        });
+    }
+}
+
+impl Decode<MessageCtx> for SurvivorQuorumMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let signatures =
+            input.list("survivor signatures", ctx.n, |r| Ok(SignedBy { index: r.u32()?, signature: r.array()? }))?;
+        Ok(Self { signatures })
+    }
+}
+
+impl Encode for OpeningMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.opened, |out, o| {
+            put_option(out, o.as_ref(), |out, o| {
+                out.extend_from_slice(&o.share);
+                out.extend_from_slice(&o.opener);
+            });
+        });
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for OpeningMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let opened = input.list("opened shares", ctx.n, |r| {
+            if !r.boolean("share present")? {
+                return Ok(None);
+            }
+            let opened = Opened { share: r.array()?, opener: r.array()? };
+            // One share has one encoding.
+            Quad::from_bytes(&opened.share).ok_or(DecodeError::Invalid { what: "opened share" })?;
+            Ok(Some(opened))
+        })?;
+        Ok(Self { opened, signature: input.array()? })
+    }
+}
+
+impl Encode for AbortMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.code);
+        put_option(out, self.about.as_ref(), |out, c| c.encode(out));
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for AbortMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            code: input.u8()?,
+            about: if input.boolean("client named")? { Some(ClientId::decode(ctx, input)?) } else { None },
+            signature: input.array()?,
+        })
+    }
+}

@@ -1,0 +1,290 @@
+//! The messages of R0 to R4. They are what came from outside: nothing in them is trusted before a state has checked it.
+mod codec;
+
+use sottovoce_types::{ClientId, Digest};
+use sottovoce_wire::Encode;
+
+use crate::envelope::Envelope;
+use crate::fault::Abort;
+use crate::identity::{BadSignature, Identity, verify};
+use crate::labels;
+
+/// R0, client to coordinator: one-time public keys under the identity's signature.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdvertMsg {
+    /// The attempt's configuration.
+    pub cfg: Digest,
+    /// The sender.
+    pub client: ClientId,
+    /// X25519 key of the pairwise masks.
+    pub pk_mask: [u8; 32],
+    /// X25519 key of the envelopes.
+    pub pk_chan: [u8; 32],
+    /// Commitment to the self-mask seed.
+    pub commit_b: Digest,
+    /// Fresh bytes.
+    pub nonce: [u8; 32],
+    /// By the identity key, over all of the above.
+    pub signature: [u8; 64],
+}
+
+impl AdvertMsg {
+    /// Puts the identity's signature over the other fields in place of the one there.
+    pub fn sign(&mut self, id: &Identity) {
+        self.signature = id.sign(labels::ADVERT, self.signed().as_bytes());
+    }
+
+    /// What the signature is over.
+    pub(crate) fn signed(&self) -> Digest {
+        labels::ADVERT
+            .hasher()
+            .field(self.cfg.as_bytes())
+            .field(&self.client.0)
+            .field(&self.pk_mask)
+            .field(&self.pk_chan)
+            .field(self.commit_b.as_bytes())
+            .field(&self.nonce)
+            .finish()
+    }
+}
+
+/// R0′, coordinator to clients: all adverts, by ascending client id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RosterMsg {
+    /// The adverts.
+    pub adverts: Vec<AdvertMsg>,
+    /// By the coordinator, over configuration, root of the adverts and their number.
+    pub signature: [u8; 64],
+}
+
+impl RosterMsg {
+    /// Puts the coordinator's signature over the adverts in place of the one there.
+    pub fn sign(&mut self, cfg: &Digest, id: &Identity) {
+        self.signature = id.sign(labels::ROSTER, self.signed(cfg).as_bytes());
+    }
+
+    /// Root over the adverts as encoded.
+    pub(crate) fn root(&self) -> Digest {
+        crate::context::merkle_root(self.adverts.iter().map(Encode::to_bytes))
+    }
+
+    /// What the coordinator signs.
+    pub(crate) fn signed(&self, cfg: &Digest) -> Digest {
+        let n = u64::try_from(self.adverts.len()).expect("a length fits 64 bits");
+        labels::ROSTER.hasher().field(cfg.as_bytes()).field(self.root().as_bytes()).number(n).finish()
+    }
+}
+
+/// What a dealer commits to for one holder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ShareEntry {
+    /// Commitment to the share of s.
+    pub commit_s: Digest,
+    /// Commitment to the share of b.
+    pub commit_b: Digest,
+    /// Hash of the envelope; of no bytes for the dealer itself.
+    pub envelope: Digest,
+}
+
+/// A dealer's signed commitments to all holders, in roster order, itself included.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dealing {
+    /// One a member of the roster.
+    pub entries: Vec<ShareEntry>,
+    /// By the dealer.
+    pub signature: [u8; 64],
+}
+
+impl Dealing {
+    /// Puts the dealer's signature over the entries in place of the one there.
+    pub fn sign(&mut self, ctx1: &Digest, id: &Identity) {
+        self.signature = id.sign(labels::SHARES, self.signed(ctx1, &id.client_id()).as_bytes());
+    }
+
+    /// What the dealer signs: context, itself and all entries.
+    pub(crate) fn signed(&self, ctx1: &Digest, dealer: &ClientId) -> Digest {
+        let mut hasher = labels::SHARES.hasher();
+        hasher.field(ctx1.as_bytes()).field(&dealer.0);
+        for entry in &self.entries {
+            hasher.field(entry.commit_s.as_bytes()).field(entry.commit_b.as_bytes()).field(entry.envelope.as_bytes());
+        }
+        hasher.finish()
+    }
+}
+
+/// R1, client to coordinator: commitments, and an envelope for every other member in roster order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SharesMsg {
+    /// The commitments.
+    pub dealing: Dealing,
+    /// n − 1 envelopes: the dealer's own place is left out.
+    pub envelopes: Vec<Envelope>,
+}
+
+/// What one dealer gave the addressee.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DealtToYou {
+    /// Roster position of the dealer.
+    pub dealer: u32,
+    /// Its signed commitments.
+    pub dealing: Dealing,
+    /// Its envelope; none from oneself.
+    pub envelope: Option<Envelope>,
+}
+
+/// R1, coordinator to one client: what every dealer gave it, by ascending roster position. Who is in it is U2.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EnvelopesMsg {
+    /// One a dealer.
+    pub dealt: Vec<DealtToYou>,
+}
+
+/// R2, client to coordinator: the masked input and a signature over its hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MaskedInputMsg {
+    /// `[words]`, uniform to everyone but the sender.
+    pub words: Vec<u64>,
+    /// By the sender, over ctx2 and the hash of the words.
+    pub signature: [u8; 64],
+}
+
+// Debug stops at the length: with suite None the words are the input itself.
+impl std::fmt::Debug for MaskedInputMsg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MaskedInputMsg({} words)", self.words.len())
+    }
+}
+
+impl MaskedInputMsg {
+    /// The masked words.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// What the sender signs, and what stands for its input in inputs_root.
+    pub(crate) fn root(ctx2: &Digest, client: &ClientId, words: &[u64]) -> Digest {
+        let mut bytes = Vec::with_capacity(words.len().saturating_mul(8));
+        bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
+        labels::INPUT.hasher().field(ctx2.as_bytes()).field(&client.0).field(&bytes).finish()
+    }
+}
+
+/// One survivor and the hash of its input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InputRoot {
+    /// Roster position.
+    pub index: u32,
+    /// Hash of the masked input.
+    pub root: Digest,
+}
+
+/// R3, coordinator to clients: the survivor set U3 by ascending roster position, with the hash of each input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SurvivorsMsg {
+    /// One a survivor.
+    pub inputs: Vec<InputRoot>,
+}
+
+/// R3, client to coordinator: a signature over ctx3.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SurvivorSignatureMsg {
+    /// By the sender.
+    pub signature: [u8; 64],
+}
+
+/// A signature and who made it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedBy {
+    /// Roster position of the signer.
+    pub index: u32,
+    /// The signature over ctx3.
+    pub signature: [u8; 64],
+}
+
+/// R3, coordinator to clients: the signatures, by ascending roster position.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SurvivorQuorumMsg {
+    /// At least q of them.
+    pub signatures: Vec<SignedBy>,
+}
+
+/// One opened share. Which secret it is a share of is *not* said here: it follows from the signed survivor set.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The share, four canonical field elements.
+    pub share: [u8; 32],
+    /// The opener of its commitment.
+    pub opener: [u8; 32],
+}
+
+// A share is a secret until the quorum says which ones are opened.
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opened(..)")
+    }
+}
+
+/// R4, client to coordinator: for every dealer of U2 by ascending position its one share, or none with a complaint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpeningMsg {
+    /// One a dealer: the share of b of a survivor, the share of s of a dropout.
+    pub opened: Vec<Option<Opened>>,
+    /// By the sender, over ctx3 and the shares.
+    pub signature: [u8; 64],
+}
+
+impl OpeningMsg {
+    /// Puts the sender's signature over the shares in place of the one there.
+    pub fn sign(&mut self, ctx3: &Digest, id: &Identity) {
+        self.signature = id.sign(labels::OPEN, self.signed(ctx3).as_bytes());
+    }
+
+    /// What the sender signs.
+    pub(crate) fn signed(&self, ctx3: &Digest) -> Digest {
+        let mut hasher = labels::OPEN.hasher();
+        hasher.field(ctx3.as_bytes());
+        for opened in &self.opened {
+            match opened {
+                Some(o) => hasher.field(&o.share).field(&o.opener),
+                None => hasher.field(&[]),
+            };
+        }
+        hasher.finish()
+    }
+}
+
+/// A client's signed reason to leave an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AbortMsg {
+    /// [`Abort::code`].
+    pub code: u8,
+    /// [`Abort::about`].
+    pub about: Option<ClientId>,
+    /// By the sender, over configuration and reason.
+    pub signature: [u8; 64],
+}
+
+impl Abort {
+    /// The signed record of this reason.
+    pub fn message(&self, cfg: &Digest, id: &Identity) -> AbortMsg {
+        let mut message = AbortMsg { code: self.code(), about: self.about(), signature: [0; 64] };
+        message.signature = id.sign(labels::ABORT, message.signed(cfg).as_bytes());
+        message
+    }
+}
+
+impl AbortMsg {
+    /// Checks that the owner of `public_key` said this about the attempt of `cfg`.
+    ///
+    /// # Errors
+    /// [`BadSignature`].
+    pub fn verify(&self, cfg: &Digest, public_key: &[u8; 32]) -> Result<(), BadSignature> {
+        verify(public_key, labels::ABORT, self.signed(cfg).as_bytes(), &self.signature)
+    }
+
+    fn signed(&self, cfg: &Digest) -> Digest {
+        let about = self.about.map(|c| c.0);
+        let about: &[u8] = about.as_ref().map_or(&[], |id| id);
+        labels::ABORT.hasher().field(cfg.as_bytes()).number(self.code.into()).field(about).finish()
+    }
+}

@@ -1,0 +1,160 @@
+//! The checked roster of an attempt: who takes part, with which keys, at which position.
+use std::collections::BTreeSet;
+
+use sottovoce_types::{ClientId, Digest};
+
+use crate::context;
+use crate::fault::{Abort, AdvertFault, Phase, QuorumLost};
+use crate::identity::{Identity, verify};
+use crate::keys::is_sound_public_key;
+use crate::labels;
+use crate::messages::{AdvertMsg, RosterMsg};
+use crate::session::{MaskSuite, Session, honest_floor, quorum};
+
+/// One client on a roster.
+pub(crate) struct Member {
+    pub(crate) client: ClientId,
+    /// The pinned Ed25519 key.
+    pub(crate) identity: [u8; 32],
+    pub(crate) pk_mask: [u8; 32],
+    pub(crate) pk_chan: [u8; 32],
+    pub(crate) commit_b: Digest,
+}
+
+/// Fewest honest inputs in a sum: one honest input alone would be revealed.
+const HONEST_FLOOR: u32 = 2;
+
+/// A roster that passed all checks, the quorum that follows from its size, and ctx1.
+pub(crate) struct Roster {
+    pub(crate) session: Session,
+    members: Vec<Member>,
+    /// q, and the sharing threshold t.
+    pub(crate) q: u32,
+    pub(crate) ctx1: Digest,
+}
+
+/// Checks one advert under the session: made for this attempt, by a pinned identity, with sound keys.
+pub(crate) fn check_advert(session: &Session, advert: &AdvertMsg) -> Result<Member, AdvertFault> {
+    let identity = session.members.get(&advert.client).ok_or(AdvertFault::UnknownIdentity)?;
+    if advert.cfg != session.cfg {
+        return Err(AdvertFault::OtherConfig);
+    }
+    verify(identity, labels::ADVERT, advert.signed().as_bytes(), &advert.signature)
+        .map_err(|_| AdvertFault::Signature)?;
+    if !is_sound_public_key(&advert.pk_mask) || !is_sound_public_key(&advert.pk_chan) {
+        return Err(AdvertFault::WeakKey);
+    }
+    Ok(Member {
+        client: advert.client,
+        identity: *identity,
+        pk_mask: advert.pk_mask,
+        pk_chan: advert.pk_chan,
+        commit_b: advert.commit_b,
+    })
+}
+
+impl Roster {
+    /// The roster that the coordinator makes of checked adverts, and its signed message.
+    pub(crate) fn of_adverts(
+        session: Session,
+        adverts: Vec<AdvertMsg>,
+        members: Vec<Member>,
+        id: &Identity,
+    ) -> Result<(Self, RosterMsg), QuorumLost> {
+        let have = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        if have < session.n_min || honest_floor(have, session.max_corrupt) < HONEST_FLOOR {
+            let need = session.n_min.max(session.max_corrupt.saturating_add(HONEST_FLOOR));
+            return Err(QuorumLost { phase: Phase::Adverts, have, need });
+        }
+        let mut message = RosterMsg { adverts, signature: [0; 64] };
+        message.sign(&session.cfg, id);
+        let roster = Self::assemble(session, members, &message);
+        Ok((roster, message))
+    }
+
+    /// The roster that a client accepts from the coordinator.
+    pub(crate) fn accept(session: Session, message: &RosterMsg) -> Result<Self, Abort> {
+        let n = u32::try_from(message.adverts.len()).unwrap_or(u32::MAX);
+        if n < session.n_min {
+            return Err(Abort::RosterTooSmall { n, n_min: session.n_min });
+        }
+        let floor = honest_floor(n, session.max_corrupt);
+        if floor < HONEST_FLOOR {
+            return Err(Abort::HonestFloor { n, f: session.max_corrupt, floor });
+        }
+        if !message.adverts.is_sorted_by(|a, b| a.client < b.client) {
+            return Err(Abort::RosterMalformed);
+        }
+        verify(&session.coordinator, labels::ROSTER, message.signed(&session.cfg).as_bytes(), &message.signature)
+            .map_err(|_| Abort::CoordinatorSignature)?;
+        let mut keys = BTreeSet::new();
+        let mut members = Vec::with_capacity(message.adverts.len());
+        for advert in &message.adverts {
+            let client = advert.client;
+            let member = check_advert(&session, advert).map_err(|fault| Abort::Advert { client, fault })?;
+            if !keys.insert(member.pk_mask) || !keys.insert(member.pk_chan) {
+                return Err(Abort::Advert { client, fault: AdvertFault::RepeatedKey });
+            }
+            members.push(member);
+        }
+        Ok(Self::assemble(session, members, message))
+    }
+
+    fn assemble(session: Session, members: Vec<Member>, message: &RosterMsg) -> Self {
+        let n = u32::try_from(members.len()).expect("a roster is no longer than the members of a session");
+        let q = quorum(n, session.max_corrupt);
+        let ctx1 = context::ctx1(&session, &message.root(), n);
+        Self { session, members, q, ctx1 }
+    }
+
+    /// n.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.members.len()).expect("checked when the roster was made")
+    }
+
+    /// Members with their positions.
+    pub(crate) fn members(&self) -> impl DoubleEndedIterator<Item = (u32, &Member)> {
+        (0..self.len()).zip(&self.members)
+    }
+
+    /// The member at a position.
+    pub(crate) fn at(&self, index: u32) -> Option<&Member> {
+        self.members.get(usize::try_from(index).ok()?)
+    }
+
+    /// The id at a position that is known to be on the roster.
+    pub(crate) fn client(&self, index: u32) -> ClientId {
+        self.at(index).expect("positions held in a state were checked against the roster").client
+    }
+
+    /// The position of a client.
+    pub(crate) fn position(&self, client: &ClientId) -> Option<u32> {
+        let found = self.members.binary_search_by(|m| m.client.cmp(client)).ok()?;
+        u32::try_from(found).ok()
+    }
+
+    /// The ids at these positions.
+    pub(crate) fn clients<'a>(&self, indices: impl IntoIterator<Item = &'a u32>) -> Vec<ClientId> {
+        indices.into_iter().map(|i| self.client(*i)).collect()
+    }
+
+    /// max(q, n_min): fewest dealers.
+    pub(crate) fn dealers_needed(&self) -> u32 {
+        self.q.max(self.session.n_min)
+    }
+
+    /// Whether inputs are masked.
+    pub(crate) fn is_masked(&self) -> bool {
+        self.session.suite != MaskSuite::None
+    }
+}
+
+/// Where the envelope from `dealer` to `holder` lies among the n − 1 that a dealer sends; `None` for itself.
+pub(crate) fn envelope_slot(dealer: u32, holder: u32) -> Option<usize> {
+    let slot = match holder.cmp(&dealer) {
+        std::cmp::Ordering::Less => holder,
+        std::cmp::Ordering::Equal => return None,
+        std::cmp::Ordering::Greater => holder.saturating_sub(1),
+    };
+    usize::try_from(slot).ok()
+}

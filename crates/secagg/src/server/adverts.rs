@@ -1,0 +1,75 @@
+//! R0: collects adverts; closes into a signed roster.
+use std::collections::{BTreeMap, BTreeSet};
+
+use sottovoce_types::ClientId;
+
+use super::CollectingShares;
+use crate::fault::{AdvertFault, PeerFault, QuorumLost};
+use crate::identity::Identity;
+use crate::messages::{AdvertMsg, RosterMsg};
+use crate::roster::{Member, Roster, check_advert};
+use crate::session::Session;
+
+/// Waits for adverts of the members.
+pub struct CollectingAdverts {
+    session: Session,
+    adverts: BTreeMap<ClientId, (AdvertMsg, Member)>,
+    keys: BTreeSet<[u8; 32]>,
+}
+
+impl CollectingAdverts {
+    /// Opens an attempt. `id` must be the identity that the session names as its coordinator: clients check the roster's
+    /// signature against that key.
+    pub fn new(session: Session, id: &Identity) -> Self {
+        debug_assert_eq!(session.coordinator, id.public_key(), "clients will refuse a roster signed by another key");
+        Self { session, adverts: BTreeMap::new(), keys: BTreeSet::new() }
+    }
+
+    /// Takes a client's advert.
+    ///
+    /// # Errors
+    /// [`PeerFault`]: an unknown identity, a second advert, another sender than it says, a bad signature, a weak key, or a
+    /// key that someone already has.
+    pub fn advert(&mut self, from: ClientId, message: AdvertMsg) -> Result<(), PeerFault> {
+        if message.client != from {
+            return Err(PeerFault::Stranger { client: from });
+        }
+        if self.adverts.contains_key(&from) {
+            return Err(PeerFault::Repeated { client: from });
+        }
+        let refused = |fault| PeerFault::Advert { client: from, fault };
+        let member = check_advert(&self.session, &message).map_err(refused)?;
+        let (mask, channel) = (member.pk_mask, member.pk_chan);
+        if mask == channel || self.keys.contains(&mask) || self.keys.contains(&channel) {
+            return Err(refused(AdvertFault::RepeatedKey));
+        }
+        self.keys.extend([mask, channel]);
+        self.adverts.insert(from, (message, member));
+        Ok(())
+    }
+
+    /// Adverts taken.
+    pub fn count(&self) -> usize {
+        self.adverts.len()
+    }
+
+    /// Whether a client's advert was taken.
+    pub fn has(&self, client: &ClientId) -> bool {
+        self.adverts.contains_key(client)
+    }
+
+    /// Members whose advert has not come.
+    pub fn expected(&self) -> Vec<ClientId> {
+        self.session.members.keys().filter(|c| !self.adverts.contains_key(c)).copied().collect()
+    }
+
+    /// Fixes the roster and signs it, for all clients on it.
+    ///
+    /// # Errors
+    /// [`QuorumLost`] when fewer than n_min came, or so few that a sum would guarantee fewer than two honest inputs.
+    pub fn close(self, id: &Identity) -> Result<(CollectingShares, RosterMsg), QuorumLost> {
+        let (adverts, members) = self.adverts.into_values().unzip();
+        let (roster, message) = Roster::of_adverts(self.session, adverts, members, id)?;
+        Ok((CollectingShares::new(roster), message))
+    }
+}

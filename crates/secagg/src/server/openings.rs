@@ -1,0 +1,191 @@
+//! R4: collects opened shares; closes into the sum.
+use std::collections::{BTreeMap, BTreeSet};
+
+use sottovoce_types::{ClientId, Digest, RingVec};
+
+use super::{Agreed, SecureSum, count, has, owed};
+use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault};
+use crate::identity::verify;
+use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, self_mask};
+use crate::labels;
+use crate::mask::{Sign, expand_into};
+use crate::messages::OpeningMsg;
+use crate::shamir::{Lagrange, Quad};
+
+/// Waits for the openings of those who signed.
+pub struct CollectingOpenings {
+    agreed: Agreed,
+    accumulator: RingVec,
+    survivors: BTreeSet<u32>,
+    ctx3: Digest,
+    signers: BTreeSet<u32>,
+    /// By holder: its shares, by dealer.
+    openings: BTreeMap<u32, BTreeMap<u32, Quad>>,
+    complaints: Vec<Complaint>,
+}
+
+impl CollectingOpenings {
+    pub(super) fn new(
+        agreed: Agreed,
+        accumulator: RingVec,
+        survivors: BTreeSet<u32>,
+        ctx3: Digest,
+        signers: BTreeSet<u32>,
+    ) -> Self {
+        Self { agreed, accumulator, survivors, ctx3, signers, openings: BTreeMap::new(), complaints: Vec::new() }
+    }
+
+    /// Takes a client's shares, each checked against its dealer's commitment.
+    ///
+    /// # Errors
+    /// [`PeerFault`]: did not sign, a second opening, wrong count, a bad signature, or a share that is not the one
+    /// committed to ([`PeerFault::WrongShare`] names both). No share of a refused message is kept.
+    pub fn opening(&mut self, from: ClientId, message: OpeningMsg) -> Result<(), PeerFault> {
+        let roster = &self.agreed.roster;
+        let (holder, member) = owed(roster, from, |i| self.signers.contains(&i), &self.openings)?;
+        if message.opened.len() != self.agreed.dealings.len() {
+            return Err(PeerFault::Shape { client: from });
+        }
+        verify(&member.identity, labels::OPEN, message.signed(&self.ctx3).as_bytes(), &message.signature)
+            .map_err(|_| PeerFault::Signature { client: from })?;
+        let mut shares = BTreeMap::new();
+        let mut complaints = Vec::new();
+        for ((dealer, dealing), opened) in self.agreed.dealings.iter().zip(&message.opened) {
+            let dealer_id = roster.client(*dealer);
+            let Some(opened) = opened else {
+                complaints.push(Complaint { holder: from, dealer: dealer_id });
+                continue;
+            };
+            let entry = usize::try_from(holder).ok().and_then(|i| dealing.entries.get(i));
+            let entry = entry.expect("a dealing with another number of entries was refused");
+            let (kind, committed) = if self.survivors.contains(dealer) {
+                (ShareKind::SelfMask, entry.commit_b)
+            } else {
+                (ShareKind::Mask, entry.commit_s)
+            };
+            let wrong = PeerFault::WrongShare { client: from, dealer: dealer_id };
+            let share = Share::from_bytes(&opened.share, &opened.opener).ok_or(wrong.clone())?;
+            if share.commitment(&roster.ctx1, kind, &dealer_id, &from) != committed {
+                return Err(wrong);
+            }
+            shares.insert(*dealer, share.value);
+        }
+        self.openings.insert(holder, shares);
+        self.complaints.extend(complaints);
+        Ok(())
+    }
+
+    /// Openings taken.
+    pub fn count(&self) -> usize {
+        self.openings.len()
+    }
+
+    /// Whether a client's opening was taken.
+    pub fn has(&self, client: &ClientId) -> bool {
+        has(&self.agreed.roster, client, &self.openings)
+    }
+
+    /// Signers whose opening has not come. At first, those to whom the quorum goes.
+    pub fn expected(&self) -> Vec<ClientId> {
+        let missing = self.signers.iter().filter(|i| !self.openings.contains_key(i));
+        missing.map(|i| self.agreed.roster.client(*i)).collect()
+    }
+
+    /// Whether t shares of every secret are there, so that closing gives the sum (unless a dealer cheated).
+    pub fn ready(&self) -> bool {
+        self.agreed.dealings.keys().all(|dealer| self.holders(*dealer).len() >= self.threshold())
+    }
+
+    /// Puts the secrets together, verifies each against what its dealer advertised, takes the masks off and gives the sum.
+    ///
+    /// # Errors
+    /// [`OpenFailed`]: too few openings, too few shares of one secret, or a dealer whose shares give another secret than it
+    /// advertised. There is no partial result.
+    pub fn close(self) -> Result<SecureSum, OpenFailed> {
+        let (have, need) = (count(&self.openings), self.agreed.roster.q);
+        if have < need {
+            return Err(OpenFailed::TooFewOpenings { have, need });
+        }
+        let mut unmask = Unmasking { weights: BTreeMap::new(), sum: self.accumulator.clone() };
+        for dealer in self.agreed.dealings.keys() {
+            let secret = unmask.secret(&self, *dealer)?;
+            if self.survivors.contains(dealer) {
+                unmask.take_off_self_mask(&self, *dealer, &secret)?;
+            } else {
+                unmask.take_off_pair_masks(&self, *dealer, &secret)?;
+            }
+        }
+        let sum = unmask.sum;
+        let Self { agreed, survivors, ctx3, openings, complaints, .. } = self;
+        Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints))
+    }
+
+    /// Who opened a share of this dealer's secret.
+    fn holders(&self, dealer: u32) -> Vec<u32> {
+        self.openings.iter().filter(|(_, shares)| shares.contains_key(&dealer)).map(|(holder, _)| *holder).collect()
+    }
+
+    fn threshold(&self) -> usize {
+        usize::try_from(self.agreed.roster.q).unwrap_or(usize::MAX)
+    }
+}
+
+/// The sum with masks coming off it.
+struct Unmasking {
+    /// Lagrange weights by holder set: nearly always one set for all dealers.
+    weights: BTreeMap<Vec<u32>, Lagrange>,
+    sum: RingVec,
+}
+
+impl Unmasking {
+    /// The secret of a dealer from the first t shares opened.
+    fn secret(&mut self, phase: &CollectingOpenings, dealer: u32) -> Result<Quad, OpenFailed> {
+        let mut holders = phase.holders(dealer);
+        let have = u32::try_from(holders.len()).unwrap_or(u32::MAX);
+        let roster = &phase.agreed.roster;
+        if have < roster.q {
+            return Err(OpenFailed::SharesMissing { dealer: roster.client(dealer), have, need: roster.q });
+        }
+        holders.truncate(phase.threshold());
+        let shares: Vec<&Quad> =
+            holders.iter().filter_map(|h| phase.openings.get(h).and_then(|shares| shares.get(&dealer))).collect();
+        let weights = self.weights.entry(holders).or_insert_with_key(|holders| {
+            Lagrange::at_zero(holders).expect("holders are distinct positions, and at least one")
+        });
+        Ok(weights.combine(shares))
+    }
+
+    /// A survivor: b verified against its commitment, its self mask subtracted.
+    fn take_off_self_mask(&mut self, phase: &CollectingOpenings, dealer: u32, b: &Quad) -> Result<(), OpenFailed> {
+        let (roster, ctx2) = (&phase.agreed.roster, &phase.agreed.ctx2);
+        let member = roster.at(dealer).expect("dealers are on the roster");
+        if commit_b(&roster.session.cfg, &member.client, b) != member.commit_b {
+            return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::SelfMask });
+        }
+        if roster.is_masked() {
+            expand_into(&self_mask(ctx2, &member.client, b), Sign::Subtract, self.sum.words_mut());
+        }
+        Ok(())
+    }
+
+    /// A dropout: its mask secret verified against its public key, and the masks that the survivors share with it undone.
+    fn take_off_pair_masks(&mut self, phase: &CollectingOpenings, dealer: u32, s: &Quad) -> Result<(), OpenFailed> {
+        let (roster, ctx2) = (&phase.agreed.roster, &phase.agreed.ctx2);
+        let member = roster.at(dealer).expect("dealers are on the roster");
+        let secret = OneTimeSecret::for_masks(&roster.session.cfg, &member.client, s);
+        if secret.public() != member.pk_mask {
+            return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::MaskKey });
+        }
+        if !roster.is_masked() {
+            return Ok(());
+        }
+        for survivor in &phase.survivors {
+            let peer = roster.at(*survivor).expect("survivors are on the roster");
+            let agreed = secret.agree(&peer.pk_mask).expect("low-order keys were refused with the adverts");
+            // The survivor added this mask if it is the earlier of the two.
+            let sign = if *survivor < dealer { Sign::Subtract } else { Sign::Add };
+            expand_into(&agreed.pair_mask(ctx2, &member.client, &peer.client), sign, self.sum.words_mut());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! The opened sum and who is in it.
+use std::collections::BTreeSet;
+
+use sottovoce_types::{ClientId, Digest, RingVec};
+
+use crate::fault::Complaint;
+use crate::roster::Roster;
+use crate::session::honest_floor;
+
+/// The exact sum of the contributors' inputs. Only [`CollectingOpenings::close`](crate::CollectingOpenings::close) makes
+/// one, so at least q clients are in it and at least t opened it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecureSum {
+    sum: RingVec,
+    contributors: Vec<ClientId>,
+    survivors: Vec<ClientId>,
+    roster: Vec<ClientId>,
+    ctx3: Digest,
+    honest_floor: u32,
+    complaints: Vec<Complaint>,
+}
+
+impl SecureSum {
+    pub(super) fn new<'a>(
+        sum: RingVec,
+        roster: &Roster,
+        contributors: &BTreeSet<u32>,
+        opened: impl IntoIterator<Item = &'a u32>,
+        ctx3: Digest,
+        complaints: Vec<Complaint>,
+    ) -> Self {
+        Self {
+            sum,
+            contributors: roster.clients(contributors),
+            survivors: roster.clients(opened),
+            roster: roster.members().map(|(_, m)| m.client).collect(),
+            ctx3,
+            honest_floor: honest_floor(roster.len(), roster.session.max_corrupt),
+            complaints,
+        }
+    }
+
+    /// `[words]`, mod 2^64.
+    pub fn sum(&self) -> &RingVec {
+        &self.sum
+    }
+
+    /// The sum alone.
+    pub fn into_sum(self) -> RingVec {
+        self.sum
+    }
+
+    /// Whose inputs are in the sum (U3).
+    pub fn contributors(&self) -> &[ClientId] {
+        &self.contributors
+    }
+
+    /// Who answered the last phase.
+    pub fn survivors(&self) -> &[ClientId] {
+        &self.survivors
+    }
+
+    /// Everyone who was on the roster (U1).
+    pub fn roster(&self) -> &[ClientId] {
+        &self.roster
+    }
+
+    /// Who was on the roster and is not in the sum.
+    pub fn dropouts(&self) -> Vec<ClientId> {
+        self.roster.iter().filter(|c| !self.contributors.contains(c)).copied().collect()
+    }
+
+    /// The context that the contributors signed.
+    pub fn ctx3(&self) -> Digest {
+        self.ctx3
+    }
+
+    /// q − f: honest inputs guaranteed among the contributors.
+    pub fn honest_floor(&self) -> u32 {
+        self.honest_floor
+    }
+
+    /// Holders that could not use a dealer's envelope, and said so under their signature.
+    pub fn complaints(&self) -> &[Complaint] {
+        &self.complaints
+    }
+}

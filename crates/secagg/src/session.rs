@@ -1,0 +1,129 @@
+//! What a party brings to an attempt: what was agreed, whom it trusts to be whom, and the numbers that bound corruption.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sottovoce_types::{ClientId, Digest, Lanes};
+
+/// How masks are expanded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum MaskSuite {
+    /// No masks at all: y = x. The control of an attack, only ever simulated; refused without
+    /// [`Session::allow_plain`].
+    None = 0,
+    /// AES-256 in counter mode ([`crate::mask`]).
+    Aes256Ctr = 1,
+}
+
+impl MaskSuite {
+    /// The byte that stands for it in contexts and configurations.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Aes256Ctr => 1,
+        }
+    }
+
+    /// The suite of a byte.
+    pub fn of_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::None),
+            1 => Some(Self::Aes256Ctr),
+            _ => None,
+        }
+    }
+}
+
+/// One party's terms for one attempt. Coordinator and clients each build their own; where they differ, contexts differ
+/// and nothing is opened.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Digest of the attempt's configuration: run, round, attempt, model, encoding, noise, deadlines.
+    pub cfg: Digest,
+    /// The coordinator's Ed25519 public key.
+    pub coordinator: [u8; 32],
+    /// Pinned Ed25519 public keys of everyone who may be on a roster.
+    pub members: Arc<BTreeMap<ClientId, [u8; 32]>>,
+    /// Fewest clients on a roster, and fewest that must have dealt shares.
+    pub n_min: u32,
+    /// f: how many clients may be corrupt and collude with the coordinator.
+    pub max_corrupt: u32,
+    /// Lanes of an input word.
+    pub lanes: Lanes,
+    /// 64-bit words of an input.
+    pub words: usize,
+    /// How masks are expanded.
+    pub suite: MaskSuite,
+    /// Accept [`MaskSuite::None`]. True in simulated controls only; a deployed client has false.
+    pub allow_plain: bool,
+}
+
+impl Session {
+    /// The context that every message of this session is decoded with.
+    pub fn message_ctx(&self) -> MessageCtx {
+        MessageCtx { n: self.members.len(), words: self.words }
+    }
+}
+
+/// What bounds the messages of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MessageCtx {
+    /// Most clients on a roster.
+    pub n: usize,
+    /// Words of an input, exactly.
+    pub words: usize,
+}
+
+/// q = ⌊(n+f)/2⌋+1: signatures needed on the survivor set, fewest survivors, and the threshold of secret sharing.
+///
+/// Any two sets of q clients share more than f members, hence an honest one, and an honest client signs once: there is one
+/// survivor set. (Byzantine quorum; Bonawitz et al. 2017, §6.2 use the same bound at f = ⌈n/3⌉−1.)
+pub fn quorum(n: u32, f: u32) -> u32 {
+    let sum = u64::from(n).saturating_add(u64::from(f));
+    u32::try_from((sum / 2).saturating_add(1)).unwrap_or(u32::MAX)
+}
+
+/// q − f: honest inputs guaranteed in any sum that can be opened. Below 2 a session is refused.
+pub fn honest_floor(n: u32, f: u32) -> u32 {
+    quorum(n, f).saturating_sub(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn quorums_of_small_cohorts_are_those_of_the_table() {
+        // n, f, q, q − f
+        let table = [
+            (2, 0, 2, 2),
+            (3, 0, 2, 2),
+            (3, 1, 3, 2),
+            (4, 1, 3, 2),
+            (5, 1, 4, 3),
+            (7, 2, 5, 3),
+            (10, 1, 6, 5),
+            (10, 3, 7, 4),
+            (30, 9, 20, 11),
+            (100, 10, 56, 46),
+            (100, 33, 67, 34),
+        ];
+        for (n, f, q, floor) in table {
+            assert_eq!((quorum(n, f), honest_floor(n, f)), (q, floor), "n {n} f {f}");
+        }
+        assert_eq!(honest_floor(1, 0), 1, "a cohort of one is below the floor of 2");
+    }
+
+    proptest! {
+        #[test]
+        fn two_quorums_share_an_honest_member_and_a_safe_quorum_is_within_reach(n in 1u32..1000, f in 0u32..1000) {
+            prop_assume!(f < n);
+            let (n64, f64, q) = (u64::from(n), u64::from(f), u64::from(quorum(n, f)));
+            prop_assert!(2 * q > n64 + f64);
+            // Whenever the floor of two honest inputs holds, q clients exist.
+            if honest_floor(n, f) >= 2 { prop_assert!(q <= n64); }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The journal on SQLite: one transaction an entry, with its ledger row, chained by hashes.
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+use sottovoce_dp::LedgerEntry;
+use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist};
+use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout};
+
+use crate::{CheckpointError, CheckpointInfo, Head, durable, load_checkpoint, save_checkpoint};
+
+const STATE: &str = "state.sqlite";
+const LOCK: &str = "state.lock";
+const CHECKPOINTS: &str = "checkpoints";
+/// "SoVo": tells our files from other SQLite databases.
+const APPLICATION_ID: i64 = 0x536f_566f;
+const VERSION: i64 = 1;
+
+/// Rows are only ever added; the triggers turn a careless edit into an error, the chain turns a careful one into one at the
+/// next start.
+const SCHEMA: &str = "
+CREATE TABLE journal (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL, chain BLOB NOT NULL) STRICT;
+CREATE TABLE ledger  (seq INTEGER PRIMARY KEY REFERENCES journal (seq), entry TEXT NOT NULL) STRICT;
+CREATE TABLE head    (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;
+CREATE TRIGGER journal_is_append_only_u BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_is_append_only_d BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER ledger_is_append_only_u  BEFORE UPDATE ON ledger  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER ledger_is_append_only_d  BEFORE DELETE ON ledger  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+";
+
+/// What can be wrong below a [`JournalError::Storage`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// SQLite refused.
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+    /// An earlier write failed, so what is on disk is not known.
+    #[error(
+        "an earlier write failed, so nothing more is written: stop, mend the cause (is the disk full?), start again"
+    )]
+    Failed,
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is some other database.
+    #[error("it is not a Sottovoce journal")]
+    NotAJournal,
+    /// The entry holds a number that JSON cannot hold.
+    #[error("the entry would not read back (is a number in it not finite?)")]
+    Unreadable,
+    /// Another version wrote it.
+    #[error("it has version {found}, this program reads version {VERSION}: use the release that wrote it")]
+    Version {
+        /// Its version.
+        found: i64,
+    },
+}
+
+/// A durable journal with its checkpoints, in one directory, with one writer.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    dir: PathBuf,
+    connection: Connection,
+    head: Head,
+    /// File of each model that an entry speaks of.
+    models: BTreeMap<Digest, PathBuf>,
+    info: CheckpointInfo,
+    failed: bool,
+    /// Held for as long as the journal is open; the system lets go of it however the process ends.
+    _lock: File,
+}
+
+impl SqliteJournal {
+    /// Opens the journal in `dir`, or starts one, and checks all of it.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] while another writer has it, [`JournalError::Corrupt`] when its chain does not hold,
+    /// [`JournalError::Storage`] otherwise.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
+        let dir = dir.as_ref();
+        let state = dir.join(STATE);
+        let failed = |e: StateError| storage(&state, e);
+        fs::create_dir_all(dir.join(CHECKPOINTS)).map_err(|e| failed(e.into()))?;
+        let lock = lock(dir)?;
+        let mut connection = Connection::open(&state).map_err(|e| failed(e.into()))?;
+        prepare(&mut connection).map_err(failed)?;
+        durable::sync_directory(dir).map_err(|e| failed(e.into()))?;
+        let (entries, head) = read_verified(&connection, &state)?;
+        let mut models = BTreeMap::new();
+        for entry in &entries {
+            models.extend(model_of(&entry.event).map(|(model, file)| (model, dir.join(CHECKPOINTS).join(file))));
+        }
+        let info = CheckpointInfo::default();
+        Ok(Self { dir: dir.to_owned(), connection, head, models, info, failed: false, _lock: lock })
+    }
+
+    /// Writes the architecture, and whatever else, into every checkpoint from here on, so that it can be used without the
+    /// run it came from.
+    #[must_use]
+    pub fn describe_checkpoints(mut self, model: ModelSpec, extra: BTreeMap<String, String>) -> Self {
+        self.info = CheckpointInfo { model: Some(model), extra, ..CheckpointInfo::default() };
+        self
+    }
+
+    /// Where the journal ends.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The ledger's entries, oldest first.
+    ///
+    /// # Errors
+    /// As [`Journal::replay`].
+    pub fn ledger(&self) -> Result<Vec<LedgerEntry>, JournalError> {
+        Ok(self.replay()?.into_iter().filter_map(|entry| entry.ledger).collect())
+    }
+
+    /// The checkpoint file of a model that an entry speaks of.
+    pub fn checkpoint_path(&self, model: Digest) -> Option<&Path> {
+        self.models.get(&model).map(PathBuf::as_path)
+    }
+
+    fn append_checked(&mut self, persist: &Persist) -> Result<(), JournalError> {
+        let failed = |e: StateError| storage(&self.dir.join(STATE), e);
+        let text = serde_json::to_string(&persist.entry).map_err(|_| failed(StateError::Unreadable))?;
+        // Checked before it is durable: an entry that cannot be read would end the run at its next start.
+        if serde_json::from_str(&text).ok().as_ref() != Some(&persist.entry) {
+            return Err(failed(StateError::Unreadable));
+        }
+        let ledger = persist.entry.ledger.as_ref().map(serde_json::to_string).transpose();
+        let ledger = ledger.map_err(|_| failed(StateError::Unreadable))?;
+        let saved = self.save(persist)?;
+        let head = self.head.after(&text);
+        self.insert(&text, ledger.as_deref(), head).map_err(|e| storage(&self.dir.join(STATE), e))?;
+        self.head = head;
+        self.models.extend(saved);
+        Ok(())
+    }
+
+    /// The checkpoint of an entry, durable before the entry.
+    fn save(&self, persist: &Persist) -> Result<Option<(Digest, PathBuf)>, JournalError> {
+        let named = model_of(&persist.entry.event).map(|(model, file)| (model, self.dir.join(CHECKPOINTS).join(file)));
+        let Some(params) = &persist.checkpoint else { return Ok(named) };
+        let digest = params.digest();
+        let (model, path) = named.ok_or(JournalError::Checkpoint { model: digest, what: "belongs to no entry" })?;
+        if model != digest {
+            return Err(JournalError::Checkpoint { model, what: "is not the one that its entry names" });
+        }
+        if self.models.iter().any(|(other, file)| *file == path && *other != model) {
+            return Err(JournalError::Checkpoint { model, what: "would replace that of a model published before" });
+        }
+        let info = CheckpointInfo { round: Some(round_of(&persist.entry.event)), ..self.info.clone() };
+        save_checkpoint(&path, params, &info).map_err(|e| storage(&path, e.into()))?;
+        Ok(Some((model, path)))
+    }
+
+    fn insert(&mut self, text: &str, ledger: Option<&str>, head: Head) -> Result<(), StateError> {
+        let seq = sql_integer(head.entries);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute(
+            "INSERT INTO journal (seq, entry, chain) VALUES (?1, ?2, ?3)",
+            params![seq, text, head.chain.as_bytes()],
+        )?;
+        if let Some(ledger) = ledger {
+            transaction.execute("INSERT INTO ledger (seq, entry) VALUES (?1, ?2)", params![seq, ledger])?;
+        }
+        transaction.execute(
+            "INSERT INTO head (id, seq, chain) VALUES (1, ?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, chain = excluded.chain",
+            params![seq, head.chain.as_bytes()],
+        )?;
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn append(&mut self, persist: &Persist) -> Result<(), JournalError> {
+        if self.failed {
+            return Err(storage(&self.dir.join(STATE), StateError::Failed));
+        }
+        let result = self.append_checked(persist);
+        // Whether a failed commit reached the disk is not known; a chain that goes on from a guess would break.
+        self.failed = matches!(result, Err(JournalError::Storage { .. }));
+        result
+    }
+
+    fn replay(&self) -> Result<Vec<Entry>, JournalError> {
+        Ok(read_verified(&self.connection, &self.dir.join(STATE))?.0)
+    }
+
+    fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
+        let wrong = |what| JournalError::Checkpoint { model, what };
+        let path = self.models.get(&model).ok_or_else(|| wrong("is missing: no entry of this journal names it"))?;
+        let loaded = load_checkpoint(path, layout).map_err(|e| match e {
+            CheckpointError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => wrong("is missing"),
+            CheckpointError::Damaged { .. }
+            | CheckpointError::NotSafetensors { .. }
+            | CheckpointError::NoMetadata { .. } => wrong("is damaged"),
+            CheckpointError::OtherTensor { .. } | CheckpointError::UnknownTensor { .. } => {
+                wrong("has another layout than the run's model")
+            }
+            other => storage(path, other.into()),
+        })?;
+        if loaded.info.model_sha256 == model { Ok(loaded.params) } else { Err(wrong("is that of another model")) }
+    }
+}
+
+/// All entries and the head of a journal that may be in use, without taking its lock: for looking at a ledger or verifying
+/// a run.
+///
+/// # Errors
+/// As [`SqliteJournal::open`], but never [`JournalError::Locked`].
+pub fn read_journal(dir: impl AsRef<Path>) -> Result<(Vec<Entry>, Head), JournalError> {
+    let state = dir.as_ref().join(STATE);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&state, flags).map_err(|e| storage(&state, e.into()))?;
+    check_version(&connection).map_err(|e| storage(&state, e))?;
+    read_verified(&connection, &state)
+}
+
+fn lock(dir: &Path) -> Result<File, JournalError> {
+    let path = dir.join(LOCK);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(|e| storage(&path, e.into()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Locked { place: dir.join(STATE).display().to_string() }),
+        Err(TryLockError::Error(e)) => Err(storage(&path, e.into())),
+    }
+}
+
+fn prepare(connection: &mut Connection) -> Result<(), StateError> {
+    // FULL: a commit has returned only when the write-ahead log is on the disk.
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 {
+        return check_version(connection);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn check_version(connection: &Connection) -> Result<(), StateError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if pragma("application_id")? != APPLICATION_ID {
+        return Err(StateError::NotAJournal);
+    }
+    match pragma("user_version")? {
+        VERSION => Ok(()),
+        found => Err(StateError::Version { found }),
+    }
+}
+
+/// Every entry, with the chain, the ledger's rows and the head checked against each other.
+fn read_verified(connection: &Connection, state: &Path) -> Result<(Vec<Entry>, Head), JournalError> {
+    let corrupt = |entry: u64, what| JournalError::Corrupt { place: state.display().to_string(), entry, what };
+    let rows = read_rows(connection).map_err(|e| storage(state, e.into()))?;
+    let mut head = Head::empty();
+    let mut entries = Vec::with_capacity(rows.len());
+    for Row { seq, text, chain, ledger } in rows {
+        head = head.after(&text);
+        let place = head.entries;
+        if seq != sql_integer(place) {
+            return Err(corrupt(place, "an entry is missing"));
+        }
+        if chain != head.chain.as_bytes() {
+            return Err(corrupt(place, "it does not hash to its link of the chain: it or one before was changed"));
+        }
+        let entry: Entry =
+            serde_json::from_str(&text).map_err(|_| corrupt(place, "it cannot be read: another version wrote it"))?;
+        let row = ledger.map(|text| serde_json::from_str::<LedgerEntry>(&text)).transpose();
+        if !matches!(row, Ok(row) if row == entry.ledger) {
+            return Err(corrupt(place, "its ledger row is not the one that was written with it"));
+        }
+        entries.push(entry);
+    }
+    let end = read_head(connection).map_err(|e| storage(state, e.into()))?;
+    let expected = (!entries.is_empty()).then(|| (sql_integer(head.entries), head.chain.as_bytes().to_vec()));
+    if end != expected {
+        return Err(corrupt(head.entries, "entries after it were cut off"));
+    }
+    Ok((entries, head))
+}
+
+struct Row {
+    seq: i64,
+    text: String,
+    chain: Vec<u8>,
+    ledger: Option<String>,
+}
+
+fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    // From both sides, so that a ledger row without an entry shows as well.
+    let mut statement = connection.prepare(
+        "SELECT coalesce(j.seq, l.seq), coalesce(j.entry, ''), coalesce(j.chain, x''), l.entry
+         FROM journal j FULL OUTER JOIN ledger l ON l.seq = j.seq ORDER BY 1",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(Row { seq: row.get(0)?, text: row.get(1)?, chain: row.get(2)?, ledger: row.get(3)? })
+    })?;
+    rows.collect()
+}
+
+fn read_head(connection: &Connection) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
+    connection.query_row("SELECT seq, chain FROM head", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+}
+
+/// The model that an entry makes durable, and the name of its file.
+fn model_of(event: &JournalEvent) -> Option<(Digest, String)> {
+    let file = format!("round-{:04}.safetensors", round_of(event));
+    match event {
+        JournalEvent::RunStarted { seed_model, .. } => Some((*seed_model, file)),
+        JournalEvent::Published { model, .. } => Some((*model, file)),
+        _ => None,
+    }
+}
+
+fn round_of(event: &JournalEvent) -> u64 {
+    match event {
+        JournalEvent::Published { round, .. } => round.0,
+        _ => 0,
+    }
+}
+
+fn sql_integer(n: u64) -> i64 {
+    i64::try_from(n).expect("no journal reaches 2^63 entries")
+}
+
+fn storage(place: &Path, source: StateError) -> JournalError {
+    JournalError::Storage { place: place.display().to_string(), source: Box::new(source) }
+}

@@ -1,0 +1,395 @@
+//! What the journal and the checkpoints promise, shown by breaking things.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use sottovoce_dp::{Budget, DpEvent, Ledger, LedgerKey};
+use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist};
+use sottovoce_store::{
+    CheckpointError, CheckpointInfo, SqliteJournal, StateError, load_checkpoint, read_checkpoint, read_journal,
+    save_checkpoint,
+};
+use sottovoce_types::{
+    AttemptId, Delta, Digest, Epsilon, FlatParams, ModelSpec, NoiseMultiplier, ParamLayout, RoundId, RoundRecord,
+    RunId, SCHEMA_VERSION,
+};
+
+const RUN: RunId = RunId([3; 16]);
+
+fn spec() -> ModelSpec {
+    ModelSpec::Dnn { inputs: 4, hidden: vec![3], classes: 2 }
+}
+
+fn params(seed: u64) -> FlatParams {
+    spec().initialise(seed)
+}
+
+fn key(round: u64) -> LedgerKey {
+    LedgerKey { run: RUN, round: RoundId(round), attempt: AttemptId(1) }
+}
+
+fn gaussian() -> DpEvent {
+    DpEvent::gaussian(NoiseMultiplier::new(2.1).unwrap())
+}
+
+fn started() -> Persist {
+    let model = params(0);
+    let event = JournalEvent::RunStarted { run: RUN, plan: Digest::of(b"plan"), seed_model: model.digest() };
+    Persist { entry: Entry { event, ledger: None }, checkpoint: Some(model) }
+}
+
+fn debited(ledger: &mut Ledger, round: u64) -> Persist {
+    let (reservation, entry) = ledger.reserve(key(round), gaussian()).unwrap();
+    let LedgerKey { run, round, attempt } = reservation.key();
+    Persist::entry(JournalEvent::Debited { run, round, attempt, survivors: Digest::of(b"survivors") }, Some(entry))
+}
+
+fn published(round: u64) -> Persist {
+    let model = params(round);
+    let record = RoundRecord {
+        schema: SCHEMA_VERSION,
+        config_sha256: Digest::of(b"config"),
+        round,
+        attempt: 1,
+        cohort: 5,
+        contributors: 5,
+        dropouts: 0,
+        model_sha256: model.digest(),
+        mean_update_l2: 0.8,
+        // Sixteen digits that a JSON reader which rounds carelessly gives back as ...713.
+        gdp_mu_spent: 1.357_645_019_878_171,
+        duration_ms: 12,
+        metrics: None,
+    };
+    let digest = model.digest();
+    let event = JournalEvent::Published {
+        run: RUN,
+        round: RoundId(round),
+        attempt: AttemptId(1),
+        model: digest,
+        record: Box::new(record),
+    };
+    Persist { entry: Entry { event, ledger: None }, checkpoint: Some(model) }
+}
+
+fn budget() -> Budget {
+    Budget { epsilon: Epsilon::new(8.0).unwrap(), delta: Delta::new(1e-5).unwrap() }
+}
+
+fn ledger() -> Ledger {
+    Ledger::new(budget())
+}
+
+/// A run of two rounds.
+fn run() -> Vec<Persist> {
+    let mut ledger = ledger();
+    let mut all = vec![started()];
+    for round in 1..=2 {
+        all.extend([debited(&mut ledger, round), published(round)]);
+    }
+    all
+}
+
+fn entries(persists: &[Persist]) -> Vec<Entry> {
+    persists.iter().map(|p| p.entry.clone()).collect()
+}
+
+fn filled(dir: &Path) -> SqliteJournal {
+    let mut journal = SqliteJournal::open(dir).unwrap();
+    for persist in run() {
+        journal.append(&persist).unwrap();
+    }
+    journal
+}
+
+/// What a power cut would leave: the files as they lie, without closing anything.
+fn copy_of(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["state.sqlite", "state.sqlite-wal"] {
+        if dir.join(name).exists() {
+            fs::copy(dir.join(name), copy.path().join(name)).unwrap();
+        }
+    }
+    copy
+}
+
+/// SQLite as an editor would open it, past the triggers.
+fn edit(dir: &Path, sql: &str) {
+    let connection = rusqlite::Connection::open(dir.join("state.sqlite")).unwrap();
+    for table in ["journal", "ledger"] {
+        let drop = format!("DROP TRIGGER {table}_is_append_only_u; DROP TRIGGER {table}_is_append_only_d;");
+        connection.execute_batch(&drop).unwrap();
+    }
+    connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}")).unwrap();
+}
+
+#[test]
+fn what_was_appended_is_replayed_to_the_last_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = filled(dir.path());
+    assert_eq!(journal.replay().unwrap(), entries(&run()));
+    let head = journal.head();
+    drop(journal);
+    let reopened = SqliteJournal::open(dir.path()).unwrap();
+    assert_eq!(reopened.replay().unwrap(), entries(&run()));
+    assert_eq!(reopened.head(), head);
+    assert_eq!(read_journal(dir.path()).unwrap(), (entries(&run()), head));
+}
+
+#[test]
+fn every_appended_entry_survives_a_process_that_never_closes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = SqliteJournal::open(dir.path()).unwrap();
+    for (i, persist) in run().iter().enumerate() {
+        journal.append(persist).unwrap();
+        let crashed = copy_of(dir.path());
+        let recovered = SqliteJournal::open(crashed.path()).unwrap();
+        assert_eq!(recovered.replay().unwrap(), entries(&run()[..=i]));
+    }
+}
+
+#[test]
+fn a_write_ahead_log_cut_anywhere_leaves_whole_entries_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let _journal = filled(dir.path());
+    let whole = fs::metadata(dir.path().join("state.sqlite-wal")).unwrap().len();
+    let mut lengths = std::collections::BTreeSet::new();
+    for cut in (0..whole).step_by(997) {
+        let crashed = copy_of(dir.path());
+        let wal = fs::OpenOptions::new().write(true).open(crashed.path().join("state.sqlite-wal")).unwrap();
+        wal.set_len(cut).unwrap();
+        let replayed = SqliteJournal::open(crashed.path()).unwrap().replay().unwrap();
+        assert_eq!(replayed, entries(&run()[..replayed.len()]), "cut at {cut} of {whole}");
+        lengths.insert(replayed.len());
+    }
+    assert!(lengths.len() > 3, "the cuts fell into different entries: {lengths:?}");
+}
+
+#[test]
+fn claim_debit_before_reveal_survives_reopen() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut before = ledger();
+    let mut journal = SqliteJournal::open(dir.path()).unwrap();
+    journal.append(&started()).unwrap();
+    journal.append(&debited(&mut before, 1)).unwrap();
+    // The process dies here: the unmask request may have left, so the charge must stand.
+    let crashed = copy_of(dir.path());
+    let recovered = SqliteJournal::open(crashed.path()).unwrap();
+    let mut after = Ledger::replay(budget(), recovered.ledger().unwrap()).unwrap();
+    assert!(after.spent_mu() > 0.0);
+    assert!((after.spent_mu() - before.spent_mu()).abs() < 1e-15, "spent exactly what was reserved");
+    assert!(after.reserve(key(1), gaussian()).is_err(), "the attempt cannot be charged, hence run, a second time");
+}
+
+#[test]
+fn a_second_writer_is_refused_and_a_reader_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = filled(dir.path());
+    assert!(matches!(SqliteJournal::open(dir.path()), Err(JournalError::Locked { .. })));
+    assert_eq!(read_journal(dir.path()).unwrap().0, entries(&run()));
+    drop(first);
+    SqliteJournal::open(dir.path()).unwrap();
+}
+
+#[test]
+fn tampering_is_found_at_the_next_start_and_named() {
+    let at = |sql: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        drop(filled(dir.path()));
+        edit(dir.path(), sql);
+        match (SqliteJournal::open(dir.path()), read_journal(dir.path())) {
+            (Err(JournalError::Corrupt { entry, what, .. }), Err(JournalError::Corrupt { .. })) => (entry, what),
+            (opened, _) => panic!("{sql} was not found: {:?}", opened.map(|j| j.head())),
+        }
+    };
+    let changed = "it does not hash to its link of the chain: it or one before was changed";
+    let noise = r"UPDATE journal SET entry = replace(entry, '2.1', '9.1') WHERE seq = 2";
+    assert_eq!(at(noise), (2, changed));
+    assert_eq!(at("DELETE FROM journal WHERE seq = 1"), (1, "an entry is missing"));
+    let swapped = "UPDATE journal SET seq = 99 WHERE seq = 2; UPDATE journal SET seq = 2 WHERE seq = 3;
+                   UPDATE journal SET seq = 3 WHERE seq = 99";
+    assert_eq!(at(swapped).0, 2);
+    let row = "its ledger row is not the one that was written with it";
+    assert_eq!(at("UPDATE ledger SET entry = replace(entry, '2.1', '9.1') WHERE seq = 2"), (2, row));
+    assert_eq!(at("DELETE FROM ledger WHERE seq = 4"), (4, row));
+    assert_eq!(at("DELETE FROM journal WHERE seq = 5"), (4, "entries after it were cut off"));
+    assert_eq!(at("INSERT INTO ledger VALUES (6, '{}')").0, 6);
+}
+
+#[test]
+fn rows_cannot_be_changed_by_accident() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path()));
+    let connection = rusqlite::Connection::open(dir.path().join("state.sqlite")).unwrap();
+    for sql in
+        ["UPDATE journal SET entry = ''", "DELETE FROM journal", "UPDATE ledger SET entry = ''", "DELETE FROM ledger"]
+    {
+        assert!(connection.execute_batch(sql).unwrap_err().to_string().contains("append-only"), "{sql}");
+    }
+}
+
+#[test]
+fn another_database_and_another_version_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    rusqlite::Connection::open(dir.path().join("state.sqlite")).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let not_ours = SqliteJournal::open(dir.path()).unwrap_err();
+    assert!(matches!(not_ours.source().unwrap().downcast_ref(), Some(StateError::NotAJournal)), "{not_ours}");
+
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path()));
+    edit(dir.path(), "PRAGMA user_version = 2");
+    let later = SqliteJournal::open(dir.path()).unwrap_err();
+    assert!(matches!(later.source().unwrap().downcast_ref(), Some(StateError::Version { found: 2 })), "{later}");
+}
+
+#[test]
+fn an_entry_that_would_not_read_back_is_refused_before_it_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = SqliteJournal::open(dir.path()).unwrap();
+    let mut bad = published(1);
+    if let JournalEvent::Published { record, .. } = &mut bad.entry.event {
+        record.mean_update_l2 = f64::NAN;
+    }
+    let error = journal.append(&bad).unwrap_err();
+    assert!(matches!(error.source().unwrap().downcast_ref(), Some(StateError::Unreadable)), "{error}");
+    let after = journal.append(&started()).unwrap_err();
+    assert!(matches!(after.source().unwrap().downcast_ref(), Some(StateError::Failed)), "{after}");
+    drop(journal);
+    assert_eq!(SqliteJournal::open(dir.path()).unwrap().replay().unwrap(), []);
+}
+
+#[test]
+fn checkpoints_lie_beside_their_entries_and_load_by_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Arc::new(spec().layout());
+    let journal = filled(dir.path());
+    for round in 0..=2u64 {
+        assert_eq!(journal.checkpoint(params(round).digest(), &layout).unwrap(), params(round));
+        assert!(dir.path().join(format!("checkpoints/round-{round:04}.safetensors")).exists());
+    }
+    let unknown = journal.checkpoint(Digest::of(b"?"), &layout);
+    assert!(matches!(unknown, Err(JournalError::Checkpoint { .. })));
+    fs::remove_file(journal.checkpoint_path(params(1).digest()).unwrap()).unwrap();
+    let gone = journal.checkpoint(params(1).digest(), &layout);
+    assert!(matches!(gone, Err(JournalError::Checkpoint { what: "is missing", .. })));
+    fs::copy(
+        journal.checkpoint_path(params(0).digest()).unwrap(),
+        journal.checkpoint_path(params(1).digest()).unwrap(),
+    )
+    .unwrap();
+    let swapped = journal.checkpoint(params(1).digest(), &layout);
+    assert!(matches!(swapped, Err(JournalError::Checkpoint { what: "is that of another model", .. })));
+}
+
+#[test]
+fn a_published_model_is_never_replaced_by_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = filled(dir.path());
+    let mut twice = published(7);
+    if let JournalEvent::Published { round, .. } = &mut twice.entry.event {
+        *round = RoundId(1);
+    }
+    assert!(matches!(journal.append(&twice), Err(JournalError::Checkpoint { .. })));
+    let mut mislabelled = published(3);
+    mislabelled.checkpoint = Some(params(4));
+    assert!(matches!(journal.append(&mislabelled), Err(JournalError::Checkpoint { .. })));
+    assert_eq!(journal.replay().unwrap(), entries(&run()), "nothing was appended");
+    journal.append(&published(3)).unwrap();
+}
+
+#[test]
+fn a_checkpoint_comes_back_bit_for_bit_and_the_same_model_gives_the_same_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (dir.path().join("a.safetensors"), dir.path().join("b.safetensors"));
+    let extra = BTreeMap::from([("labels".to_owned(), "angry,sad".to_owned()), ("x".to_owned(), "y".to_owned())]);
+    let info = CheckpointInfo { model: Some(spec()), round: Some(3), extra, ..CheckpointInfo::default() };
+    save_checkpoint(&a, &params(9), &info).unwrap();
+    save_checkpoint(&b, &params(9), &info).unwrap();
+    assert_eq!(fs::read(&a).unwrap(), fs::read(&b).unwrap());
+    let read = read_checkpoint(&a).unwrap();
+    assert_eq!(read.params, params(9));
+    assert_eq!(read.info, CheckpointInfo { model_sha256: params(9).digest(), ..info });
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "no temporary file is left");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_wherever_the_damage_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.safetensors");
+    let layout = Arc::new(spec().layout());
+    save_checkpoint(&path, &params(9), &CheckpointInfo::default()).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for i in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[i] ^= 0x10;
+        fs::write(&path, &bytes).unwrap();
+        // A flipped bit in the header's padding or in unused metadata may leave the same model; never another one.
+        if let Ok(read) = load_checkpoint(&path, &layout) {
+            assert_eq!(read.params, params(9), "byte {i}");
+        }
+        fs::write(&path, &whole[..i]).unwrap();
+        assert!(load_checkpoint(&path, &layout).is_err(), "cut at {i}");
+    }
+    let mut bytes = whole.clone();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert!(matches!(load_checkpoint(&path, &layout), Err(CheckpointError::Damaged { .. })));
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_refused_with_the_tensor_that_differs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.safetensors");
+    save_checkpoint(&path, &params(9), &CheckpointInfo::default()).unwrap();
+    let wider = Arc::new(ModelSpec::Dnn { inputs: 5, hidden: vec![3], classes: 2 }.layout());
+    let error = load_checkpoint(&path, &wider).unwrap_err();
+    assert!(error.to_string().contains("layers.0.weight should be f32 [3, 5] and is f32 [3, 4]"), "{error}");
+    let shallow = Arc::new(ParamLayout::new([("layers.0.weight".to_owned(), vec![3, 4])]));
+    assert!(matches!(load_checkpoint(&path, &shallow), Err(CheckpointError::UnknownTensor { .. })));
+    let deep = Arc::new(ModelSpec::Dnn { inputs: 4, hidden: vec![3, 2], classes: 2 }.layout());
+    assert!(load_checkpoint(&path, &deep).is_err());
+    assert!(matches!(read_checkpoint(&path), Err(CheckpointError::NoModelSpec { .. })));
+}
+
+/// Not a test by itself: the process that `a_killed_process_loses_nothing_that_append_returned_from` kills.
+#[test]
+#[ignore = "the child of another test"]
+fn child_appends_until_killed() {
+    let Ok(dir) = std::env::var("STORE_CHILD_DIR") else { return };
+    let mut journal = SqliteJournal::open(dir).unwrap();
+    let mut out = std::io::stdout().lock();
+    for round in 1.. {
+        journal.append(&published(round)).unwrap();
+        writeln!(out, "\nappended {round}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_append_returned_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_appends_until_killed", "--ignored", "--nocapture"])
+        .env("STORE_CHILD_DIR", dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let acknowledged = lines.filter(|l| l.starts_with("appended ")).take(5).count();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(acknowledged, 5, "the child ran");
+    // The system let go of its lock, and everything acknowledged is there, models included.
+    let journal = SqliteJournal::open(dir.path()).unwrap();
+    let replayed = journal.replay().unwrap();
+    assert!(replayed.len() >= 5, "{} entries", replayed.len());
+    for round in 1..=replayed.len() as u64 {
+        let loaded = journal.checkpoint(params(round).digest(), &Arc::new(spec().layout())).unwrap();
+        assert_eq!(loaded, params(round));
+    }
+}

@@ -1,0 +1,43 @@
+//! Words that every part of Sottovoce shares: ids, ticks, parameter layouts, ring vectors, specs that travel between
+//! parties, and the records that a run leaves behind.
+//!
+//! This crate knows no protocol, no noise, no model and no file format. Start with [`FlatParams`] (what a model is to
+//! everything but the trainer) and [`RingVec`] (what it is to secure aggregation).
+//!
+//! ```
+//! use sottovoce_types::{Lanes, RingVec};
+//! let lanes = Lanes::new(2).unwrap();
+//! let mut sum = RingVec::pack(&[1, -2, 3], lanes).unwrap();
+//! sum.add(&RingVec::pack(&[10, 20, -30], lanes).unwrap());
+//! assert_eq!(sum.unpack(3), vec![11, 18, -27]);
+//! ```
+//!
+//! # Errors
+//! Checked values ([`Epsilon`], [`Delta`], [`ClipNorm`], …) refuse what is out of range with [`OutOfRange`], and
+//! deserialising them goes through the same constructors.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+
+mod checked;
+mod digest;
+mod emotion;
+mod examples;
+mod ids;
+mod metrics;
+mod params;
+mod records;
+mod ring;
+mod specs;
+
+pub use checked::{ClipNorm, Delta, Epsilon, NoiseMultiplier, OutOfRange, Probability};
+pub use digest::{Digest, Sha256Writer};
+pub use emotion::{Emotion, LabelSet, Sex, UnknownEmotion};
+pub use examples::{ExampleMeta, Examples, Utterance};
+pub use ids::{AttemptId, ClientId, RoundId, RunId, Tick};
+pub use metrics::{ClassMetrics, Interval, Metrics};
+pub use params::{FlatParams, LayoutMismatch, ParamEntry, ParamLayout, Update};
+pub use records::{
+    AttackScore, CanaryAudit, EpsilonByVantage, RoundRecord, RunSummary, SCHEMA_VERSION, SweepRow, Vantage, Verdict,
+};
+pub use ring::{LaneOverflow, Lanes, RingVec};
+pub use specs::{FeatureSpec, LocalOptimiser, ModelSpec, Standardisation, TrainJob, Unit};

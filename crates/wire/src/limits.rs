@@ -1,0 +1,151 @@
+//! Kinds of message and how large each may be.
+
+/// What a frame's body is. Kinds below 16 go from a client to the coordinator, the others from the coordinator.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// A client's first message on a connection.
+    Hello = 1,
+    /// One-time public keys of a client for one attempt (R0).
+    Advert = 2,
+    /// Encrypted shares and commitments to them (R1).
+    Shares = 3,
+    /// The masked input (R2).
+    MaskedInput = 4,
+    /// A signature over the survivor set (R3).
+    SurvivorSignature = 5,
+    /// Shares that open the sum (R4).
+    Opening = 6,
+    /// A client leaves an attempt and says why.
+    Abort = 7,
+    /// The coordinator's answer to [`Kind::Hello`].
+    Welcome = 16,
+    /// Configuration and model of an attempt.
+    RoundConfig = 17,
+    /// The attempt's adverts, signed by the coordinator.
+    Roster = 18,
+    /// The shares dealt to one client.
+    Envelopes = 19,
+    /// The proposed survivor set.
+    Survivors = 20,
+    /// The signatures over the survivor set.
+    SurvivorQuorum = 21,
+    /// The opened sum and the model that follows from it.
+    Result = 22,
+    /// The run is over.
+    Finished = 23,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 15] = [
+        Self::Hello,
+        Self::Advert,
+        Self::Shares,
+        Self::MaskedInput,
+        Self::SurvivorSignature,
+        Self::Opening,
+        Self::Abort,
+        Self::Welcome,
+        Self::RoundConfig,
+        Self::Roster,
+        Self::Envelopes,
+        Self::Survivors,
+        Self::SurvivorQuorum,
+        Self::Result,
+        Self::Finished,
+    ];
+
+    /// The kind that a byte stands for.
+    pub fn of_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.byte() == byte)
+    }
+
+    /// The byte on the wire.
+    pub fn byte(self) -> u8 {
+        // The discriminants above are the wire values; this is the one place that reads them.
+        self as u8
+    }
+
+    /// Whether clients send it (the coordinator sends all others).
+    pub fn is_from_client(self) -> bool {
+        self.byte() < Self::Welcome.byte()
+    }
+}
+
+/// Largest body of each kind, for one session.
+///
+/// Derived from the most clients a roster may have, the words of an input vector and the parameters of the model; the
+/// per-client figures are the encodings of `secagg`, rounded up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    n_max: usize,
+    words: usize,
+    params: usize,
+}
+
+/// Fixed part of any message: counts, ids, one signature, and room to spare.
+const SLACK: usize = 4096;
+/// A configuration as text, a schema, a record of a round.
+const DOCUMENT: usize = 64 * 1024;
+
+impl Limits {
+    /// For rosters of at most `n_max` clients, inputs of `words` 64-bit words and models of `params` f32.
+    pub fn new(n_max: usize, words: usize, params: usize) -> Self {
+        Self { n_max, words, params }
+    }
+
+    /// Most bytes in the body of a frame of this kind. Saturates, so absurd parameters never wrap into small limits.
+    pub fn max_body(&self, kind: Kind) -> usize {
+        let n = self.n_max;
+        let model = self.params.saturating_mul(4);
+        let vector = self.words.saturating_mul(8);
+        match kind {
+            Kind::Hello | Kind::Abort | Kind::SurvivorSignature => SLACK,
+            // The whole last model.
+            Kind::Finished => model.saturating_add(SLACK),
+            Kind::Advert => 512,
+            // Two commitments, one envelope hash and one envelope a peer: 96 + 144.
+            Kind::Shares => n.saturating_mul(256).saturating_add(SLACK),
+            Kind::MaskedInput => vector.saturating_add(SLACK),
+            // One share, one opener and a tag a peer.
+            Kind::Opening => n.saturating_mul(80).saturating_add(SLACK),
+            Kind::Welcome => n.saturating_mul(64).saturating_add(DOCUMENT),
+            Kind::RoundConfig => model.saturating_add(n.saturating_mul(64)).saturating_add(DOCUMENT),
+            Kind::Roster => n.saturating_mul(512).saturating_add(SLACK),
+            // From each dealer its envelope, its signature and its commitments to all n holders (96 bytes each).
+            Kind::Envelopes => n.saturating_mul(n.saturating_mul(96).saturating_add(256)).saturating_add(SLACK),
+            Kind::Survivors => n.saturating_mul(40).saturating_add(SLACK),
+            Kind::SurvivorQuorum => n.saturating_mul(72).saturating_add(SLACK),
+            Kind::Result => vector.saturating_add(model).saturating_add(n.saturating_mul(64)).saturating_add(DOCUMENT),
+        }
+    }
+
+    /// Most bytes of a whole frame of any kind, its length prefix included.
+    pub fn max_frame(&self) -> usize {
+        let body = Kind::ALL.into_iter().map(|k| self.max_body(k)).max().unwrap_or(0);
+        body.saturating_add(crate::Frame::HEADER_LEN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_that_is_no_kind_is_none_and_every_kind_comes_back() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(Kind::of_byte(byte).map(Kind::byte), Kind::ALL.iter().any(|k| k.byte() == byte).then_some(byte));
+        }
+        assert_eq!(Kind::of_byte(0), None);
+        assert_eq!(Kind::of_byte(8), None);
+        assert!(Kind::Abort.is_from_client() && !Kind::Welcome.is_from_client());
+    }
+
+    #[test]
+    fn absurd_parameters_saturate_instead_of_wrapping() {
+        let limits = Limits::new(usize::MAX, usize::MAX, usize::MAX);
+        assert_eq!(limits.max_frame(), usize::MAX);
+        assert_eq!(Limits::new(0, 0, 0).max_body(Kind::Advert), 512);
+    }
+}

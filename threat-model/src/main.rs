@@ -1,0 +1,113 @@
+//! Ties each security claim to tests that ran and passed, and writes the table of claims.
+//!
+//! ```text
+//! sottovoce-threat-model check [--junit FILE | --from-log FILE --binaries FILE]
+//! sottovoce-threat-model render [--check]
+//! ```
+//!
+//! Claims are data (`claims/*.toml`, see [`claim::Claim`]). `check` fails when a claim that holds has no evidence that ran
+//! and passed, when evidence names no test, when a test named `claim_…` belongs to no claim, and when an attack has no
+//! control that wins. `render` writes the table in `README.md`.
+//!
+//! It does not judge whether a test shows what its claim says: that is for readers, and what the manual is for.
+mod check;
+mod claim;
+mod ran;
+mod render;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use crate::ran::TestsRan;
+
+const USAGE: &str = "usage:
+  sottovoce-threat-model check [--junit FILE | --from-log FILE --binaries FILE]
+      FILE of --junit defaults to target/nextest/default/junit.xml.
+      --from-log reads what `cargo test` printed; --binaries is the output of
+      `cargo test --no-run --message-format=json`, which says whose each test binary is.
+  sottovoce-threat-model render [--check]";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["check"] => check_against(root, &junit(&root.join("../target/nextest/default/junit.xml"))?),
+        ["check", "--junit", file] => check_against(root, &junit(Path::new(file))?),
+        ["check", "--from-log", log, "--binaries", binaries] => {
+            let ran = TestsRan::from_cargo_test(&read(Path::new(log))?, &read(Path::new(binaries))?)?;
+            check_against(root, &ran)
+        }
+        ["render"] => {
+            let (path, now, then) = rendered(root)?;
+            if now != then {
+                std::fs::write(&path, now).with_context(|| format!("cannot write {}", path.display()))?;
+            }
+            Ok(())
+        }
+        ["render", "--check"] => {
+            let (path, now, then) = rendered(root)?;
+            if now != then {
+                bail!("{} does not show the claims as they are; run: sottovoce-threat-model render", path.display());
+            }
+            Ok(())
+        }
+        _ => bail!("{USAGE}"),
+    }
+}
+
+fn junit(path: &Path) -> anyhow::Result<TestsRan> {
+    let xml = read(path).context("no record of a test run; run: cargo nextest run --workspace")?;
+    TestsRan::from_junit(&xml)
+}
+
+fn check_against(root: &Path, ran: &TestsRan) -> anyhow::Result<()> {
+    let claims = claim::read_all(&root.join("claims"))?;
+    let faults = check::check(&claims, ran);
+    for fault in &faults {
+        say(&format!("  {fault}"));
+    }
+    if !faults.is_empty() {
+        bail!("{} of the threat model's claims and tests do not fit together", faults.len());
+    }
+    let holding = claims.iter().filter(|c| c.status == claim::Status::Holds).count();
+    let open = claims.iter().filter(|c| c.status == claim::Status::NotDefended).count();
+    say(&format!(
+        "threat model: {holding} claims hold, {open} limits are shown, each by tests among the {} that ran",
+        ran.len()
+    ));
+    Ok(())
+}
+
+fn rendered(root: &Path) -> anyhow::Result<(PathBuf, String, String)> {
+    let path = root.join("README.md");
+    let then = read(&path)?;
+    let now = render::into_readme(&then, &claim::read_all(&root.join("claims"))?)?;
+    Ok((path, now, then))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[allow(clippy::print_stdout, reason = "this program's output is its purpose")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[allow(clippy::print_stderr, reason = "errors of a program go to standard error")]
+fn complain(line: &str) {
+    eprintln!("{line}");
+}
