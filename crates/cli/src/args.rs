@@ -108,10 +108,10 @@ pub struct DemoArgs {
     #[arg(long, default_value = "runs/demo")]
     pub out: PathBuf,
     /// Institutions.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(4..=64))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(4..=64))]
     pub clients: u32,
     /// Rounds.
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(2..=1000))]
     pub rounds: u64,
     /// Epsilon of the whole run, per speaker, against the coordinator.
     #[arg(long, default_value_t = 8.0)]

@@ -90,6 +90,7 @@ impl RunDir {
 
     /// Writes every model: `models[0]` is the initial one.
     pub fn write_models(&self, models: &[FlatParams], config: &Config) -> Result<()> {
+        std::fs::create_dir_all(self.path.join("checkpoints"))?;
         for (round, model) in models.iter().enumerate() {
             let info = CheckpointInfo {
                 model: Some(config.model_spec(crate::speech::facts(config))),

@@ -47,6 +47,9 @@ pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Resu
         std::fs::write(state.join("config.toml"), config.to_toml())?;
         Coordinator::new(plan.clone(), identity, RunId(run))
     };
+    let runtime = tokio::runtime::Runtime::new()?;
+    // Sockets register with the runtime that they are made in.
+    let _inside = runtime.enter();
     let listener = Listener::bind(config.transport.listen, &tls, manifest.keys(), TransportOptions::default())
         .with_context(|| format!("cannot listen on {}", config.transport.listen))?;
     let address = listener.local_addr()?;
@@ -59,7 +62,6 @@ pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Resu
     let mut service = Service::new(engine, Box::new(journal));
     service.tap = Box::new(tap(state)?);
     service.base = Tick(0);
-    let runtime = tokio::runtime::Runtime::new()?;
     let records = state.join("rounds.jsonl");
     let on_event = |event: &CoordinatorEvent| {
         if let CoordinatorEvent::Published { record } = event

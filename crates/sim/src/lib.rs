@@ -18,6 +18,6 @@ mod simulation;
 mod toy;
 
 pub use script::{DropAfter, Dropout, Script};
-pub use simulation::{ClientReport, SimClient, SimError, SimOutcome, Simulation};
+pub use simulation::{ClientReport, ClientSeeds, SimClient, SimError, SimOutcome, Simulation, client_seeds, run_id};
 pub use sottovoce_transcript::Tap;
 pub use toy::{PoisonedTrainer, TargetTrainer};

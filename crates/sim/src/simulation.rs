@@ -117,24 +117,46 @@ struct Driver<'a> {
     observe: &'a mut dyn FnMut(&CoordinatorEvent),
 }
 
+/// What one simulated client draws from. Whoever knows a simulation's seed knows these: never for a deployment.
+#[derive(Clone, Copy)]
+pub struct ClientSeeds {
+    /// For [`SeededNoise`].
+    pub noise: [u8; 32],
+    /// For keys and shares.
+    pub keys: [u8; 32],
+}
+
+/// The seeds of the client at place `i`, so that another driver can run the same federation to the same bytes.
+pub fn client_seeds(seed: u64, i: u64) -> ClientSeeds {
+    ClientSeeds { noise: derive("sottovoce/1/sim/noise", seed, i), keys: derive("sottovoce/1/sim/keys", seed, i) }
+}
+
+/// The run that a simulation of this seed is.
+pub fn run_id(seed: u64) -> RunId {
+    let mut run = [0u8; 16];
+    run.copy_from_slice(&derive("sottovoce/1/sim/run", seed, 0)[..16]);
+    RunId(run)
+}
+
+fn derive(what: &str, seed: u64, i: u64) -> [u8; 32] {
+    Sha256Writer::new(what).number(seed).number(i).finish().0
+}
+
 impl Simulation {
     /// Runs to the end on the virtual clock. `observe` hears the coordinator's events as they happen.
     ///
     /// # Errors
     /// [`SimError`].
     pub fn run(self, tap: &mut dyn Tap, observe: &mut dyn FnMut(&CoordinatorEvent)) -> Result<SimOutcome, SimError> {
-        let derive = |what: &str, i: u64| Sha256Writer::new(what).number(self.seed).number(i).finish().0;
-        let mut run = [0u8; 16];
-        run.copy_from_slice(&derive("sottovoce/1/sim/run", 0)[..16]);
         let mut sites = Vec::new();
         for (i, client) in self.clients.into_iter().enumerate() {
-            let i = i as u64;
             let id = client.identity.client_id();
+            let seeds = client_seeds(self.seed, i as u64);
             let engine = ClientEngine::new(ClientSetup {
                 plan: self.plan.clone(),
                 identity: client.identity,
-                noise: Box::new(SeededNoise::new(derive("sottovoce/1/sim/noise", i))),
-                seed: derive("sottovoce/1/sim/keys", i),
+                noise: Box::new(SeededNoise::new(seeds.noise)),
+                seed: seeds.keys,
                 history: Vec::new(),
                 allow_plain: true,
             })?;
@@ -154,7 +176,7 @@ impl Simulation {
         let initial = self.plan.initial_params();
         let mut driver = Driver {
             queue: Queue::default(),
-            coordinator: Coordinator::new(self.plan, self.coordinator, RunId(run)),
+            coordinator: Coordinator::new(self.plan, self.coordinator, run_id(self.seed)),
             journal: MemoryJournal::default(),
             events: Vec::new(),
             faults: Vec::new(),

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{identity, plan, private_spec, run, simulation, spec, trainer};
-use sottovoce_round::{ClientOutcome, JournalEvent, Outcome, WEIGHT_CAP_EXAMPLES, config_digest};
+use sottovoce_dp::LedgerEntry;
+use sottovoce_round::{ClientOutcome, Entry, JournalEvent, Outcome, WEIGHT_CAP_EXAMPLES, config_digest};
 use sottovoce_sim::{DropAfter, Dropout, PoisonedTrainer, Script, SimClient};
 use sottovoce_types::{RoundId, Unit};
 use sottovoce_wire::Kind;
@@ -94,7 +95,8 @@ fn claim_debit_before_reveal_the_debit_is_journalled_before_the_unmask_request_c
     assert_eq!(rounds.len(), debits, "one debit for each attempt that was opened");
     // The engine itself: with a debit waiting to be persisted, nothing leaves. Shown on the engine in `engine.rs`.
     for client in &outcome.clients {
-        let charged = client.journal.entries().iter().filter(|e| e.ledger.is_some()).count();
+        let reserved = |e: &&Entry| matches!(e.ledger, Some(LedgerEntry::Reserved { .. }));
+        let charged = client.journal.entries().iter().filter(reserved).count();
         assert_eq!(charged, 2, "each site charged itself for each input that left");
     }
 }

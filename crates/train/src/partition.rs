@@ -64,8 +64,8 @@ pub struct PartitionSpec {
     pub mode: PartitionMode,
     /// Speakers tested on, of both sexes alike as far as the corpus has them.
     pub test_speakers: TestSpeakers,
-    /// Fraction of each training speaker's clips that is never trained on, in \[0, 1): the non-members of a membership
-    /// audit. Every speaker keeps one clip at least.
+    /// Fraction of each client's clips that is never trained on, in \[0, 1), spread over its emotions and speakers: the
+    /// non-members of a membership audit. Every speaker keeps one clip at least.
     pub holdout_fraction: f64,
     /// What the split keeps apart.
     pub split: Split,
@@ -167,7 +167,7 @@ impl Partition {
         });
         let data = data.select(&order);
         let mut draws = Draws::new(purpose::PARTITION, spec.seed);
-        let Dealt { clients, test, holdout } = match spec.split {
+        let Dealt { clients, test } = match spec.split {
             Split::Speaker => deal_speakers(&data, spec, &mut draws)?,
             Split::Random => deal_clips(&data, spec, &mut draws)?,
         };
@@ -182,8 +182,14 @@ impl Partition {
             PartitionMode::Balanced => thin(&data, clips, |classes| vec![1.0 / classes as f64; classes]),
             PartitionMode::Dirichlet { alpha } => thin(&data, clips, |classes| draws.dirichlet(alpha, classes)),
         };
-        let clients = clients.into_iter().map(thin).map(select).zip(1..);
-        let clients = clients.map(|(train, i)| ClientData { name: format!("client-{i:02}"), train }).collect();
+        let thinned: Vec<Clips> = clients.into_iter().map(thin).collect();
+        let mut holdout = Clips::new();
+        let mut clients = Vec::with_capacity(spec.clients);
+        for (clips, i) in thinned.into_iter().zip(1..) {
+            let (kept, held) = hold_out(&data, clips, spec, &mut draws);
+            holdout.extend(held);
+            clients.push(ClientData { name: format!("client-{i:02}"), train: select(kept) });
+        }
         Ok(Self { clients, test: select(test), holdout: select(holdout), leaks: spec.split == Split::Random })
     }
 
@@ -198,7 +204,6 @@ impl Partition {
 struct Dealt {
     clients: Vec<Clips>,
     test: Clips,
-    holdout: Clips,
 }
 
 fn check(spec: &PartitionSpec) -> Result<(), OutOfRange> {
@@ -246,22 +251,16 @@ fn deal_speakers(data: &Examples, spec: &PartitionSpec, draws: &mut Draws) -> Re
         draws.shuffle(&mut training);
     }
 
-    let mut holdout = Vec::new();
     let mut clients = Vec::with_capacity(spec.clients);
     let mut left = training.into_iter();
     for client in 0..spec.clients {
         // Without a number, the speakers still left are shared by the clients still to come.
         let share = spec.speakers_per_client.unwrap_or_else(|| left.len().div_ceil(spec.clients - client));
-        let mut own = Vec::new();
-        for mut clips in left.by_ref().take(share) {
-            draws.shuffle(&mut clips);
-            let held = fraction_of(clips.len(), spec.holdout_fraction).min(clips.len() - 1);
-            own.extend(clips.split_off(held));
-            holdout.extend(clips);
-        }
+        let mut own: Clips = left.by_ref().take(share).flatten().collect();
+        draws.shuffle(&mut own);
         clients.push(own);
     }
-    Ok(Dealt { clients, test, holdout })
+    Ok(Dealt { clients, test })
 }
 
 /// Draws `count` speakers, from each sex in turn while it has any; speakers of unknown sex are a group of their own.
@@ -291,10 +290,8 @@ fn deal_clips(data: &Examples, spec: &PartitionSpec, draws: &mut Draws) -> Resul
     };
     let mut clips: Clips = (0..data.len()).collect();
     draws.shuffle(&mut clips);
-    let mut training = clips.split_off(fraction_of(clips.len(), test));
+    let mut rest = clips.split_off(fraction_of(clips.len(), test));
     let test = clips;
-    let mut rest = training.split_off(fraction_of(training.len(), spec.holdout_fraction));
-    let holdout = training;
     if rest.len() < spec.clients {
         return Err(PartitionError::TooFewClips { needed: spec.clients, found: rest.len() });
     }
@@ -303,7 +300,7 @@ fn deal_clips(data: &Examples, spec: &PartitionSpec, draws: &mut Draws) -> Resul
         rest.sort_by_key(|&i| data.labels[i]);
     }
     let deal = |client| rest.iter().copied().skip(client).step_by(spec.clients).collect();
-    Ok(Dealt { clients: (0..spec.clients).map(deal).collect(), test, holdout })
+    Ok(Dealt { clients: (0..spec.clients).map(deal).collect(), test })
 }
 
 /// Keeps as many clips as fit a profile over the emotions that are there: the largest m with m·p_c ≤ n_c for all c,
@@ -328,6 +325,37 @@ fn thin(data: &Examples, clips: Clips, profile: impl FnOnce(usize) -> Vec<f64>) 
         kept.extend(likeliest.map(|(_, clip)| clip));
     }
     kept
+}
+
+/// Takes a fraction of a client's clips out of its training, spread over emotions and speakers: members and non-members
+/// of a membership audit then have the same mix of both. A balanced client stays balanced. Where speakers are kept apart,
+/// none loses its last clip.
+fn hold_out(data: &Examples, mut clips: Clips, spec: &PartitionSpec, draws: &mut Draws) -> (Clips, Clips) {
+    draws.shuffle(&mut clips);
+    // Stable: shuffled within a speaker; every (n / wanted)-th then falls on all emotions and speakers alike.
+    clips.sort_by_key(|&i| (data.labels[i], &data.meta[i].speaker));
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for &i in &clips {
+        *left.entry(&data.meta[i].speaker).or_default() += 1;
+    }
+    let by_emotion = spec.mode == PartitionMode::Balanced && spec.split == Split::Speaker;
+    let same_group = |&a: &usize, &b: &usize| !by_emotion || data.labels[a] == data.labels[b];
+    let (mut kept, mut held) = (Clips::new(), Clips::new());
+    for group in clips.chunk_by(same_group) {
+        let wanted = fraction_of(group.len(), spec.holdout_fraction);
+        let picks: Vec<usize> = (0..wanted).map(|j| (2 * j + 1) * group.len() / (2 * wanted)).collect();
+        for (place, &i) in group.iter().enumerate() {
+            let speaker_left = left.get_mut(data.meta[i].speaker.as_str()).expect("counted above");
+            let may_go = spec.split == Split::Random || *speaker_left > 1;
+            if picks.contains(&place) && may_go {
+                *speaker_left -= 1;
+                held.push(i);
+            } else {
+                kept.push(i);
+            }
+        }
+    }
+    (kept, held)
 }
 
 /// A fraction of a count, rounded to the nearest.

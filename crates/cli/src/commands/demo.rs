@@ -27,11 +27,11 @@ use crate::run_dir::RunDir;
 use crate::{speech, study};
 
 /// Speakers at each institution.
-const SPEAKERS_PER_CLIENT: u32 = 8;
+const SPEAKERS_PER_CLIENT: u32 = 6;
 /// Speakers never trained on.
 const TEST_SPEAKERS: u32 = 12;
 /// Sentences of each speaker in each emotion.
-const SENTENCES: u32 = 4;
+const SENTENCES: u32 = 8;
 /// Retries that the budget leaves room for, beside the rounds: a killed client or a lost quorum is charged.
 const SPARE_ATTEMPTS: u64 = 1;
 

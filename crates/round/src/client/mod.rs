@@ -120,6 +120,9 @@ pub struct ClientEngine {
     rng: ChaCha20Rng,
     allow_plain: bool,
     ledger: Option<Ledger>,
+    /// Whether the journal's ledger has a beginning. Where not, its budget goes on record with the first attempt joined, so
+    /// that it can be read, and is held to, without the plan.
+    ledger_begun: bool,
     memory: Memory,
     state: State,
     run: Option<RunId>,
@@ -148,6 +151,7 @@ impl ClientEngine {
             None => None,
         };
         Ok(Self {
+            ledger_begun: setup.history.iter().any(|e| e.ledger.is_some()),
             memory: Memory::of(&setup.history),
             plan: setup.plan,
             identity: setup.identity,

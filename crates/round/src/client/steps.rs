@@ -1,4 +1,5 @@
 //! What a client does with each message of the coordinator, and what it refuses.
+use sottovoce_dp::Ledger;
 use sottovoce_secagg::{Advertised, labels, verify};
 use sottovoce_types::{Digest, FlatParams, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
@@ -105,7 +106,9 @@ impl ClientEngine {
             return Ok(());
         }
         self.memory.join(point);
-        self.persist.push_back(Persist::entry(JournalEvent::Joined { run, round, attempt, config: cfg }, None));
+        let opened = if self.ledger_begun { None } else { self.ledger.as_ref().map(Ledger::opened) };
+        self.ledger_begun = true;
+        self.persist.push_back(Persist::entry(JournalEvent::Joined { run, round, attempt, config: cfg }, opened));
         self.point = Some(point);
         self.base = Some(model.clone());
         let kept = self.trained.as_ref().is_some_and(|(r, m, _)| *r == round && *m == found);
