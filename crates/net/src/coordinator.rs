@@ -3,7 +3,7 @@
 //! The loop takes one input (a connection, a frame, a loss, the time), hands it to the engine, then polls *persist*
 //! until empty, *transmit* until empty, *timeout*, *event*. Nothing leaves before all that the engine wants durable is.
 //! It decides nothing about the protocol.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -59,8 +59,9 @@ pub enum Served {
 /// Runs a coordinator until its run is over or `shutdown` resolves.
 ///
 /// `on_event` sees each event after everything that led to it is durable and queued to leave. At the end of a run the
-/// driver stays for [`crate::TransportOptions::close_timeout`] at most, for clients to take their last frames. Dropping
-/// the future stops everything; the journal then holds what was durable.
+/// driver stays for [`crate::TransportOptions::close_timeout`] at most, for clients to take their last frames; where the run
+/// was over before it began (a restart), for the plan's join time at most, for every member to come for the last model.
+/// Dropping the future stops everything; the journal then holds what was durable.
 ///
 /// # Errors
 /// [`NetError::Journal`] when an entry could not be made durable: nothing that depends on it has left.
@@ -183,6 +184,15 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
         let mut shutdown = pin!(shutdown);
         let mut leave_at: Option<Instant> = None;
         let mut not_before = Instant::now();
+        // A run that was over when this process began, one that was killed after its last round: its clients may not have
+        // the last model yet. Each member is given the time that it had to join in.
+        let (mut awaited, linger) = if self.engine.is_finished() {
+            let plan = self.engine.plan();
+            let join = std::time::Duration::from_millis(plan.spec().deadlines.join_ms);
+            (plan.manifest().keys().keys().copied().collect(), join.max(linger))
+        } else {
+            (BTreeSet::new(), linger)
+        };
         self.engine.start(self.clock.now());
         loop {
             self.pump().await?;
@@ -192,7 +202,7 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
                     peer.outbox.finish();
                 }
             }
-            if leave_at.is_some() && self.peers.is_empty() {
+            if leave_at.is_some() && self.peers.is_empty() && awaited.is_empty() {
                 return Ok(Served::Finished);
             }
             let timeout = self.engine.poll_timeout().map(|tick| self.clock.instant_of(tick).max(not_before));
@@ -200,7 +210,12 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
             tokio::select! {
                 () = &mut shutdown => return Ok(Served::Shutdown),
                 input = inputs.recv() => match input {
-                    Some(input) => self.handle(input, leave_at.is_some()).await?,
+                    Some(input) => {
+                        if let Input::Frame { client, .. } = &input {
+                            awaited.remove(client);
+                        }
+                        self.handle(input, leave_at.is_some()).await?;
+                    }
                     None => return Err(NetError::Panicked), // the accepting task ends only with us
                 },
                 () = until(due) => {

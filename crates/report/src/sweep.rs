@@ -55,8 +55,8 @@ pub struct SweepGroup {
     pub(crate) uar: Spread,
     pub(crate) accuracy: Spread,
     pub(crate) macro_f1: Spread,
-    pub(crate) membership_auc: Spread,
-    pub(crate) label_profile_advantage: Spread,
+    pub(crate) membership_auc: Option<Spread>,
+    pub(crate) label_profile_correlation: Option<Spread>,
     pub(crate) epsilon_lower: Option<Spread>,
     /// Largest lower bound over seeds: the one that a violation would show in.
     pub(crate) epsilon_lower_max: Option<f64>,
@@ -118,19 +118,21 @@ impl SweepReport {
         })
     }
 
-    /// Membership AUC and label-profile advantage against ε, with one standard deviation over seeds.
+    /// Membership AUC and label-profile correlation against ε, with one standard deviation over seeds.
     pub fn leakage_figures(&self) -> Vec<Figure> {
         self.each_unit(|unit, groups, x, divider| {
             let number = |v: f64| format!("{v:.3}");
             let all = vec![
-                series("membership inference, AUC", groups, x, number, |g| Some(g.membership_auc)),
-                series("label-profile inference, advantage", groups, x, number, |g| Some(g.label_profile_advantage)),
+                series("membership inference, AUC", groups, x, number, |g| g.membership_auc),
+                series("label-profile inference, correlation", groups, x, number, |g| g.label_profile_correlation),
             ];
             let y = Scale::linear(ends(&all).chain([0.0, 0.5]));
             let half = Reference::Level { y: 0.5, label: "AUC of guessing".to_owned(), below: true };
             LineChart {
                 title: format!("Leakage against ε, unit: {}", unit.name()),
-                label: describe("Membership AUC", groups, |g| number(g.membership_auc.mean)),
+                label: describe("Membership AUC", groups, |g| {
+                    g.membership_auc.map_or("not audited".to_owned(), |s| number(s.mean))
+                }),
                 x: x.axis(),
                 y: Axis::new("score", y, Format::Plain),
                 series: all,
@@ -215,6 +217,10 @@ impl SweepReport {
 
 fn group(rows: &[&SweepRow]) -> SweepGroup {
     let spread = |pick: fn(&SweepRow) -> f64| Spread::of(rows.iter().map(|r| pick(r)));
+    let audited = |pick: fn(&SweepRow) -> Option<f64>| {
+        let values: Vec<f64> = rows.iter().filter_map(|r| pick(r)).filter(|v| v.is_finite()).collect();
+        (!values.is_empty()).then(|| Spread::of(values.iter().copied()))
+    };
     let lowers: Vec<f64> = rows.iter().filter_map(|r| r.epsilon_empirical_lower).collect();
     let most = |values: &[f64]| (!values.is_empty()).then(|| values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
     let spent: Option<Vec<f64>> = rows.iter().map(|r| r.epsilon_spent).collect();
@@ -226,8 +232,8 @@ fn group(rows: &[&SweepRow]) -> SweepGroup {
         uar: spread(|r| r.uar),
         accuracy: spread(|r| r.accuracy),
         macro_f1: spread(|r| r.macro_f1),
-        membership_auc: spread(|r| r.membership_auc),
-        label_profile_advantage: spread(|r| r.label_profile_advantage),
+        membership_auc: audited(|r| r.membership_auc),
+        label_profile_correlation: audited(|r| r.label_profile_correlation),
         epsilon_lower: (!lowers.is_empty()).then(|| Spread::of(lowers.iter().copied())),
         epsilon_lower_max: most(&lowers),
         violated: rows

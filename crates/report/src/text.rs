@@ -237,8 +237,9 @@ pub fn attacks_text(attacks: &[AttackScore]) -> String {
 
 /// A line a privacy budget: means over seeds.
 pub fn sweep_text(sweep: &SweepReport) -> String {
-    let names = ["ε", "seeds", "noise", "UAR", "sd", "accuracy", "member. AUC", "label adv.", "ε lower"];
+    let names = ["ε", "seeds", "noise", "UAR", "sd", "accuracy", "member. AUC", "label corr.", "ε lower"];
     let columns = [("unit", Align::Left)].into_iter().chain(names.map(|name| (name, Align::Right)));
+    let score = |s: Option<crate::sweep::Spread>| s.map_or(NONE.to_owned(), |s| format!("{:.3}", s.mean));
     let mut out = TextTable::new(columns);
     for group in sweep.groups() {
         let noise = significant(group.noise_multiplier.mean);
@@ -250,8 +251,8 @@ pub fn sweep_text(sweep: &SweepReport) -> String {
             percent(group.uar.mean),
             bare_percent(group.uar.sd),
             percent(group.accuracy.mean),
-            format!("{:.3}", group.membership_auc.mean),
-            format!("{:.3}", group.label_profile_advantage.mean),
+            score(group.membership_auc),
+            score(group.label_profile_correlation),
             group.epsilon_lower.map_or(NONE.to_owned(), |l| epsilon_lower(l.mean)),
         ]);
     }

@@ -24,8 +24,8 @@ fn row(epsilon: Option<f64>, seed: u64) -> SweepRow {
         macro_precision: 0.3,
         macro_recall: 0.3,
         macro_f1: 0.3,
-        membership_auc: milli(0.5 + 0.01 * e.ln()),
-        label_profile_advantage: 0.01,
+        membership_auc: Some(milli(0.5 + 0.01 * e.ln())),
+        label_profile_correlation: Some(0.01),
         epsilon_empirical_lower: epsilon.map(|e| if e < 1.0 { 0.0 } else { milli(e * 0.6) }),
         wall_s: 3.5,
     }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use common::{Federation, RUN, Site, engine, identity, plan, plan_with};
 use sottovoce_dp::{LedgerEntry, LedgerError, LedgerKey, SeededNoise};
 use sottovoce_round::{
-    ClientEngine, ClientSetup, CoordinatorEvent, Hello, JournalEvent, Outcome, PeerFault, ProtocolFault, RoundConfig, RoundResult,
-    RunPlan, Welcome, config_digest,
+    ClientEngine, ClientSetup, Coordinator, CoordinatorEvent, Finished, Hello, JournalEvent, Outcome, PeerFault,
+    ProtocolFault, RoundConfig, RoundResult, RunPlan, Welcome, config_digest,
 };
 use sottovoce_secagg::{Abort, Identity, InputRoot, SignedBy, SurvivorQuorumMsg, SurvivorsMsg, labels};
 use sottovoce_types::{AttemptId, Digest, Epsilon, FlatParams, RoundId, RunId, Tick};
@@ -348,6 +348,48 @@ fn a_model_that_is_not_finite_is_refused_even_when_it_is_signed() {
         let fault = refuses(&mut greeted(&plan), &Hostile::new(&plan).config(1, 1, &model));
         assert!(matches!(fault, ProtocolFault::NotFinite), "{fault}");
     }
+}
+
+#[test]
+fn the_last_model_must_be_the_announced_one_and_finite() {
+    let plan = plan(4, 1, 3);
+    let (first, other) = (plan.initial_params(), other_model(&plan));
+    let mut client = greeted(&plan);
+    client.handle_frame(NOW, &Hostile::result(3, 1, other.digest())).unwrap();
+    let last = |model: &FlatParams| {
+        Hostile::frame(Kind::Finished, 3, 1, Finished { params: model.values().to_vec() }.to_bytes())
+    };
+    assert!(matches!(refuses(&mut client, &last(&first)), ProtocolFault::WrongModel { .. }));
+    let mut broken = other.clone();
+    broken.values_mut()[1] = f32::NAN;
+    assert!(matches!(refuses(&mut client, &last(&broken)), ProtocolFault::NotFinite));
+    client.handle_frame(NOW, &last(&other)).unwrap();
+    assert_eq!(client.last_model().map(FlatParams::digest), Some(other.digest()));
+}
+
+#[test]
+fn a_coordinator_that_was_killed_after_the_last_round_hands_out_its_model_and_publishes_nothing_again() {
+    let mut federation = Federation::new(&plan(4, 1, 2));
+    // Its last frames are lost with it: the clients know the last result, or not even that.
+    federation.run_until(Kind::Finished);
+    let last = federation.coordinator.params().clone();
+    let entries = federation.journal.clone();
+    let mut resumed = Coordinator::resume(Arc::clone(&federation.plan), identity(100), &entries, last.clone()).unwrap();
+    assert_eq!(resumed.outcome(), Some(&Outcome::Completed));
+    resumed.start(NOW);
+    for site in &mut federation.sites {
+        assert!(!site.engine.is_finished());
+        site.engine.handle_disconnect(NOW);
+        site.engine.handle_connect(NOW);
+        resumed.handle_connect(NOW, site.id);
+        let hello = site.engine.poll_transmit().unwrap();
+        resumed.handle_frame(NOW, site.id, &hello).unwrap();
+        while let Some(transmit) = resumed.poll_transmit() {
+            site.engine.handle_frame(NOW, &transmit.frame).unwrap();
+        }
+        assert_eq!(site.engine.last_model(), Some(&last));
+    }
+    assert_eq!(resumed.poll_persist(), None);
 }
 
 #[test]

@@ -223,10 +223,11 @@ pub struct SweepRow {
     pub macro_recall: f64,
     /// Macro F1.
     pub macro_f1: f64,
-    /// AUC of membership inference on the final model.
-    pub membership_auc: f64,
-    /// Advantage of label-profile inference by the coordinator.
-    pub label_profile_advantage: f64,
+    /// AUC of membership inference on the final model; `None` where no clips were held out.
+    pub membership_auc: Option<f64>,
+    /// Correlation of the coordinator's guesses at clients' label profiles with the truth (chance 0); `None` where the
+    /// clients' profiles do not differ.
+    pub label_profile_correlation: Option<f64>,
     /// Lower bound on ε from canaries; `None` without DP.
     pub epsilon_empirical_lower: Option<f64>,
     /// Seconds by the wall.

@@ -94,7 +94,7 @@ fn run_cell(cell: &SweepCell, workspace: &Path, output: &Output) -> Result<Sweep
     }
     .audit(workspace, output)?;
     let value = |pick: &dyn Fn(&AttackScore) -> bool| {
-        audit.attacks.iter().find(|a| a.control_of.is_none() && pick(a)).map_or(f64::NAN, |a| a.value)
+        audit.attacks.iter().find(|a| a.control_of.is_none() && pick(a)).map(|a| a.value)
     };
     let metrics = &study.summary.metrics;
     Ok(SweepRow {
@@ -112,7 +112,7 @@ fn run_cell(cell: &SweepCell, workspace: &Path, output: &Output) -> Result<Sweep
         macro_recall: metrics.macro_recall,
         macro_f1: metrics.macro_f1,
         membership_auc: value(&|a| a.metric == "auc" && a.attack.contains("loss")),
-        label_profile_advantage: value(&|a| a.attack.contains("label-profile") && a.metric.contains("corr")),
+        label_profile_correlation: value(&|a| a.attack.contains("label-profile") && a.metric.contains("corr")),
         epsilon_empirical_lower: audit.canary.map(|c| c.epsilon_lower),
         wall_s: study.summary.wall_s,
     })

@@ -61,19 +61,19 @@ fn figures(sweep: &SweepReport) -> Markup {
 
 fn group_table(groups: &[SweepGroup]) -> Markup {
     let pm = |s: Spread| format!("{} ± {}", percent(s.mean), significant(s.sd * 100.0));
-    let number = |s: Spread| format!("{:.3} ± {:.3}", s.mean, s.sd);
+    let number = |s: Option<Spread>| s.map_or(NONE.to_owned(), |s| format!("{:.3} ± {:.3}", s.mean, s.sd));
     html! {
         div.scroll { table {
             thead { tr {
                 th { "unit" } th.n { "target ε" } th.n { "spent ε" } th.n { "noise multiplier" } th.n { "seeds" } th.n { "UAR" }
-                th.n { "accuracy" } th.n { "macro F1" } th.n { "membership AUC" } th.n { "label-profile adv." }
+                th.n { "accuracy" } th.n { "macro F1" } th.n { "membership AUC" } th.n { "label-profile corr." }
                 th.n { "ε shown, largest" }
             } }
             tbody { @for g in groups {
                 tr {
                     td { (unit(g.unit)) } td.n { (g.name()) } td.n { (epsilon_upper(g.epsilon_spent_max)) }
                     td.n { (significant(g.noise_multiplier.mean)) } td.n { (g.seeds) } td.n { (pm(g.uar)) } td.n { (pm(g.accuracy)) }
-                    td.n { (pm(g.macro_f1)) } td.n { (number(g.membership_auc)) } td.n { (number(g.label_profile_advantage)) }
+                    td.n { (pm(g.macro_f1)) } td.n { (number(g.membership_auc)) } td.n { (number(g.label_profile_correlation)) }
                     td.n { span class=[g.violated.then_some("bad")] {
                         (g.epsilon_lower_max.map_or(NONE.to_owned(), epsilon_lower)) @if g.violated { " violation" }
                     } }
@@ -84,17 +84,18 @@ fn group_table(groups: &[SweepGroup]) -> Markup {
 }
 
 fn cell_table(rows: &[SweepRow]) -> Markup {
+    let score = |v: Option<f64>| v.map_or(NONE.to_owned(), |v| format!("{v:.3}"));
     html! {
         div.scroll { table {
             thead { tr {
                 th { "unit" } th.n { "target ε" } th.n { "spent ε" } th.n { "δ" } th.n { "seed" } th.n { "UAR" } th.n { "accuracy" }
-                th.n { "membership AUC" } th.n { "label-profile adv." } th.n { "ε shown" } th.n { "wall time" } th { "config" }
+                th.n { "membership AUC" } th.n { "label-profile corr." } th.n { "ε shown" } th.n { "wall time" } th { "config" }
             } }
             tbody { @for r in rows { tr {
                 td { (unit(r.unit)) } td.n { (r.epsilon_target.map_or("no DP".to_owned(), significant)) }
                 td.n { (epsilon_upper(r.epsilon_spent)) } td.n { (small(r.delta)) } td.n { (r.seed) } td.n { (percent(r.uar)) }
-                td.n { (percent(r.accuracy)) } td.n { (format!("{:.3}", r.membership_auc)) }
-                td.n { (format!("{:.3}", r.label_profile_advantage)) }
+                td.n { (percent(r.accuracy)) } td.n { (score(r.membership_auc)) }
+                td.n { (score(r.label_profile_correlation)) }
                 td.n { (r.epsilon_empirical_lower.map_or(NONE.to_owned(), epsilon_lower)) }
                 td.n { (seconds(r.wall_s)) } td { code title=(r.config_sha256) { (r.config_sha256.to_string()[..12]) } }
             } } }

@@ -249,6 +249,9 @@ impl ClientEngine {
         let layout = self.plan.layout().clone();
         let last = Finished::decode_exact(&ParamCount(layout.len()), &frame.body)
             .map_err(|source| ProtocolFault::Malformed { what: "Finished", source })?;
+        if !last.params.iter().all(|v| v.is_finite()) {
+            return Err(ProtocolFault::NotFinite);
+        }
         let model = FlatParams::new(layout, last.params).map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
         if let Some((_, expected)) = self.must_follow.filter(|(last, _)| *last == frame.round)
             && model.digest() != expected

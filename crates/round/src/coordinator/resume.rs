@@ -87,9 +87,12 @@ impl Coordinator {
             Some(budget) => Some(Ledger::replay(budget, entries.iter().filter_map(|e| e.ledger.clone()))?),
             None => None,
         };
-        let complete = standing.published >= plan.spec().rounds;
+        let plan_rounds = plan.spec().rounds;
+        let complete = standing.published >= plan_rounds;
         let mut engine = Self::at(plan, identity, standing.run, params, ledger, standing.round, standing.attempt);
         if complete {
+            // The last model is that of the last round, and clients check it against what was announced for that round.
+            engine.round = RoundId(plan_rounds);
             engine.phase = Phase::Done(Outcome::Completed);
         }
         Ok(engine)
