@@ -9,7 +9,7 @@ use sottovoce_report::{RunReport, html, read_jsonl, write_text};
 use sottovoce_round::RunPlan;
 use sottovoce_store::{CheckpointInfo, load_checkpoint, save_checkpoint};
 use sottovoce_train::Partition;
-use sottovoce_types::{AttackScore, CanaryAudit, FlatParams, RoundRecord, RunSummary, SCHEMA_VERSION};
+use sottovoce_types::{AttackScore, CanaryAudit, Digest, FlatParams, RoundRecord, RunSummary, SCHEMA_VERSION};
 
 /// A run's directory.
 pub struct RunDir {
@@ -124,10 +124,15 @@ impl RunDir {
         }
     }
 
-    fn write_provenance(&self, config: &Config) -> Result<()> {
+    /// Writes `provenance.json`: what was run, by what, on what.
+    pub fn write_provenance(&self, config: &Config) -> Result<()> {
+        const LOCK: &[u8] = include_bytes!("../../../Cargo.lock");
         let provenance = json!({
             "schema": SCHEMA_VERSION,
             "sottovoce": env!("CARGO_PKG_VERSION"),
+            "commit": env!("SOTTOVOCE_COMMIT"),
+            "toolchain": env!("SOTTOVOCE_TOOLCHAIN"),
+            "cargo_lock_sha256": Digest::of(LOCK),
             "config_sha256": config.digest(),
             "seed": config.run.seed,
             "device": format!("{:?}", config.training.device).to_lowercase(),

@@ -13,7 +13,7 @@ use sottovoce_audio::POOLED_STATISTICS;
 use sottovoce_config::{Config, Facts, manifest_file};
 use sottovoce_dp::OsNoise;
 use sottovoce_net::{
-    NetError, Participant, ParticipateOptions, Participated, Reconnect, TlsIdentity, TransmitGate, participate,
+    NetError, Participant, ParticipateOptions, Participated, ParticipationEnding, Reconnect, TlsIdentity, TransmitGate, participate,
 };
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientSetup, Entry, Journal, JournalEvent, Manifest, Member, PublicKey, RunPlan,
@@ -23,6 +23,7 @@ use sottovoce_sim::TargetTrainer;
 use sottovoce_store::{SqliteJournal, read_journal};
 use sottovoce_types::{ClientId, RoundRecord};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -172,13 +173,19 @@ phase_deadline_ms = 30000
             give_up_after: Duration::from_secs(40),
         };
         let (told, events): (UnboundedSender<ClientEvent>, _) = unbounded_channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
         let participant = Participant::new(engine, Box::new(journal), Box::new(trainer));
         let on_event = move |event: &ClientEvent| {
             // Nobody may be listening any more.
             let _ = told.send(event.clone());
         };
-        let task = tokio::spawn(participate(options, participant, on_event, std::future::pending()));
-        Client { task, events }
+        let task = tokio::spawn(participate(options, participant, on_event, shutdown));
+        Client { task, events, stop }
     }
 }
 
@@ -194,6 +201,7 @@ fn write_identity(path: &Path, seed: u8) {
 pub struct Client {
     task: JoinHandle<Result<Participated, NetError>>,
     events: UnboundedReceiver<ClientEvent>,
+    stop: oneshot::Sender<()>,
 }
 
 impl Client {
@@ -208,8 +216,16 @@ impl Client {
         }
     }
 
+    /// Waits for its end. Its sender of `stop` stays until then.
     pub async fn end(self) -> Result<Participated, NetError> {
         soon(self.task).await.unwrap()
+    }
+
+    /// Stops it where it is; its journal is closed when this returns.
+    pub async fn stop(self) {
+        self.stop.send(()).unwrap();
+        let stopped = soon(self.task).await.unwrap().unwrap();
+        assert_eq!(stopped.ending, ParticipationEnding::Shutdown);
     }
 }
 

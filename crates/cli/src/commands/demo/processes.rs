@@ -78,7 +78,7 @@ impl Processes {
                     bar.suspend(|| {
                         output.remark(format!(
                             "     killed {name} (SIGKILL) in round {kill_round}, its keys on the roster"
-                        ))
+                        ));
                     });
                     killed = Some(Killed { name, round: kill_round, after_phase: "adverts".to_owned() });
                 }
@@ -91,7 +91,7 @@ impl Processes {
                 }
                 Some("attempt-aborted") => {
                     bar.suspend(|| {
-                        output.remark(format!("     round {}: attempt given up: {}", event["round"], event["reason"]))
+                        output.remark(format!("     round {}: attempt given up: {}", event["round"], event["reason"]));
                     });
                 }
                 Some("finished") => break event["outcome"].as_str().unwrap_or_default().to_owned(),
