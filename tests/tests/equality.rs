@@ -76,13 +76,14 @@ fn plan() -> Arc<RunPlan> {
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }
 
-fn trainer(plan: &RunPlan, i: u8) -> Box<TargetTrainer> {
+fn trainer(plan: &RunPlan, i: u8) -> TargetTrainer {
     let target = |u: u8| vec![f32::from(i) * 0.1 + f32::from(u) * 0.05; plan.layout().len()];
-    Box::new(TargetTrainer { targets: vec![target(0), target(1)], step: 0.5 })
+    TargetTrainer { targets: vec![target(0), target(1)], step: 0.5 }
 }
 
 fn simulate(plan: &Arc<RunPlan>) -> (SimOutcome, Transcript) {
-    let clients = (1..=CLIENTS).map(|i| SimClient { identity: identity(i), trainer: trainer(plan, i) }).collect();
+    let clients =
+        (1..=CLIENTS).map(|i| SimClient { identity: identity(i), trainer: Box::new(trainer(plan, i)) }).collect();
     let simulation =
         Simulation { plan: Arc::clone(plan), coordinator: identity(0), clients, script: Script::default(), seed: SEED };
     let tap = MemoryTap::new();
@@ -118,7 +119,7 @@ async fn deploy(plan: &Arc<RunPlan>) -> (Service, Transcript) {
             .unwrap();
             let key = identity(0).public_key();
             let options = ParticipateOptions::new(address.to_string(), key, TlsIdentity::from_seed(&[i; 32]));
-            let participant = Participant::new(engine, Box::new(MemoryJournal::default()), trainer(plan, i));
+            let participant = Participant::new(engine, Box::new(MemoryJournal::default()), Box::new(trainer(plan, i)));
             tokio::spawn(participate(options, participant, |_| {}, pending()))
         })
         .collect();
@@ -145,7 +146,7 @@ fn frames(transcript: &Transcript) -> Frames {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn claim_simulation_is_the_deployed_protocol_the_same_seeds_give_the_same_bytes_over_quic() {
+async fn the_same_seeds_give_the_same_bytes_in_simulation_and_over_quic() {
     let plan = plan();
     let (simulated, sim_transcript) = simulate(&plan);
     assert_eq!(simulated.outcome, Outcome::Completed);

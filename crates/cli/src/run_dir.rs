@@ -16,22 +16,72 @@ pub struct RunDir {
     path: PathBuf,
 }
 
-impl RunDir {
-    /// Makes it. What is there already is kept, unless `overwrite` says that a run may go.
-    pub fn create(path: &Path, config: &Config, overwrite: bool) -> Result<Self> {
-        if path.join("config.toml").exists() {
-            if !overwrite {
-                bail!("{} already holds a run: choose another --out, or say --overwrite", path.display());
-            }
-            std::fs::remove_dir_all(path).with_context(|| format!("cannot replace {}", path.display()))?;
+/// A run that is being made, beside its place: until it is whole, what is at its place is not touched, and a run that fails
+/// leaves nothing.
+pub struct NewRun {
+    dir: RunDir,
+    place: PathBuf,
+}
+
+impl NewRun {
+    /// Begins it. A run that is at its place already is an error, unless `overwrite` says that it may be replaced in the
+    /// end; anything else there is an error always.
+    pub fn begin(place: &Path, config: &Config, overwrite: bool) -> Result<Self> {
+        if !is_replaceable(place)? {
+            bail!("{} is not empty and holds no run: choose another --out", place.display());
         }
-        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        let dir = Self { path: path.to_owned() };
-        write_text(dir.path.join("config.toml"), &config.to_toml())?;
-        dir.write_provenance(config)?;
-        Ok(dir)
+        if place.join("config.toml").exists() && !overwrite {
+            bail!("{} already holds a run: choose another --out, or say --overwrite", place.display());
+        }
+        let name = place.file_name().with_context(|| format!("--out {} names no folder", place.display()))?;
+        let path = place.with_file_name(format!("{}.partial", name.to_string_lossy()));
+        if !is_replaceable(&path)? {
+            bail!("{} is where the run would be made, and is not empty: move it away first", path.display());
+        }
+        if path.exists() {
+            // Of a process that was killed.
+            std::fs::remove_dir_all(&path).with_context(|| format!("cannot replace {}", path.display()))?;
+        }
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        let new = Self { dir: RunDir { path }, place: place.to_owned() };
+        write_text(new.dir.path.join("config.toml"), &config.to_toml())?;
+        new.dir.write_provenance(config)?;
+        Ok(new)
     }
 
+    /// Where it is made.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// It is whole: it takes its place.
+    pub fn finish(self) -> Result<RunDir> {
+        if self.place.exists() {
+            std::fs::remove_dir_all(&self.place).with_context(|| format!("cannot replace {}", self.place.display()))?;
+        }
+        std::fs::rename(&self.dir.path, &self.place)
+            .with_context(|| format!("cannot move {} to {}", self.dir.path.display(), self.place.display()))?;
+        Ok(RunDir { path: self.place.clone() })
+    }
+}
+
+impl Drop for NewRun {
+    fn drop(&mut self) {
+        // Finished, it is there no longer; failed, its error is told already.
+        let _ = std::fs::remove_dir_all(&self.dir.path);
+    }
+}
+
+/// Nothing, an empty folder, or a run: nothing else is ever replaced.
+fn is_replaceable(path: &Path) -> Result<bool> {
+    if !path.exists() || path.join("provenance.json").exists() && path.join("config.toml").exists() {
+        return Ok(true);
+    }
+    let mut entries = std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(entries.next().is_none())
+}
+
+impl RunDir {
     /// A run that is there.
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.toml");

@@ -6,12 +6,13 @@ use std::time::Instant;
 use anyhow::Result;
 use rayon::prelude::*;
 use sottovoce_config::Config;
-use sottovoce_round::{CoordinatorEvent, Outcome, RunPlan};
+use sottovoce_dp::Ledger;
+use sottovoce_round::{CoordinatorEvent, Entry, Outcome, RunPlan};
 use sottovoce_sim::{Script, SimClient, Simulation};
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::{MemoryTap, Transcript};
 use sottovoce_types::{
-    EpsilonByVantage, FlatParams, Metrics, RoundRecord, RunSummary, SCHEMA_VERSION, TrainJob, Vantage,
+    EpsilonByVantage, FlatParams, Metrics, RoundRecord, RunSummary, SCHEMA_VERSION, TrainJob, Unit, Vantage,
 };
 
 use crate::federation::{self, Simulated};
@@ -72,6 +73,8 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
     })?;
     bar.finish_and_clear();
     let labels = speech::labels(config);
+    let parties = [&outcome.journal].into_iter().chain(outcome.clients.iter().map(|c| &c.journal));
+    let parties = parties.map(sottovoce_round::MemoryJournal::entries);
     let mut records = outcome.records;
     evaluate_rounds(config, &trainer, &partition, &outcome.models, &mut records)?;
     let last = outcome.models.last().expect("the initial model at least");
@@ -93,7 +96,7 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         noise_source: "seeded".to_owned(),
         dropouts: records.iter().map(|r| r.dropouts).sum(),
         model_sha256: last.digest(),
-        privacy: guarantees(&plan, records.last().map_or(0.0, |r| r.gdp_mu_spent)),
+        privacy: guarantees(&plan, mu_spent(&plan, parties)?),
         metrics,
         centralised: None,
         local_only_uar: None,
@@ -164,6 +167,16 @@ fn total_epochs(config: &Config) -> u32 {
     rounds.saturating_mul(config.training.epochs)
 }
 
+/// μ of all that was charged, by the ledger of whichever party charged most. Not what the published rounds came to: an attempt
+/// that was opened and not published, and an input that left a site for an attempt that the coordinator says failed, are spent too.
+pub fn mu_spent<'a>(plan: &RunPlan, parties: impl IntoIterator<Item = &'a [Entry]>) -> Result<f64> {
+    let Some(budget) = plan.budget() else { return Ok(0.0) };
+    parties.into_iter().try_fold(0.0, |most: f64, entries| {
+        let ledger = Ledger::replay(budget, entries.iter().filter_map(|e| e.ledger.clone()))?;
+        Ok(most.max(ledger.spent_mu()))
+    })
+}
+
 /// ε by vantage. No amplification is claimed against anyone: every unit takes part in every round.
 pub fn guarantees(plan: &RunPlan, mu_spent: f64) -> Vec<EpsilonByVantage> {
     let unit = plan.spec().unit.name();
@@ -187,14 +200,23 @@ pub fn guarantees(plan: &RunPlan, mu_spent: f64) -> Vec<EpsilonByVantage> {
         delta: delta.value(),
         basis,
     };
+    let one_site = match plan.spec().unit {
+        Unit::Speaker => " (one that is recorded at two sites pays at both)",
+        _ => "",
+    };
+    let colluders = match f {
+        0 => "as long as no client colludes with the coordinator".to_owned(),
+        _ => format!("even if {f} client(s) collude with the coordinator"),
+    };
     let sum_basis = format!(
-        "GDP, closed form; unit = {unit}, zero-out adjacency, no sampling; every sum is sure of the noise of its honest \
-         survivors even if {f} client(s) collude with the coordinator"
+        "GDP, closed form; unit = {unit}{one_site}, zero-out adjacency, no sampling; every sum is sure of the noise of its \
+         honest survivors {colluders}"
     );
     let mut all = Vec::new();
     if plain {
-        // Each update shows its own share alone: 1/m of the noise variance, m the honest survivors it was sized for.
-        let honest = sottovoce_secagg::honest_floor(plan.spec().n_min, f).max(1);
+        // Each update shows its own share alone: 1/m of the noise variance, m the honest survivors it was sized for. That is
+        // most, and the share smallest, when every member is in the cohort.
+        let honest = sottovoce_secagg::honest_floor(plan.manifest().len(), f).max(1);
         let mu = mu_spent * f64::from(honest).sqrt();
         all.push(against(
             Vantage::CoordinatorPlain,
@@ -203,7 +225,11 @@ pub fn guarantees(plan: &RunPlan, mu_spent: f64) -> Vec<EpsilonByVantage> {
         ));
     } else {
         all.push(against(Vantage::Coordinator, mu_spent, sum_basis.clone()));
-        all.push(against(Vantage::Collusion, mu_spent, sum_basis));
+        // With max_corrupt = 0 nothing is promised against a coordinator that any client helps: it could even make two survivor
+        // sets reach their quorum.
+        if f > 0 {
+            all.push(against(Vantage::Collusion, mu_spent, sum_basis));
+        }
     }
     all.push(against(
         Vantage::Released,
@@ -211,4 +237,97 @@ pub fn guarantees(plan: &RunPlan, mu_spent: f64) -> Vec<EpsilonByVantage> {
         format!("GDP; unit = {unit}; models are post-processing of the sums, and no amplification is claimed"),
     ));
     all
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use sottovoce_dp::{LedgerEntry, LedgerKey, NoiseShare, gdp};
+    use sottovoce_round::{Deadlines, JournalEvent, Manifest, Member, PrivacyPlan, PublicKey, RunSpec};
+    use sottovoce_secagg::{Identity, MaskSuite, honest_floor};
+    use sottovoce_types::{
+        AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, RoundId, RunId,
+    };
+
+    use super::*;
+
+    /// Ten members, any four of which are enough.
+    fn plan(suite: MaskSuite, max_corrupt: u32) -> RunPlan {
+        let key = |i: u8| PublicKey(Identity::from_seed([i; 32]).public_key());
+        let members = (1..=10).map(|i| Member { name: format!("site {i}"), public_key: key(i), units: 2 }).collect();
+        let manifest = Manifest::new("ten".into(), key(100), members).unwrap();
+        let spec = RunSpec {
+            name: "ten".into(),
+            rounds: 1,
+            model: ModelSpec::Dnn { inputs: 3, hidden: vec![], classes: 2 },
+            init_seed: 1,
+            job: TrainJob {
+                epochs: 1,
+                batch: 1,
+                learning_rate: 0.1,
+                momentum: 0.0,
+                weight_decay: 0.0,
+                proximal_mu: 0.0,
+                optimiser: LocalOptimiser::Sgd,
+                seed: 1,
+            },
+            features: Digest::default(),
+            unit: Unit::Speaker,
+            clip: ClipNorm::new(1.0).unwrap(),
+            clip_bits: 16,
+            lanes: Lanes::new(2).unwrap(),
+            privacy: Some(PrivacyPlan {
+                noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
+                delta: Delta::new(1e-5).unwrap(),
+                epsilon_budget: Epsilon::new(100.0).unwrap(),
+            }),
+            n_min: 4,
+            max_corrupt,
+            suite,
+            deadlines: Deadlines { join_ms: 1, advert_ms: 1, phase_ms: 1 },
+            server_learning_rate: 1.0,
+            max_attempts: 1,
+        };
+        RunPlan::new(spec, Arc::new(manifest)).unwrap()
+    }
+
+    #[test]
+    fn without_masks_the_epsilon_printed_covers_the_smallest_share_of_any_cohort() {
+        let plan = plan(MaskSuite::None, 0);
+        let privacy = plan.spec().privacy.unwrap();
+        let printed = guarantees(&plan, privacy.noise_multiplier.value().recip());
+        let printed = printed.iter().find(|g| g.vantage == Vantage::CoordinatorPlain).unwrap().epsilon.unwrap();
+        for n in plan.spec().n_min..=plan.manifest().len() {
+            let share = NoiseShare::new(privacy.noise_multiplier, 1 << 16, honest_floor(n, 0)).unwrap();
+            let true_epsilon = gdp::epsilon(65_536.0 / share.sigma().to_f64(), privacy.delta).upper;
+            assert!(printed >= true_epsilon, "{n} clients: {printed} printed, {true_epsilon} spent");
+        }
+    }
+
+    #[test]
+    fn what_was_charged_and_never_published_is_in_the_epsilon_printed() {
+        let plan = plan(MaskSuite::Aes256Ctr, 0);
+        let mut site = Ledger::new(plan.budget().unwrap());
+        let run = RunId([1; 16]);
+        let entries: Vec<Entry> = (1..=2)
+            .map(|attempt| {
+                let (round, attempt) = (RoundId(1), AttemptId(attempt));
+                let (_kept, reserved) = site.reserve(LedgerKey { run, round, attempt }, plan.event()).unwrap();
+                assert!(matches!(reserved, LedgerEntry::Reserved { .. }));
+                Entry { event: JournalEvent::InputReserved { run, round, attempt }, ledger: Some(reserved) }
+            })
+            .collect();
+        let coordinator: &[Entry] = &[];
+        let mu = mu_spent(&plan, [coordinator, entries.as_slice()]).unwrap();
+        assert!(mu >= 0.5 * 2f64.sqrt(), "two attempts at z = 2: {mu}");
+    }
+
+    #[test]
+    fn nothing_is_said_of_colluding_clients_where_none_are_reckoned_with() {
+        let vantages = |f| -> Vec<Vantage> {
+            guarantees(&plan(MaskSuite::Aes256Ctr, f), 0.5).into_iter().map(|g| g.vantage).collect()
+        };
+        assert_eq!(vantages(0), [Vantage::Coordinator, Vantage::Released]);
+        assert_eq!(vantages(1), [Vantage::Coordinator, Vantage::Collusion, Vantage::Released]);
+    }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_types::{AttemptId, Delta, Epsilon, NoiseMultiplier, RoundId, RunId};
+use sottovoce_types::{AttemptId, Delta, Epsilon, NoiseMultiplier, RoundId, RunId, Unit};
 
 use crate::{Bracket, DpEvent, exact_serde, gdp, zcdp};
 
@@ -25,6 +25,8 @@ pub struct Budget {
     /// δ; below one over the number of units.
     #[serde(with = "exact_serde")]
     pub delta: Delta,
+    /// Whose ε it is. Charges of two units do not add up: the ledger of one is refused for the other.
+    pub unit: Unit,
 }
 
 /// Which additive quantity is bounded. Chosen when the ledger is opened: a filter may not change in view of results.
@@ -129,11 +131,21 @@ pub enum ReserveError {
 #[non_exhaustive]
 pub enum LedgerError {
     /// The journal was opened with another budget or filter. A spent budget cannot be changed afterwards.
-    #[error("the journal was opened with epsilon {} and delta {}, not with the budget asked for now: start a new run, or restore the budget", found.epsilon, found.delta)]
+    #[error("the journal was opened with epsilon {} and delta {} per {}, not with the budget asked for now: go on with that budget. What was spent stays spent; under a new state directory the two budgets add up", found.epsilon, found.delta, found.unit.name())]
     OtherBudget {
         /// The journal's.
         found: Budget,
     },
+    /// The journal holds a release without protection: no budget covers what comes after it.
+    #[error(
+        "this state directory took part in a run without differential privacy: no epsilon holds for its data from there on; use another state directory for other data, or privacy.unit = \"none\""
+    )]
+    NonPrivateBefore,
+    /// A run without differential privacy would go on from a ledger.
+    #[error(
+        "this state directory holds a privacy ledger, and a run without differential privacy would make its epsilon untrue: set privacy.unit as before, or use another state directory and count that ledger as void"
+    )]
+    NonPrivateNow,
     /// An opening in the middle.
     #[error("the journal has a second opening: two runs share it, or it was edited")]
     OpenedTwice,

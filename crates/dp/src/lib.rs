@@ -12,9 +12,9 @@
 //!
 //! ```
 //! use sottovoce_dp::{Budget, DpEvent, Ledger, LedgerKey, gdp};
-//! use sottovoce_types::{AttemptId, Delta, Epsilon, RoundId, RunId};
+//! use sottovoce_types::{AttemptId, Delta, Epsilon, RoundId, RunId, Unit};
 //!
-//! let budget = Budget { epsilon: Epsilon::new(8.0)?, delta: Delta::new(1e-5)? };
+//! let budget = Budget { epsilon: Epsilon::new(8.0)?, delta: Delta::new(1e-5)?, unit: Unit::Speaker };
 //! let z = gdp::calibrate(budget.epsilon, budget.delta, 2); // noise for two rounds
 //! let mut ledger = Ledger::new(budget);
 //! let key = |round| LedgerKey { run: RunId([0; 16]), round: RoundId(round), attempt: AttemptId(1) };

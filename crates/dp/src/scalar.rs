@@ -7,9 +7,9 @@
 //!
 //! ```
 //! use sottovoce_dp::{Budget, Filter, Ledger, LedgerKey, scalar::CountQuery};
-//! use sottovoce_types::{AttemptId, Delta, Epsilon, RoundId, RunId};
+//! use sottovoce_types::{AttemptId, Delta, Epsilon, RoundId, RunId, Unit};
 //!
-//! let budget = Budget { epsilon: Epsilon::new(1.0)?, delta: Delta::new(1e-6)? };
+//! let budget = Budget { epsilon: Epsilon::new(1.0)?, delta: Delta::new(1e-6)?, unit: Unit::Speaker };
 //! let mut ledger = Ledger::with_filter(budget, Filter::Zcdp);
 //! let query = CountQuery::new(1, 20.0)?; // one unit changes the count by at most 1; noise of standard deviation 20
 //! let key = LedgerKey { run: RunId([0; 16]), round: RoundId(1), attempt: AttemptId(1) };

@@ -5,10 +5,10 @@ use sottovoce_dp::{
     Budget, DpEvent, Filter, Ledger, LedgerEntry, LedgerError, LedgerKey, Reservation, ReserveError, gdp,
     scalar::{CountQuery, ScalarError},
 };
-use sottovoce_types::{AttemptId, Delta, Epsilon, NoiseMultiplier, RoundId, RunId};
+use sottovoce_types::{AttemptId, Delta, Epsilon, NoiseMultiplier, RoundId, RunId, Unit};
 
 fn budget(epsilon: f64) -> Budget {
-    Budget { epsilon: Epsilon::new(epsilon).unwrap(), delta: Delta::new(1e-5).unwrap() }
+    Budget { epsilon: Epsilon::new(epsilon).unwrap(), delta: Delta::new(1e-5).unwrap(), unit: Unit::Speaker }
 }
 
 fn key(round: u64) -> LedgerKey {
@@ -116,6 +116,12 @@ fn claim_a_journal_that_contradicts_itself_is_refused() {
         Ledger::replay(budget(9.0), [opened.clone()]).err(),
         Some(LedgerError::OtherBudget { found: budget(8.0) }),
         "a spent budget is not enlarged by editing a config"
+    );
+    let clients = Budget { unit: Unit::Client, ..budget(8.0) };
+    assert_eq!(
+        Ledger::replay(clients, [opened.clone()]).err(),
+        Some(LedgerError::OtherBudget { found: budget(8.0) }),
+        "charges per speaker and per client do not add up"
     );
     assert_eq!(replay(&[&opened, &reserved, &released]), None);
 }

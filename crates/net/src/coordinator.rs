@@ -186,7 +186,7 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
         let mut not_before = Instant::now();
         // A run that was over when this process began, one that was killed after its last round: its clients may not have
         // the last model yet. Each member is given the time that it had to join in.
-        let (mut awaited, linger) = if false {
+        let (mut awaited, linger) = if self.engine.is_finished() {
             let plan = self.engine.plan();
             let join = std::time::Duration::from_millis(plan.spec().deadlines.join_ms);
             (plan.manifest().keys().keys().copied().collect(), join.max(linger))

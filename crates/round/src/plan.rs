@@ -211,7 +211,7 @@ impl RunPlan {
 
     /// The budget that each party enforces for itself; `None` without DP.
     pub fn budget(&self) -> Option<Budget> {
-        self.spec.privacy.map(|p| Budget { epsilon: p.epsilon_budget, delta: p.delta })
+        self.spec.privacy.map(|p| Budget { epsilon: p.epsilon_budget, delta: p.delta, unit: self.spec.unit })
     }
 
     /// Identifies the plan: clients refuse a coordinator with another one.

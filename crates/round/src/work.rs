@@ -24,6 +24,7 @@ pub trait LocalTrainer: Send {
     /// One [`Update`] per privacy unit of this site (speaker, or the whole site).
     ///
     /// # Errors
-    /// [`TrainFailed`] when no update could be made.
+    /// [`TrainFailed`] when no update could be made, for a cause that does not depend on the data: the coordinator sees that
+    /// this site sits out. A unit whose training diverges gives an update that is not finite, or zero.
     fn train(&mut self, global: &FlatParams, job: &TrainJob) -> Result<Vec<Update>, TrainFailed>;
 }

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use common::{Federation, RUN, Site, engine, identity, plan, plan_with};
 use sottovoce_dp::{LedgerEntry, LedgerError, LedgerKey, SeededNoise};
 use sottovoce_round::{
-    ClientEngine, ClientSetup, Coordinator, CoordinatorEvent, Finished, Hello, JournalEvent, Outcome, PeerFault,
-    ProtocolFault, RoundConfig, RoundResult, RunPlan, Welcome, config_digest,
+    ClientEngine, ClientSetup, Coordinator, CoordinatorEvent, Entry, Finished, Hello, JournalEvent, Outcome, PeerFault,
+    ProtocolFault, RoundConfig, RoundResult, RunPlan, Welcome, config_digest, site_sum,
 };
 use sottovoce_secagg::{Abort, Identity, InputRoot, SignedBy, SurvivorQuorumMsg, SurvivorsMsg, labels};
-use sottovoce_types::{AttemptId, Digest, Epsilon, FlatParams, RoundId, RunId, Tick};
+use sottovoce_types::{AttemptId, Digest, Epsilon, FlatParams, Lanes, RoundId, RunId, Tick, Unit, Update};
 use sottovoce_wire::{Decode, Encode, Frame, Kind};
 
 const NOW: Tick = Tick(0);
@@ -200,7 +200,7 @@ fn claim_debit_before_reveal_no_frame_leaves_while_an_entry_waits() {
 }
 
 #[test]
-fn claim_debit_before_reveal_an_attempt_that_was_never_opened_up_costs_the_coordinator_nothing() {
+fn an_attempt_that_lost_its_quorum_before_the_unmasking_costs_the_coordinator_nothing() {
     // Two of five vanish after their shares, the quorum of four is lost before anything was revealed.
     let mut federation = Federation::new(&plan(5, 1, 1));
     let inputs = federation.run_until(Kind::MaskedInput);
@@ -575,4 +575,96 @@ fn a_client_that_reconnects_in_a_later_phase_counts_as_gone_until_the_next_round
         let left = |e: &CoordinatorEvent| matches!(e, CoordinatorEvent::Left { .. });
         assert_eq!(federation.events.iter().filter(|e| left(e)).count(), 1, "{kind:?}");
     }
+}
+
+#[test]
+fn a_client_that_came_back_after_its_input_is_not_sent_what_it_would_take_for_a_lie() {
+    let mut federation = Federation::new(&plan(5, 1, 2));
+    let inputs = federation.run_until(Kind::MaskedInput);
+    let (of_the_third, others): (Vec<_>, Vec<_>) = inputs.into_iter().partition(|(site, _)| *site == 2);
+    for (site, input) in of_the_third {
+        federation.coordinator_gets(site, &input).unwrap();
+    }
+    federation.disconnect(2);
+    federation.connect(2);
+    for (site, input) in others {
+        federation.coordinator_gets(site, &input).unwrap();
+    }
+    // Every frame that reaches a client is accepted, or this fails.
+    federation.run();
+    let records = federation.published();
+    assert_eq!((records[0].contributors, records[0].dropouts), (5, 1), "its input is in the sum");
+    assert_eq!(records[1].contributors, 5);
+}
+
+#[test]
+fn a_refusal_is_told_once_an_attempt() {
+    let mut federation = Federation::new(&plan(5, 1, 1));
+    let (site, config) = federation.run_until(Kind::Advert).into_iter().next().unwrap();
+    let refusal = Frame { kind: Kind::Abort, body: Bytes::from_static(b"no"), ..config };
+    for _ in 0..3 {
+        federation.coordinator_gets(site, &refusal).unwrap();
+    }
+    let refused = |e: &&CoordinatorEvent| matches!(e, CoordinatorEvent::Refused { .. });
+    assert_eq!(federation.events.iter().filter(refused).count(), 1);
+}
+
+// ---- what depends on data does not show ----
+
+#[test]
+fn a_unit_whose_update_is_not_finite_does_not_keep_its_site_from_taking_part() {
+    let plan = plan(4, 1, 2);
+    let mut client = greeted(&plan);
+    client.handle_frame(NOW, &Hostile::new(&plan).config(1, 1, &plan.initial_params())).unwrap();
+    while client.poll_persist().is_some() {}
+    let work = client.poll_work().unwrap();
+    let update = |value: f32| Update { values: vec![value; plan.layout().len()], examples: 1 };
+    let diverged = vec![update(0.01), update(f32::INFINITY)];
+    client.handle_updates(NOW, work.round, work.attempt, diverged.clone()).unwrap();
+    assert_eq!(client.poll_transmit().map(|f| f.kind), Some(Kind::Advert), "not a refusal");
+    let id = identity(1).client_id();
+    let with = site_sum(&plan, &id, &diverged).unwrap().into_coords();
+    assert_eq!(with, site_sum(&plan, &id, &diverged[..1]).unwrap().into_coords(), "it counts as zero");
+    // Without a privacy unit nothing is promised of one, and broken data stops here.
+    let open = plan_with(4, 1, 2, |spec| {
+        spec.unit = Unit::None;
+        spec.privacy = None;
+        spec.clip_bits = 36;
+        spec.lanes = Lanes::new(1).unwrap();
+    });
+    assert!(site_sum(&open, &id, &diverged[1..]).is_err());
+}
+
+#[test]
+fn one_state_directory_never_mixes_releases_with_and_without_privacy() {
+    let private = plan(5, 1, 1);
+    let open = plan_with(5, 1, 1, |spec| {
+        spec.unit = Unit::None;
+        spec.privacy = None;
+        spec.clip_bits = 36;
+        spec.lanes = Lanes::new(1).unwrap();
+    });
+    let start = |plan: &Arc<RunPlan>, history| {
+        let noise = Box::new(SeededNoise::new([1; 32]));
+        let plan = Arc::clone(plan);
+        ClientEngine::new(ClientSetup {
+            plan,
+            identity: identity(1),
+            noise,
+            seed: [1; 32],
+            history,
+            allow_plain: false,
+        })
+    };
+    let mut federation = Federation::new(&private);
+    federation.run();
+    let charged = federation.sites[0].journal.clone();
+    assert_eq!(start(&open, charged.clone()).err(), Some(LedgerError::NonPrivateNow));
+    assert!(start(&private, charged).is_ok());
+    let left = |ledger| Entry {
+        event: JournalEvent::InputReserved { run: RUN, round: RoundId(1), attempt: AttemptId(1) },
+        ledger,
+    };
+    assert_eq!(start(&private, vec![left(None)]).err(), Some(LedgerError::NonPrivateBefore));
+    assert!(start(&open, vec![left(None)]).is_ok());
 }

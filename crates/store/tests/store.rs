@@ -16,7 +16,7 @@ use sottovoce_store::{
 };
 use sottovoce_types::{
     AttemptId, Delta, Digest, Epsilon, FlatParams, ModelSpec, NoiseMultiplier, ParamLayout, RoundId, RoundRecord,
-    RunId, SCHEMA_VERSION,
+    RunId, SCHEMA_VERSION, Unit,
 };
 
 const RUN: RunId = RunId([3; 16]);
@@ -78,7 +78,7 @@ fn published(round: u64) -> Persist {
 }
 
 fn budget() -> Budget {
-    Budget { epsilon: Epsilon::new(8.0).unwrap(), delta: Delta::new(1e-5).unwrap() }
+    Budget { epsilon: Epsilon::new(8.0).unwrap(), delta: Delta::new(1e-5).unwrap(), unit: Unit::Speaker }
 }
 
 fn ledger() -> Ledger {

@@ -13,7 +13,8 @@ use sottovoce_audio::POOLED_STATISTICS;
 use sottovoce_config::{Config, Facts, manifest_file};
 use sottovoce_dp::OsNoise;
 use sottovoce_net::{
-    NetError, Participant, ParticipateOptions, Participated, ParticipationEnding, Reconnect, TlsIdentity, TransmitGate, participate,
+    NetError, Participant, ParticipateOptions, Participated, ParticipationEnding, Reconnect, TlsIdentity, TransmitGate,
+    participate,
 };
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientSetup, Entry, Journal, JournalEvent, Manifest, Member, PublicKey, RunPlan,
@@ -23,8 +24,8 @@ use sottovoce_sim::TargetTrainer;
 use sottovoce_store::{SqliteJournal, read_journal};
 use sottovoce_types::{ClientId, RoundRecord};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::program;

@@ -195,6 +195,9 @@ fn evaluate(
     let labels = speech::labels(config);
     let model = models.last().context("no model was published")?.clone();
     let plan = sites.plan.clone();
+    let states = sites.sites.iter().filter_map(|s| s.config.transport.state.as_deref());
+    let parties = std::iter::once(dir.path()).chain(states);
+    let parties = parties.map(|state| Ok(sottovoce_store::read_journal(state)?.0)).collect::<Result<Vec<_>>>()?;
     let summary = RunSummary {
         schema: SCHEMA_VERSION,
         name: config.run.name.clone(),
@@ -212,7 +215,7 @@ fn evaluate(
         noise_source: "os".to_owned(),
         dropouts: records.iter().map(|r| r.dropouts).sum(),
         model_sha256: model.digest(),
-        privacy: study::guarantees(&plan, records.last().map_or(0.0, |r| r.gdp_mu_spent)),
+        privacy: study::guarantees(&plan, study::mu_spent(&plan, parties.iter().map(Vec::as_slice))?),
         metrics: trainer.evaluate(&model, &partition.test, &labels)?,
         centralised: Some(study::centralised(config, &trainer, partition)?),
         local_only_uar: Some(study::local_only(config, &trainer, partition)?),

@@ -7,14 +7,15 @@ use crate::args::SimulateArgs;
 use crate::auditing::Audited;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::run_dir::RunDir;
+use crate::run_dir::NewRun;
 use crate::study;
 
 /// `simulate`
 pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
     let config = load_config(&args.config)?;
-    let dir = RunDir::create(&args.out, &config, args.overwrite)?;
-    let workspace = args.out.join("data");
+    let new = NewRun::begin(&args.out, &config, args.overwrite)?;
+    let dir = new.dir();
+    let workspace = dir.path().join("data");
     std::fs::create_dir_all(&workspace)?;
     let study = study::simulate(&config, &workspace, args.baselines, output)?;
     dir.write_rounds(&study.records)?;
@@ -32,7 +33,8 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
     }
     .audit(&workspace, output)?;
     dir.write_audit(&audit.attacks, audit.canary.as_ref())?;
-    let report = dir.write_report()?;
+    dir.write_report()?;
+    let report = new.finish()?.path().join("report.html");
     output.result(&study.summary, || format!("{}\nreport: {}", summary_text(&study.summary), report.display()))?;
     Ok(exit_of(&study.outcome))
 }

@@ -23,7 +23,7 @@ use sottovoce_wire::{Encode, Frame, Kind, Limits};
 
 use crate::client::memory::Memory;
 use crate::fault::ProtocolFault;
-use crate::journal::{Entry, Persist};
+use crate::journal::{Entry, JournalEvent, Persist};
 use crate::messages::{Hello, Refusal};
 use crate::plan::RunPlan;
 use crate::session::LedgerPoint;
@@ -144,10 +144,15 @@ impl ClientEngine {
     /// An engine that remembers what its journal remembers.
     ///
     /// # Errors
-    /// [`LedgerError`] when the journal's ledger contradicts itself.
+    /// [`LedgerError`] when the journal's ledger contradicts itself, was opened with another budget, or would be mixed with
+    /// releases without differential privacy.
     pub fn new(setup: ClientSetup) -> Result<Self, LedgerError> {
+        // Inputs that left without a charge: a ledger that goes on beside them would show an ε that does not hold.
+        let uncharged = |e: &Entry| matches!(e.event, JournalEvent::InputReserved { .. }) && e.ledger.is_none();
         let ledger = match setup.plan.budget() {
+            Some(_) if setup.history.iter().any(uncharged) => return Err(LedgerError::NonPrivateBefore),
             Some(budget) => Some(Ledger::replay(budget, setup.history.iter().filter_map(|e| e.ledger.clone()))?),
+            None if setup.history.iter().any(|e| e.ledger.is_some()) => return Err(LedgerError::NonPrivateNow),
             None => None,
         };
         Ok(Self {
@@ -243,6 +248,9 @@ impl ClientEngine {
     }
 
     /// Local training failed: this site sits the attempt out and says so, without data.
+    ///
+    /// For causes that are the same whatever the data. One that is not, such as a unit that diverged, must not show: its
+    /// update is zero ([`site_sum`]).
     pub fn handle_work_failed(&mut self, _now: Tick, round: RoundId, attempt: AttemptId) {
         if self.is_open(round, attempt) {
             self.refuse("local training failed");

@@ -27,8 +27,12 @@ fn privatise_fault(source: impl std::error::Error + Send + Sync + 'static) -> Pr
 
 /// Clips each unit's update, truncates it to the grid, and sums: one unit moves the result by at most C in L2.
 ///
+/// With a privacy unit, an update that is not finite counts as zero. Whether a unit's training diverges depends on its data, and
+/// a coordinator that chooses the model can make it depend on what it likes: a refusal would be a release without noise
+/// that no ledger charges.
+///
 /// # Errors
-/// [`ProtocolFault::Privatise`] for values that are not finite, or too many units.
+/// [`ProtocolFault::Privatise`] for too many units, and, without a privacy unit, for values that are not finite.
 pub fn site_sum(plan: &RunPlan, client: &ClientId, updates: &[Update]) -> Result<SiteSum, ProtocolFault> {
     let declared = plan.units_of(client);
     if updates.len() > usize::try_from(declared).unwrap_or(usize::MAX) {
@@ -36,7 +40,11 @@ pub fn site_sum(plan: &RunPlan, client: &ClientId, updates: &[Update]) -> Result
     }
     let mut sum = SiteSum::empty(plan.encode());
     for update in updates {
-        let clipped = Clipped::new(update, plan.spec().clip).map_err(privatise_fault)?;
+        let clipped = match Clipped::new(update, plan.spec().clip) {
+            Ok(clipped) => clipped,
+            Err(_) if plan.spec().unit != Unit::None => continue,
+            Err(not_finite) => return Err(privatise_fault(not_finite)),
+        };
         let quantised = if plan.spec().unit == Unit::None {
             if update.examples == 0 {
                 continue;

@@ -1,4 +1,6 @@
 //! What a client does with each message of the coordinator, and what it refuses.
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use sottovoce_dp::Ledger;
 use sottovoce_secagg::{Advertised, labels, verify};
 use sottovoce_types::{Digest, FlatParams, Tick};
@@ -145,6 +147,9 @@ impl ClientEngine {
             (State::Advertised(s), Kind::Roster) => {
                 let roster = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
                 let (shared, message) = s.roster(roster, &self.identity, &mut self.rng)?;
+                // A key that could be wound back would give the one-time keys of every earlier attempt to whoever reads
+                // this memory later; from here on it is gone.
+                self.rng = ChaCha20Rng::from_rng(&mut self.rng);
                 self.state = State::Shared(Box::new(shared));
                 self.send(Kind::Shares, &message);
                 Ok(())

@@ -1,5 +1,5 @@
 //! One attempt, phase by phase: who is owed, who answered, when to close.
-use sottovoce_secagg::{CollectingAdverts, Session, labels};
+use sottovoce_secagg::{CollectingAdverts, MaskSuite, Session, labels};
 use sottovoce_types::{AttemptId, ClientId, Digest, RoundId, Tick};
 use sottovoce_wire::{Decode, Encode, Frame, Kind};
 
@@ -180,7 +180,7 @@ impl Coordinator {
             Phase::Shares(p) => match p.close() {
                 Ok((next, envelopes)) => {
                     for (client, message) in envelopes {
-                        self.send(client, Kind::Envelopes, &message);
+                        self.send_in_attempt(client, Kind::Envelopes, &message);
                     }
                     self.enter(now, Phase::Inputs(Box::new(next)));
                 }
@@ -189,7 +189,7 @@ impl Coordinator {
             Phase::Inputs(p) => match p.close() {
                 Ok((next, survivors)) => {
                     for (client, message) in survivors {
-                        self.send(client, Kind::Survivors, &message);
+                        self.send_in_attempt(client, Kind::Survivors, &message);
                     }
                     self.enter(now, Phase::Signatures(Box::new(next)));
                 }
@@ -232,7 +232,15 @@ impl Coordinator {
 
     fn broadcast(&mut self, to: &[ClientId], kind: Kind, message: &impl Encode) {
         for &client in to {
-            self.send(client, kind, message);
+            self.send_in_attempt(client, kind, message);
+        }
+    }
+
+    /// A client that left the attempt, or that came back and has not greeted yet, has forgotten it: what came to it there would
+    /// look like a lie of ours.
+    fn send_in_attempt(&mut self, to: ClientId, kind: Kind, message: &impl Encode) {
+        if self.present(&to) {
+            self.send(to, kind, message);
         }
     }
 
@@ -247,8 +255,12 @@ impl Coordinator {
     }
 
     fn abort_attempt(&mut self, now: Tick, reason: &str) {
-        // Nothing was revealed before the debit took the reservation: give it back.
+        // Nothing was revealed before the debit took the reservation: give it back. Without masks each input is revealed as
+        // it comes, and the charge stays.
         let entry = match (&mut self.ledger, self.reservation.take()) {
+            (Some(ledger), Some(reservation)) if self.plan.spec().suite == MaskSuite::None => {
+                Some(ledger.release(reservation))
+            }
             (Some(ledger), Some(reservation)) => Some(ledger.void(reservation)),
             _ => None,
         };

@@ -221,8 +221,10 @@ impl Coordinator {
         if (frame.round, frame.attempt) == (self.round, self.attempt) {
             if frame.kind == Kind::Abort {
                 let reason = Refusal::from_bytes(&frame.body).reason;
-                self.gone.insert(from);
-                self.events.push_back(CoordinatorEvent::Refused { client: from, reason });
+                // Told once an attempt: a member must not be able to fill a log.
+                if self.gone.insert(from) {
+                    self.events.push_back(CoordinatorEvent::Refused { client: from, reason });
+                }
             } else if !self.gone.contains(&from) {
                 self.answer(from, frame)?;
             }

@@ -1,4 +1,5 @@
 //! A small federation with toy trainers.
+#![allow(unreachable_pub, reason = "a module of a test binary")]
 use std::sync::Arc;
 
 use sottovoce_round::{CoordinatorEvent, Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec};

@@ -1,0 +1,259 @@
+//! The commands one after another, as a user types them, on small synthetic data; what programs read is checked as programs
+//! read it.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{arg, run, sottovoce};
+use serde_json::Value;
+
+fn lines(path: &Path) -> Vec<String> {
+    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn json_lines(path: &Path) -> Vec<Value> {
+    lines(path).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A page that needs nothing from anywhere.
+fn is_self_contained(page: &Path) {
+    let html = fs::read_to_string(page).unwrap();
+    assert!(html.contains("<svg") && html.trim_end().ends_with("</html>"), "{}", page.display());
+    for loads in ["src=\"http", "<link", "<script src", "@import", "url(http"] {
+        assert!(!html.contains(loads), "{} loads something: {loads}", page.display());
+    }
+}
+
+#[test]
+fn a_corpus_is_synthesised_checked_extracted_and_extracted_again_for_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let (corpus, cache) = (dir.path().join("corpus"), dir.path().join("features.h5"));
+    let made =
+        run(&["corpus", "synth", "--out", arg(&corpus), "--speakers", "4", "--sentences", "1", "--format", "json"]);
+    let made = made.expect(0).json();
+    assert_eq!((made["synthetic"].as_bool(), made["speakers"].as_u64()), (Some(true), Some(4)));
+    let clips = made["clips"].as_u64().unwrap();
+
+    let checked = run(&["corpus", "check", arg(&corpus), "--format", "json"]).expect(0).json();
+    assert_eq!(checked["clips"], clips);
+    assert_eq!(checked["by_speaker"].as_object().unwrap().len(), 4);
+    assert!(["angry", "fear", "happy", "neutral", "sad"].iter().all(|e| checked["by_emotion"][e] == 4), "{checked}");
+    assert_eq!((&checked["skipped"], &checked["unreadable"]), (&serde_json::json!([]), &serde_json::json!([])));
+
+    let extract = ["extract", arg(&corpus), "--out", arg(&cache), "--format", "json"];
+    let first = run(&extract).expect(0).json();
+    assert_eq!((first["written"].as_u64(), first["reused"].as_u64()), (Some(clips), Some(0)));
+    let bytes = fs::read(&cache).unwrap();
+    let second = run(&extract).expect(0).json();
+    assert_eq!((second["written"].as_u64(), second["reused"].as_u64()), (Some(0), Some(clips)));
+    assert_eq!(fs::read(&cache).unwrap(), bytes, "a second run changes nothing");
+
+    let clip = corpus.join("AudioWAV/1001_DFA_ANG_XX.wav");
+    let mfcc = run(&["mfcc", arg(&clip), "--format", "json"]).expect(0).json();
+    assert_eq!(mfcc["n_mfcc"], 13);
+    assert!(mfcc["mfcc"].as_array().unwrap().iter().all(|frame| frame.as_array().unwrap().len() == 13));
+}
+
+#[test]
+fn a_federation_is_simulated_evaluated_audited_and_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let summary = run(&["simulate", "configs/smoke.toml", "--out", arg(&out), "--baselines", "--format", "json"]);
+    let summary = summary.expect(0).json();
+    assert_eq!((summary["rounds"].as_u64(), summary["synthetic"].as_bool()), (Some(2), Some(true)));
+    assert_eq!(summary["noise_source"], "seeded", "it does not pretend to be a deployment");
+    assert!(summary["centralised"]["uar"].is_number() && summary["local_only_uar"].is_number());
+    for file in [
+        "config.toml",
+        "provenance.json",
+        "rounds.jsonl",
+        "metrics.json",
+        "attacks.jsonl",
+        "canary.json",
+        "transcript.bin",
+        "report.html",
+        "checkpoints/round-0000.safetensors",
+        "checkpoints/round-0002.safetensors",
+    ] {
+        assert!(out.join(file).is_file(), "{file} is missing");
+    }
+    assert!(!out.with_file_name("run.partial").exists(), "it was made beside its place, and moved");
+    let rounds = json_lines(&out.join("rounds.jsonl"));
+    assert_eq!(rounds.len(), 2);
+    assert!(rounds.iter().all(|r| r["schema"] == 1 && r["contributors"] == 4));
+    assert_eq!(rounds[1]["model_sha256"], summary["model_sha256"]);
+    assert!(json_lines(&out.join("attacks.jsonl")).iter().all(|a| a["schema"] == 1));
+    let provenance: Value = serde_json::from_str(&fs::read_to_string(out.join("provenance.json")).unwrap()).unwrap();
+    assert_eq!(provenance["config_sha256"], summary["config_sha256"]);
+    is_self_contained(&out.join("report.html"));
+
+    // The same seed, the same model, whatever was computed beside it.
+    let again = dir.path().join("again");
+    let repeated = run(&["simulate", "configs/smoke.toml", "--out", arg(&again), "--format", "json"]).expect(0).json();
+    assert_eq!(repeated["model_sha256"], summary["model_sha256"]);
+
+    let evaluated = run(&["evaluate", arg(&out), "--format", "json"]).expect(0).json();
+    assert_eq!(evaluated["metrics"], summary["metrics"], "evaluation gives what the run said of itself");
+    assert_eq!(evaluated["model_sha256"], summary["model_sha256"]);
+
+    let audited = run(&["audit", "run", arg(&out), "--format", "json"]);
+    // 200 canaries in two rounds have little power: inconclusive (21) is an honest answer, a violation (20) is not.
+    assert!(matches!(audited.code, Some(0 | 21)), "{:?}\n{}", audited.code, audited.stderr);
+    let audited = audited.json();
+    assert!(
+        audited["canary"]["epsilon_lower"].as_f64().unwrap() <= audited["canary"]["epsilon_claimed"].as_f64().unwrap()
+    );
+    let attacks = audited["attacks"].as_array().unwrap();
+    assert!(attacks.iter().any(|a| a["attack"].as_str().unwrap().contains("membership")), "{attacks:?}");
+    assert!(attacks.iter().any(|a| a["control_of"].is_string()), "no attack is shown without its control");
+
+    let page = dir.path().join("both.html");
+    let report = run(&["report", arg(&out), arg(&again), "--out", arg(&page), "--format", "json"]).expect(0).json();
+    assert_eq!(report["runs"].as_array().unwrap().len(), 2);
+    is_self_contained(&page);
+
+    let clips: Vec<_> = (0..2)
+        .map(|i| out.join(format!("data/synthetic-10x2-1/AudioWAV/1001_DFA_{}_XX.wav", ["ANG", "SAD"][i])))
+        .collect();
+    let model = out.join("checkpoints/round-0002.safetensors");
+    let predicted = run(&["predict", "--model", arg(&model), arg(&clips[0]), arg(&clips[1]), "--format", "json"]);
+    let predicted = predicted.expect(0).json();
+    for file in predicted["files"].as_array().unwrap() {
+        let sum: f64 = file["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{file}");
+    }
+}
+
+#[test]
+fn calibration_and_epsilon_are_each_others_inverse_and_refuse_what_they_cannot_account_for() {
+    let z = run(&["privacy", "calibrate", "--epsilon", "8", "--delta", "1e-5", "--steps", "10", "--format", "json"]);
+    let z = z.expect(0).json();
+    let multiplier = z["noise_multiplier"].as_f64().unwrap();
+    let epsilon = run(&[
+        "privacy",
+        "epsilon",
+        "--noise-multiplier",
+        &multiplier.to_string(),
+        "--delta",
+        "1e-5",
+        "--steps",
+        "10",
+        "--format",
+        "json",
+    ]);
+    let epsilon = epsilon.expect(0).json();
+    let upper = epsilon["epsilon"]["upper"].as_f64().unwrap();
+    assert!(upper <= 8.0 && upper > 7.999, "the safe end, and no more noise than that: {upper}");
+    assert_eq!(epsilon["accountant"], "gdp");
+    let sampled = run(&[
+        "privacy",
+        "epsilon",
+        "--noise-multiplier",
+        "1",
+        "--delta",
+        "1e-5",
+        "--steps",
+        "10",
+        "--sampling-rate",
+        "0.1",
+    ]);
+    sampled.expect(2).complains(&["--sampling-rate 1", "upper bound"]);
+}
+
+#[test]
+fn the_audit_catches_every_planted_defect_and_passes_the_mechanism_as_it_is() {
+    let selftest = run(&["audit", "selftest", "--format", "json"]).expect(0).json();
+    assert_eq!(selftest["passed"], true);
+    for case in selftest["cases"].as_array().unwrap() {
+        assert_eq!(case["audit"]["verdict"], case["expected"], "{case}");
+    }
+    let weak = run(&["audit", "selftest", "--canaries", "20", "--format", "json"]).expect(1).json();
+    assert_eq!(weak["passed"], false, "twenty canaries cannot show that, and it says so");
+}
+
+/// Killed by SIGKILL as soon as `so_far` says so.
+fn kill_when(mut child: Child, so_far: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !so_far() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        assert!(began.elapsed() < Duration::from_mins(1), "nothing happened for a minute");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "it ended before it could be killed");
+}
+
+const CELLS: usize = 9;
+
+#[test]
+fn a_sweep_that_was_killed_goes_on_where_it_was_and_ends_as_if_nothing_had_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("sweep.toml");
+    let smoke = common::repository().join("configs/smoke.toml");
+    fs::write(
+        &config,
+        format!(
+            "extends = {:?}\n[run]\nname = \"tiny\"\nevaluate_every = 0\n[sweep]\nepsilons = [\"none\", 8, 2]\nseeds = [1, 2, 3]\n",
+            arg(&smoke)
+        ),
+    )
+    .unwrap();
+    let out = dir.path().join("out");
+    let results = out.join("results.jsonl");
+    let finished = || fs::read_to_string(&results).map_or(0, |text| text.matches('\n').count());
+    let mut command = sottovoce(["sweep", arg(&config), "--out", arg(&out)]);
+    kill_when(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), || finished() > 0);
+    let before = finished();
+    assert!((1..CELLS).contains(&before), "{before} cells were done");
+    let kept: Vec<String> = lines(&results)[..before].to_vec();
+    assert!(!out.join("results.csv").exists(), "the table comes with the last cell");
+
+    let resumed = run(&["sweep", arg(&config), "--out", arg(&out), "--format", "json"]).expect(0);
+    resumed.complains(&[&format!("{CELLS} cells, {before} done before, {} to run", CELLS - before)]);
+    assert_eq!(lines(&results)[..before], kept, "finished cells were not run again");
+    assert_eq!(lines(&results).len(), CELLS);
+    assert_eq!(resumed.json()["rows"].as_array().unwrap().len(), CELLS);
+    assert_eq!(lines(&out.join("results.csv")).len(), CELLS + 1);
+    is_self_contained(&out.join("report.html"));
+
+    // Cell for cell what a sweep gives that nobody killed. Only the clock differs, and the canaries: they audit the noise that
+    // is deployed, which comes from the operating system.
+    let whole = dir.path().join("whole");
+    run(&["sweep", arg(&config), "--out", arg(&whole), "--jobs", "2", "--quiet"]).expect(0);
+    let cells = |path: &Path| {
+        let mut rows = json_lines(path);
+        for row in &mut rows {
+            row["wall_s"] = Value::Null;
+            row["epsilon_empirical_lower"] = Value::Null;
+        }
+        rows.sort_by_key(|row| row["config_sha256"].as_str().unwrap().to_owned());
+        rows
+    };
+    assert_eq!(cells(&results), cells(&whole.join("results.jsonl")));
+    // Everything done: nothing runs.
+    let again = run(&["sweep", arg(&config), "--out", arg(&out), "--format", "json"]).expect(0);
+    again.complains(&["9 done before, 0 to run"]);
+    assert_eq!(again.json()["rows"].as_array().unwrap().len(), CELLS);
+}
+
+#[test]
+fn the_demo_federates_real_processes_survives_a_kill_and_stays_within_its_epsilon() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("demo");
+    let demo = run(&["demo", "--out", arg(&out), "--clients", "4", "--rounds", "3", "--format", "json", "--quiet"]);
+    assert!(matches!(demo.code, Some(0 | 21)), "{:?}\n{}", demo.code, demo.stderr);
+    let demo = demo.json();
+    assert!(demo["dropouts_survived"].as_u64().unwrap() >= 1, "{}", demo["killed"]);
+    assert_ne!(demo["empirical_epsilon_below_bound"], false);
+    let summary = &demo["summary"];
+    assert_eq!((summary["rounds"].as_u64(), summary["noise_source"].as_str()), (Some(3), Some("os")));
+    let vantages = summary["privacy"].as_array().unwrap();
+    assert!(vantages.iter().all(|v| v["epsilon"].as_f64().unwrap() <= 8.0), "{vantages:?}");
+    is_self_contained(Path::new(demo["report"].as_str().unwrap()));
+    let ledger = run(&["privacy", "ledger", demo["run"].as_str().unwrap(), "--format", "json"]).expect(0).json();
+    assert_eq!(ledger["chain"], "verified");
+}
