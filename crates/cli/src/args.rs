@@ -276,6 +276,9 @@ pub enum PrivacyCommand {
 pub struct EvaluateArgs {
     /// Run directory.
     pub run: PathBuf,
+    /// Overrides of the run's config, for example --set corpus.cache=evaluation.h5 for a deployed run (repeatable).
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// `predict`
@@ -296,6 +299,9 @@ pub enum AuditCommand {
     Run {
         /// Run directory.
         run: PathBuf,
+        /// Overrides of the run's config, for example --set corpus.cache=evaluation.h5 for a deployed run (repeatable).
+        #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+        set: Vec<String>,
     },
     /// Shows that the audit catches broken privacy and does not cry wolf on a private mechanism.
     Selftest {

@@ -28,15 +28,15 @@ impl Output {
 
     /// The result: one JSON object, or the text.
     pub fn result(&self, object: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        let mut stdout = std::io::stdout().lock();
-        match self.format {
-            Format::Json => {
-                serde_json::to_writer_pretty(&mut stdout, object)?;
-                writeln!(stdout)?;
-            }
-            Format::Text => writeln!(stdout, "{}", text().trim_end())?,
+        let text = match self.format {
+            Format::Json => serde_json::to_string_pretty(object)?,
+            Format::Text => text(),
+        };
+        match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+            // Whoever closes the pipe has read enough.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => Ok(written?),
         }
-        Ok(())
     }
 
     /// A remark about what happens.

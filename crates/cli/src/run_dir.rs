@@ -82,14 +82,26 @@ fn is_replaceable(path: &Path) -> Result<bool> {
 }
 
 impl RunDir {
-    /// A run that is there.
-    pub fn open(path: &Path) -> Result<(Self, Config)> {
+    /// A run that is there, with overrides of its config.
+    pub fn open(path: &Path, set: &[String]) -> Result<(Self, Config)> {
         let file = path.join("config.toml");
         if !file.exists() {
             bail!("{} is no run directory: it has no config.toml", path.display());
         }
-        let config = Config::load(&file, &[] as &[&str]).map_err(|e| crate::exit::usage(e.render(false)))?;
+        let config = Config::load(&file, set).map_err(|e| crate::exit::usage(e.render(false)))?;
         Ok((Self { path: path.to_owned() }, config))
+    }
+
+    /// A deployed coordinator's config names no speech: defaults must not stand in for it.
+    pub fn needs_speech(config: &Config) -> Result<()> {
+        let deployed = config.transport.state.is_some();
+        if deployed && config.corpus.cache.is_none() && config.corpus.path.is_none() {
+            return Err(crate::exit::usage(
+                "this is a deployed coordinator's state, which holds no speech: name what to evaluate on, for example \
+                 --set corpus.cache=\"evaluation.h5\" --set partition.clients=3 --set partition.test_speakers=8",
+            ));
+        }
+        Ok(())
     }
 
     /// Where it is.
@@ -112,6 +124,16 @@ impl RunDir {
         let lines: Vec<String> = rounds.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         write_text(self.path.join("rounds.jsonl"), &(lines.join("\n") + "\n"))?;
         Ok(())
+    }
+
+    /// `metrics.json`, where there is one.
+    pub fn read_summary(&self) -> Result<Option<RunSummary>> {
+        let file = self.path.join("metrics.json");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Some(serde_json::from_slice(&text).with_context(|| format!("{} is damaged", file.display()))?))
     }
 
     /// Writes `metrics.json`.

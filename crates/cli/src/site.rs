@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_whose_training_diverges_does_not_show() {
+    fn claim_no_data_dependent_refusal_a_unit_whose_training_diverges_does_not_show() {
         let data = two_speakers();
         let spec = ModelSpec::Dnn { inputs: data.width, hidden: vec![], classes: 5 };
         let trainer = Trainer::new(spec.clone(), Device::Cpu).unwrap();

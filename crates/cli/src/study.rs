@@ -18,7 +18,7 @@ use sottovoce_types::{
 use crate::federation::{self, Simulated};
 use crate::output::Output;
 use crate::site::SiteTrainer;
-use crate::speech;
+use crate::speech::{self, Speech};
 
 /// A federation that was simulated.
 pub struct Study {
@@ -72,36 +72,23 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         }
     })?;
     bar.finish_and_clear();
-    let labels = speech::labels(config);
     let parties = [&outcome.journal].into_iter().chain(outcome.clients.iter().map(|c| &c.journal));
     let parties = parties.map(sottovoce_round::MemoryJournal::entries);
     let mut records = outcome.records;
     evaluate_rounds(config, &trainer, &partition, &outcome.models, &mut records)?;
     let last = outcome.models.last().expect("the initial model at least");
-    let metrics = trainer.evaluate(last, &partition.test, &labels)?;
-    let mut summary = RunSummary {
-        schema: SCHEMA_VERSION,
-        name: config.run.name.clone(),
-        config_sha256: config.digest(),
-        corpus: speech.description.clone(),
-        synthetic: speech.synthetic,
-        labels: labels.names(),
-        split: federation::split_in_words(config, &partition),
-        unit,
-        units: u32::try_from(plan.total_units()).unwrap_or(u32::MAX),
-        clients: plan.manifest().len(),
-        rounds: records.len() as u64,
-        parameters: plan.layout().len() as u64,
-        aggregation: config.aggregation.mode.name().to_owned(),
-        noise_source: "seeded".to_owned(),
-        dropouts: records.iter().map(|r| r.dropouts).sum(),
-        model_sha256: last.digest(),
-        privacy: guarantees(&plan, mu_spent(&plan, parties)?),
-        metrics,
-        centralised: None,
-        local_only_uar: None,
-        wall_s: 0.0,
-    };
+    let mut summary = Evaluated {
+        config,
+        plan: &plan,
+        trainer: &trainer,
+        partition: &partition,
+        speech: &speech,
+        records: &records,
+        model: last,
+        mu_spent: mu_spent(&plan, parties)?,
+        noise_source: "seeded",
+    }
+    .summary()?;
     if baselines {
         summary.centralised = Some(centralised(config, &trainer, &partition)?);
         summary.local_only_uar = Some(local_only(config, &trainer, &partition)?);
@@ -117,6 +104,58 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         transcript: tap.transcript(),
         summary,
     })
+}
+
+/// A run with all that its summary is made from.
+pub struct Evaluated<'a> {
+    /// The config.
+    pub config: &'a Config,
+    /// The plan.
+    pub plan: &'a RunPlan,
+    /// Evaluates the model.
+    pub trainer: &'a Trainer,
+    /// Who had what.
+    pub partition: &'a Partition,
+    /// The speech it is evaluated on.
+    pub speech: &'a Speech,
+    /// One record per round.
+    pub records: &'a [RoundRecord],
+    /// The last model.
+    pub model: &'a FlatParams,
+    /// [`mu_spent`].
+    pub mu_spent: f64,
+    /// Where noise came from: `os` or `seeded`.
+    pub noise_source: &'static str,
+}
+
+impl Evaluated<'_> {
+    /// `metrics.json`, without baselines and wall time.
+    pub fn summary(&self) -> Result<RunSummary> {
+        let labels = speech::labels(self.config);
+        Ok(RunSummary {
+            schema: SCHEMA_VERSION,
+            name: self.config.run.name.clone(),
+            config_sha256: self.config.digest(),
+            corpus: self.speech.description.clone(),
+            synthetic: self.speech.synthetic,
+            labels: labels.names(),
+            split: federation::split_in_words(self.config, self.partition),
+            unit: self.config.privacy.unit,
+            units: u32::try_from(self.plan.total_units()).unwrap_or(u32::MAX),
+            clients: self.plan.manifest().len(),
+            rounds: self.records.len() as u64,
+            parameters: self.plan.layout().len() as u64,
+            aggregation: self.config.aggregation.mode.name().to_owned(),
+            noise_source: self.noise_source.to_owned(),
+            dropouts: self.records.iter().map(|r| r.dropouts).sum(),
+            model_sha256: self.model.digest(),
+            privacy: guarantees(self.plan, self.mu_spent),
+            metrics: self.trainer.evaluate(self.model, &self.partition.test, &labels)?,
+            centralised: None,
+            local_only_uar: None,
+            wall_s: 0.0,
+        })
+    }
 }
 
 /// Fills in the evaluations that the config asks for; `models[i]` is the model after round i.
@@ -292,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn without_masks_the_epsilon_printed_covers_the_smallest_share_of_any_cohort() {
+    fn claim_without_masks_the_epsilon_printed_covers_the_smallest_share_of_any_cohort() {
         let plan = plan(MaskSuite::None, 0);
         let privacy = plan.spec().privacy.unwrap();
         let printed = guarantees(&plan, privacy.noise_multiplier.value().recip());
@@ -305,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_charged_and_never_published_is_in_the_epsilon_printed() {
+    fn claim_what_was_charged_and_never_published_is_in_the_epsilon_printed() {
         let plan = plan(MaskSuite::Aes256Ctr, 0);
         let mut site = Ledger::new(plan.budget().unwrap());
         let run = RunId([1; 16]);

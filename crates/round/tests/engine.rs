@@ -612,7 +612,7 @@ fn a_refusal_is_told_once_an_attempt() {
 // ---- what depends on data does not show ----
 
 #[test]
-fn a_unit_whose_update_is_not_finite_does_not_keep_its_site_from_taking_part() {
+fn claim_no_data_dependent_refusal_an_update_that_is_not_finite_does_not_keep_its_site_away() {
     let plan = plan(4, 1, 2);
     let mut client = greeted(&plan);
     client.handle_frame(NOW, &Hostile::new(&plan).config(1, 1, &plan.initial_params())).unwrap();

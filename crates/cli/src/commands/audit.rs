@@ -17,8 +17,9 @@ use crate::{federation, speech};
 /// `audit`
 pub fn run(command: &AuditCommand, output: &Output) -> anyhow::Result<Exit> {
     match command {
-        AuditCommand::Run { run } => {
-            let (dir, config) = RunDir::open(run)?;
+        AuditCommand::Run { run, set } => {
+            let (dir, config) = RunDir::open(run, set)?;
+            RunDir::needs_speech(&config)?;
             let workspace = run.join("data");
             let speech = speech::load(&config, &workspace, output)?;
             let partition = federation::partition(&config, &speech.examples(&config))?;

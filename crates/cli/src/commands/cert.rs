@@ -21,6 +21,9 @@ pub fn run(command: &CertCommand, output: &Output) -> anyhow::Result<Exit> {
             let members = members.iter().map(|m| member(m)).collect::<anyhow::Result<_>>()?;
             let manifest =
                 Manifest::new(federation.clone(), key(coordinator)?, members).map_err(|e| usage(e.to_string()))?;
+            if let Some(parent) = out.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
             write_text(out, &toml::to_string(&manifest)?)?;
             let object = json!({
                 "schema": SCHEMA_VERSION, "manifest": out, "members": manifest.len(), "units": manifest.total_units(),

@@ -8,6 +8,7 @@ use serde_json::json;
 use sottovoce_config::{Config, Role, identity_file, manifest_file};
 use sottovoce_dp::OsNoise;
 use sottovoce_net::{NetError, Participant, ParticipateOptions, TlsIdentity, participate};
+use sottovoce_report::write_text;
 use sottovoce_round::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Journal};
 use sottovoce_store::{CheckpointInfo, SqliteJournal, save_checkpoint};
 use sottovoce_types::{Examples, SCHEMA_VERSION};
@@ -33,6 +34,8 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
     let plan = Arc::new(config.plan(speech::facts(&config), manifest.clone()).map_err(|e| usage(e.to_string()))?);
     std::fs::create_dir_all(&deployment.state)
         .with_context(|| format!("cannot make {}", deployment.state.display()))?;
+    // What a model of this state needs to be used: how its features are made.
+    write_text(deployment.state.join("config.toml"), &config.to_toml())?;
     let data = training_data(&config, &deployment.state, output)?;
     let trainer = SiteTrainer::new(federation::trainer(&config)?, config.privacy.unit, &data);
     let journal = SqliteJournal::open(&deployment.state)?;

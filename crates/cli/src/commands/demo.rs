@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::json;
-use sottovoce_audio::{CacheInfo, CorpusKind, cache, extract, scan, synth};
+use sottovoce_audio::{CorpusKind, extract, scan, synth};
 use sottovoce_config::Config;
 use sottovoce_report::{attacks_text, per_class_text, summary_text};
 use sottovoce_round::RunPlan;
@@ -24,7 +24,8 @@ use crate::commands::audit::{canary_text, exit_of};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::run_dir::RunDir;
-use crate::{speech, study};
+use crate::speech::{self, Speech};
+use crate::study;
 
 /// Speakers at each institution.
 const SPEAKERS_PER_CLIENT: u32 = 6;
@@ -61,8 +62,8 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Exit> {
     let config = config(args, &root)?;
 
     output.remark("1/6  synthetic voices and their MFCCs (they say nothing about emotion in human speech)");
-    let data = voices(&config, &root, output)?;
-    let partition = crate::federation::partition(&config, &data)?;
+    let speech = voices(&config, &root, output)?;
+    let partition = crate::federation::partition(&config, &speech.examples(&config))?;
 
     output.remark(format!(
         "2/6  {} institutions: identities, manifest, feature caches, configs",
@@ -74,8 +75,8 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Exit> {
     let killed = Processes::federate(&sites, args.rounds, output)?;
 
     output.remark("4/6  evaluation on speakers never trained on");
-    let (dir, run_config) = RunDir::open(&sites.run)?;
-    let (summary, audited) = evaluate(&dir, &run_config, &sites, &partition, &began)?;
+    let (dir, run_config) = RunDir::open(&sites.run, &[])?;
+    let (summary, audited) = evaluate(&dir, &run_config, &sites, &partition, &speech, &began)?;
     dir.write_summary(&summary)?;
     dir.write_provenance(&run_config)?;
 
@@ -131,7 +132,7 @@ fn config(args: &DemoArgs, root: &std::path::Path) -> Result<Config> {
 }
 
 /// Real files all the way: wav on disk, scanned, decoded, extracted to HDF5, read back.
-fn voices(config: &Config, root: &std::path::Path, output: &Output) -> Result<sottovoce_types::Examples> {
+fn voices(config: &Config, root: &std::path::Path, output: &Output) -> Result<Speech> {
     let corpus = root.join("corpus");
     let spec = synth::SynthSpec {
         speakers: config.corpus.synth_speakers,
@@ -149,9 +150,9 @@ fn voices(config: &Config, root: &std::path::Path, output: &Output) -> Result<so
     let bar = output.progress("extracting MFCCs", scan.clips.len() as u64);
     extract(&scan, &config.features.spec(), &speech::options(config), path, &|done, _| bar.set_position(done as u64))?;
     bar.finish_and_clear();
-    let (info, utterances): (CacheInfo, _) = cache::read(path, &config.features.spec(), &speech::options(config))?;
-    anyhow::ensure!(info.synthetic, "the demo's corpus must be marked as synthetic");
-    Ok(sottovoce_audio::examples(&utterances, &speech::labels(config), config.features.standardisation))
+    let speech = speech::load(config, root, output)?;
+    anyhow::ensure!(speech.synthetic, "the demo's corpus must be marked as synthetic");
+    Ok(speech)
 }
 
 /// Everything that an audit borrows.
@@ -185,6 +186,7 @@ fn evaluate(
     config: &Config,
     sites: &Sites,
     partition: &Partition,
+    speech: &Speech,
     began: &Instant,
 ) -> Result<(RunSummary, Finished)> {
     let trainer = crate::federation::trainer(config)?;
@@ -192,35 +194,26 @@ fn evaluate(
     let models = dir.read_models(records.len() as u64, config)?;
     study::evaluate_rounds(config, &trainer, partition, &models, &mut records)?;
     dir.write_rounds(&records)?;
-    let labels = speech::labels(config);
     let model = models.last().context("no model was published")?.clone();
     let plan = sites.plan.clone();
     let states = sites.sites.iter().filter_map(|s| s.config.transport.state.as_deref());
     let parties = std::iter::once(dir.path()).chain(states);
     let parties = parties.map(|state| Ok(sottovoce_store::read_journal(state)?.0)).collect::<Result<Vec<_>>>()?;
-    let summary = RunSummary {
-        schema: SCHEMA_VERSION,
-        name: config.run.name.clone(),
-        config_sha256: config.digest(),
-        corpus: "synthetic voices (CREMA-D-shaped; says nothing about emotion in human speech)".to_owned(),
-        synthetic: true,
-        labels: labels.names(),
-        split: crate::federation::split_in_words(config, partition),
-        unit: config.privacy.unit,
-        units: u32::try_from(plan.total_units()).unwrap_or(u32::MAX),
-        clients: plan.manifest().len(),
-        rounds: records.len() as u64,
-        parameters: plan.layout().len() as u64,
-        aggregation: config.aggregation.mode.name().to_owned(),
-        noise_source: "os".to_owned(),
-        dropouts: records.iter().map(|r| r.dropouts).sum(),
-        model_sha256: model.digest(),
-        privacy: study::guarantees(&plan, study::mu_spent(&plan, parties.iter().map(Vec::as_slice))?),
-        metrics: trainer.evaluate(&model, &partition.test, &labels)?,
-        centralised: Some(study::centralised(config, &trainer, partition)?),
-        local_only_uar: Some(study::local_only(config, &trainer, partition)?),
-        wall_s: began.elapsed().as_secs_f64(),
+    let evaluated = study::Evaluated {
+        config,
+        plan: &plan,
+        trainer: &trainer,
+        partition,
+        speech,
+        records: &records,
+        model: &model,
+        mu_spent: study::mu_spent(&plan, parties.iter().map(Vec::as_slice))?,
+        noise_source: "os",
     };
+    let mut summary = evaluated.summary()?;
+    summary.centralised = Some(study::centralised(config, &trainer, partition)?);
+    summary.local_only_uar = Some(study::local_only(config, &trainer, partition)?);
+    summary.wall_s = began.elapsed().as_secs_f64();
     let rounds = records.len() as u64;
     let transcript = Transcript::read(dir.transcript())?;
     let finished =

@@ -5,7 +5,8 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use sottovoce_audio::{Mfcc, decode, examples, trim_silence};
 use sottovoce_report::{Align, TextTable, per_class_text};
-use sottovoce_types::{Digest, Emotion, SCHEMA_VERSION, Standardisation, Utterance};
+use sottovoce_store::{load_checkpoint, read_journal};
+use sottovoce_types::{Digest, Emotion, RunSummary, SCHEMA_VERSION, Standardisation, Utterance};
 
 use crate::args::{EvaluateArgs, PredictArgs};
 use crate::exit::{Exit, usage};
@@ -15,7 +16,8 @@ use crate::{federation, speech, study};
 
 /// `evaluate`: every checkpoint of a run, on speakers never trained on; brings `rounds.jsonl` and `metrics.json` up to date.
 pub fn evaluate(args: &EvaluateArgs, output: &Output) -> anyhow::Result<Exit> {
-    let (dir, config) = RunDir::open(&args.run)?;
+    let (dir, config) = RunDir::open(&args.run, &args.set)?;
+    RunDir::needs_speech(&config)?;
     let speech = speech::load(&config, &args.run.join("data"), output)?;
     let partition = federation::partition(&config, &speech.examples(&config))?;
     let trainer = federation::trainer(&config)?;
@@ -24,7 +26,27 @@ pub fn evaluate(args: &EvaluateArgs, output: &Output) -> anyhow::Result<Exit> {
     let last = models.last().context("the run has no checkpoint")?;
     study::evaluate_rounds(&config, &trainer, &partition, &models, &mut records)?;
     dir.write_rounds(&records)?;
-    let metrics = trainer.evaluate(last, &partition.test, &speech::labels(&config))?;
+    let evaluated = study::Evaluated {
+        config: &config,
+        plan: &*RunDir::plan(&config, &partition)?,
+        trainer: &trainer,
+        partition: &partition,
+        speech: &speech,
+        records: &records,
+        model: last,
+        mu_spent: records.last().map_or(0.0, |r| r.gdp_mu_spent),
+        noise_source: "os",
+    };
+    let mut summary = evaluated.summary()?;
+    if let Some(before) = dir.read_summary()? {
+        // What was measured while it ran stays; the evaluation is brought up to date.
+        summary = RunSummary { metrics: summary.metrics, model_sha256: summary.model_sha256, ..before };
+    } else {
+        let (entries, _head) = read_journal(&args.run)?;
+        summary.privacy = study::guarantees(evaluated.plan, study::mu_spent(evaluated.plan, [entries.as_slice()])?);
+    }
+    dir.write_summary(&summary)?;
+    let metrics = summary.metrics;
     let object = json!({
         "schema": SCHEMA_VERSION, "run": args.run, "corpus": speech.description, "synthetic": speech.synthetic,
         "split": federation::split_in_words(&config, &partition), "model_sha256": last.digest(), "metrics": metrics,
@@ -43,11 +65,12 @@ pub fn evaluate(args: &EvaluateArgs, output: &Output) -> anyhow::Result<Exit> {
 
 /// `predict`: all files count as one speaker's, since models are trained on features standardised per speaker.
 pub fn predict(args: &PredictArgs, output: &Output) -> anyhow::Result<Exit> {
-    let run = args.model.parent().and_then(Path::parent).context("--model is no checkpoint of a run")?;
-    if !run.join("config.toml").exists() {
-        bail!("{} lies in no run directory: its config.toml says how features are made", args.model.display());
-    }
-    let (_dir, config) = RunDir::open(run)?;
+    // RUN/checkpoints/round-0012.safetensors of a run, or STATE/final.safetensors of a site.
+    let mut folders = args.model.ancestors().skip(1).take(2);
+    let Some(run) = folders.find(|f| f.join("config.toml").exists()).map(Path::to_owned) else {
+        bail!("{} lies in no run or state directory: its config.toml says how features are made", args.model.display());
+    };
+    let (_dir, config) = RunDir::open(&run, &[])?;
     if config.features.standardisation == Standardisation::PerSpeaker && args.files.len() < 2 {
         return Err(usage(
             "this model was trained on features standardised per speaker: give several recordings of the one speaker \
@@ -78,7 +101,7 @@ pub fn predict(args: &PredictArgs, output: &Output) -> anyhow::Result<Exit> {
     let data = examples(&utterances, &labels, config.features.standardisation);
     let trainer = federation::trainer(&config)?;
     let layout = std::sync::Arc::new(trainer.spec().layout());
-    let params = sottovoce_store::load_checkpoint(&args.model, &layout)?.params;
+    let params = load_checkpoint(&args.model, &layout)?.params;
     let probabilities = trainer.probabilities(&params, &data)?;
     let names = labels.names();
     let rows: Vec<&[f64]> = probabilities.chunks(names.len()).collect();

@@ -12,6 +12,7 @@ pub mod simulate;
 pub mod sweep;
 pub mod train;
 
+use std::io::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -37,6 +38,9 @@ pub fn default_config(set: &[String]) -> anyhow::Result<Config> {
 
 /// `completions`
 pub fn completions(shell: clap_complete::Shell) -> Exit {
-    clap_complete::generate(shell, &mut Cli::command(), "sottovoce", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "sottovoce", &mut script);
+    // Whoever closes the pipe has read enough.
+    let _ = std::io::stdout().write_all(&script);
     Exit::Ok
 }

@@ -64,6 +64,13 @@ fn unsampled(rate: f64) -> anyhow::Result<()> {
 }
 
 fn ledger(state: &Path, output: &Output) -> anyhow::Result<()> {
+    if !state.join("state.sqlite").exists() {
+        return Err(usage(format!(
+            "{} holds no state.sqlite: name a coordinator's or a client's state; a simulated run keeps no ledger on disk, its \
+             metrics.json says what was spent",
+            state.display()
+        )));
+    }
     let (entries, head) = read_journal(state)?;
     let mut budget = None;
     let ledger_entries: Vec<LedgerEntry> = entries.iter().filter_map(|e| e.ledger.clone()).collect();
@@ -93,7 +100,7 @@ fn ledger(state: &Path, output: &Output) -> anyhow::Result<()> {
     });
     output.result(&object, || {
         format!(
-            "budget    epsilon {} at delta {}\nspent     epsilon {:.4} (mu {:.4})\nleft      epsilon {:.4}\nreserved  {} unresolved, counted as spent\nhash chain of {} entries verified",
+            "budget    epsilon {} at delta {}\nspent     epsilon {:.4} (mu {:.4})\nleft      epsilon {:.4}\nopen      {} charges that were not given back; a site counts its input as spent from the moment it leaves\nhash chain of {} entries verified",
             budget.epsilon, budget.delta, spent.upper, ledger.spent_mu(), ledger.epsilon_left(), unresolved.len(), entries.len()
         )
     })

@@ -5,7 +5,7 @@ use sottovoce_round::Outcome;
 use super::load_config;
 use crate::args::SimulateArgs;
 use crate::auditing::Audited;
-use crate::exit::Exit;
+use crate::exit::{Exit, WithExit};
 use crate::output::Output;
 use crate::run_dir::NewRun;
 use crate::study;
@@ -18,6 +18,10 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
     let workspace = dir.path().join("data");
     std::fs::create_dir_all(&workspace)?;
     let study = study::simulate(&config, &workspace, args.baselines, output)?;
+    if study.records.is_empty() {
+        let message = format!("no round was published ({:?}): nothing to evaluate or audit", study.outcome);
+        return Err(WithExit { exit: exit_of(&study.outcome), message }.into());
+    }
     dir.write_rounds(&study.records)?;
     dir.write_models(&study.models, &config)?;
     study.transcript.write(dir.transcript())?;
