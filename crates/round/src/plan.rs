@@ -119,6 +119,8 @@ pub struct RunPlan {
     manifest: Arc<Manifest>,
     layout: Arc<ParamLayout>,
     encode: EncodePlan,
+    /// Kept, because every client compares it with what it is sent in round 1.
+    initial: FlatParams,
 }
 
 impl RunPlan {
@@ -158,7 +160,8 @@ impl RunPlan {
             weighted: spec.unit == Unit::None,
             noise_tail: noise_tail(&spec, members)?,
         })?;
-        Ok(Self { spec, manifest, layout, encode })
+        let initial = spec.model.initialise(spec.init_seed);
+        Ok(Self { spec, manifest, layout, encode, initial })
     }
 
     /// What it was made of.
@@ -183,7 +186,7 @@ impl RunPlan {
 
     /// Initial parameters.
     pub fn initial_params(&self) -> FlatParams {
-        self.spec.model.initialise(self.spec.init_seed)
+        self.initial.clone()
     }
 
     /// Privacy units that a client may contribute in a round; 0 for one that is no member.
