@@ -134,6 +134,12 @@ const KEYS: &[Key] = &[
         "No attempt is begun that would spend more than this. Where it is not given: `epsilon`, or what `run.rounds` rounds cost.",
     ),
     key(
+        "privacy",
+        "spare_attempts",
+        "Attempts beyond one a round for which noise calibrated from `epsilon` leaves room: a coordinator that dies between the \
+         unmask request and publication has spent an attempt, and without a spare one the run ends a round early.",
+    ),
+    key(
         "aggregation",
         "mode",
         "`secure`, or `plain` (no masks: the coordinator sees every update), which only simulations accept.",

@@ -87,12 +87,16 @@ impl Config {
         }
     }
 
-    /// The noise of the run: as given, or the least that keeps `run.rounds` rounds within ε. `None` without DP.
+    /// The noise of the run: as given, or the least that keeps `run.rounds` rounds and the spare attempts within ε. `None`
+    /// without DP.
     pub fn noise_multiplier(&self) -> Option<NoiseMultiplier> {
         match (self.privacy.unit, self.privacy.noise_multiplier) {
             (Unit::None, _) => None,
             (_, Some(given)) => Some(given),
-            (_, None) => Some(gdp::calibrate(self.epsilon_target(), self.privacy.delta, self.run.rounds.max(1))),
+            (_, None) => {
+                let attempts = self.run.rounds.saturating_add(self.privacy.spare_attempts);
+                Some(gdp::calibrate(self.epsilon_target(), self.privacy.delta, attempts.max(1)))
+            }
         }
     }
 

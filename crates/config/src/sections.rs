@@ -354,6 +354,8 @@ pub struct Privacy {
     pub noise_multiplier: Option<NoiseMultiplier>,
     /// No attempt is begun that would spend more than this.
     pub epsilon_budget: Option<Epsilon>,
+    /// Attempts beyond one a round for which noise calibrated from ε leaves room.
+    pub spare_attempts: u64,
 }
 
 impl Default for Privacy {
@@ -366,6 +368,7 @@ impl Default for Privacy {
             delta: Delta::new(1e-5).expect("between 0 and 1"),
             noise_multiplier: None,
             epsilon_budget: None,
+            spare_attempts: 0,
         }
     }
 }

@@ -200,3 +200,15 @@ fn the_digest_is_that_of_the_resolved_text_and_changes_with_any_value() {
     assert_ne!(a.digest(), Config::parse("", &["run.seed=2"]).unwrap().digest());
     assert_ne!(a.features_digest(), Config::parse("", &["corpus.trim_db=30"]).unwrap().features_digest());
 }
+
+#[test]
+fn a_spare_attempt_is_paid_for_by_noise_and_not_by_epsilon() {
+    let load = |spare: u64| {
+        let spare = format!("privacy.spare_attempts={spare}");
+        Config::parse("[run]\nrounds = 10\n[privacy]\nepsilon = 4\n", &[spare.as_str()]).unwrap()
+    };
+    let (none, two) = (load(0), load(2));
+    let more = two.noise_multiplier().unwrap().value() / none.noise_multiplier().unwrap().value();
+    assert!((more - 1.2f64.sqrt()).abs() < 1e-9, "twelve attempts instead of ten: noise by sqrt(12/10), not {more}");
+    assert_eq!(none.epsilon_budget(), two.epsilon_budget());
+}
