@@ -34,9 +34,10 @@ demo: setup ## builds and runs the main job end to end; prints where the report 
 
 test: setup test-run test-doc claims ## the whole test suite, as CI runs it
 
-# End-to-end tests start the two programs, so those are built first, in the same profile.
+# End-to-end tests start the two programs, so those are built first: in the same profile, and in one selection with the tests,
+# or features differ and dependencies are built twice.
 test-run:
-	$(CARGO) build --locked -p sottovoce -p sottovoce-coordinator
+	$(CARGO) build --locked --workspace --bins --tests
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  rm -rf $(TEST_LOG) target/nextest/default/junit.xml; \
 	  echo "$(CARGO) nextest run --workspace --locked"; \

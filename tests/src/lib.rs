@@ -7,7 +7,6 @@
 //! | `tests/identities.rs` | the coordinator's process refuses strangers and frames that are too large |
 //! | `tests/bad_input.rs` | broken files and configs are clear errors, and nothing is lost |
 //! | `tests/workflow.rs` | the commands, one after another, as a user types them |
-//! | `tests/dag.rs` | crates depend on each other only as they may |
 //!
 //! They start the two programs, which must have been built in the same profile: `make test` does that first, by hand it is
 //! `cargo build -p sottovoce -p sottovoce-coordinator`.
