@@ -314,7 +314,7 @@ pub enum AuditCommand {
 /// `sweep`
 #[derive(Args, Debug)]
 pub struct SweepArgs {
-    /// The config, with a [sweep] section.
+    /// The config, with a section named sweep.
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Where cells, table and report go; cells that are there are kept.
