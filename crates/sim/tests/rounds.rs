@@ -93,7 +93,7 @@ fn claim_debit_before_reveal_the_debit_is_journalled_before_the_unmask_request_c
         transcript.coordinator().of_kind(Kind::SurvivorQuorum).map(|r| (r.frame.round, r.frame.attempt)).collect();
     assert_eq!(debits, 2);
     assert_eq!(rounds.len(), debits, "one debit for each attempt that was opened");
-    // The engine itself: with a debit waiting to be persisted, nothing leaves. Shown on the engine in `engine.rs`.
+    // The engine itself: with a debit waiting to be persisted, nothing leaves. Shown on the engine in `crates/round/tests/engine.rs`.
     for client in &outcome.clients {
         let reserved = |e: &&Entry| matches!(e.ledger, Some(LedgerEntry::Reserved { .. }));
         let charged = client.journal.entries().iter().filter(reserved).count();

@@ -1,5 +1,7 @@
 //! A federation driven by hand: frames go where the test lets them go, and no time passes unless the test says so.
 #![allow(dead_code, unreachable_pub, reason = "a module of test binaries, each of which uses a part of it")]
+pub mod hostile;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -1,0 +1,75 @@
+//! Whoever speaks to an engine with no good intent, and what it must get for an answer.
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sottovoce_round::{ClientEngine, ProtocolFault, RoundConfig, RoundResult, RunPlan, Welcome, config_digest};
+use sottovoce_secagg::{Identity, labels};
+use sottovoce_types::{AttemptId, Digest, FlatParams, RoundId, Tick};
+use sottovoce_wire::{Encode, Frame, Kind};
+
+use super::{RUN, engine, identity};
+
+/// No time passes in these tests.
+pub const NOW: Tick = Tick(0);
+
+pub fn with_body(frame: &Frame, body: impl Into<Bytes>) -> Frame {
+    Frame { body: body.into(), ..frame.clone() }
+}
+
+/// A client says no to this frame: nothing becomes durable, nothing is trained, and nothing but a refusal leaves.
+pub fn refuses(engine: &mut ClientEngine, frame: &Frame) -> ProtocolFault {
+    let fault = engine.handle_frame(NOW, frame).expect_err("the frame must be refused");
+    assert_eq!(engine.poll_persist(), None, "{fault}");
+    assert!(engine.poll_work().is_none(), "{fault}");
+    while let Some(left) = engine.poll_transmit() {
+        assert_eq!(left.kind, Kind::Abort, "{fault}: something besides a refusal left");
+    }
+    fault
+}
+
+/// Whoever speaks to a client as its coordinator, with the key that it was given.
+pub struct Hostile {
+    pub plan: Arc<RunPlan>,
+    pub key: Identity,
+}
+
+impl Hostile {
+    /// With the real coordinator's key: it can sign whatever it likes.
+    pub fn new(plan: &Arc<RunPlan>) -> Self {
+        Self { plan: Arc::clone(plan), key: identity(100) }
+    }
+
+    pub fn frame(kind: Kind, round: u64, attempt: u32, body: Vec<u8>) -> Frame {
+        Frame { kind, run: RUN, round: RoundId(round), attempt: AttemptId(attempt), body: body.into() }
+    }
+
+    pub fn welcome(&self) -> Frame {
+        Self::frame(Kind::Welcome, 1, 0, Welcome { plan: self.plan.digest() }.to_bytes())
+    }
+
+    pub fn config(&self, round: u64, attempt: u32, model: &FlatParams) -> Frame {
+        let cfg = config_digest(&self.plan, RUN, RoundId(round), AttemptId(attempt), model.digest());
+        let signature = self.key.sign(labels::CONFIG, cfg.as_bytes());
+        let config = RoundConfig { params: model.values().to_vec(), signature };
+        Self::frame(Kind::RoundConfig, round, attempt, config.to_bytes())
+    }
+
+    pub fn result(round: u64, attempt: u32, model: Digest) -> Frame {
+        Self::frame(Kind::Result, round, attempt, RoundResult { model, contributors: 4 }.to_bytes())
+    }
+}
+
+pub fn greeted(plan: &Arc<RunPlan>) -> ClientEngine {
+    let mut client = engine(plan, 1, Vec::new());
+    client.handle_connect(NOW);
+    assert_eq!(client.poll_transmit().unwrap().kind, Kind::Hello);
+    client.handle_frame(NOW, &Hostile::new(plan).welcome()).unwrap();
+    client
+}
+
+/// Another model of the same shape.
+pub fn other_model(plan: &RunPlan) -> FlatParams {
+    let mut model = plan.initial_params();
+    model.values_mut()[0] += 1.0;
+    model
+}

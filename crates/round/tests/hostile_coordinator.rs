@@ -1,0 +1,172 @@
+//! What a client takes from no coordinator, whatever it signs.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+mod common;
+
+use std::sync::Arc;
+
+use common::hostile::{Hostile, NOW, greeted, other_model, refuses, with_body};
+use common::{Federation, engine, identity, plan, plan_with};
+use sottovoce_round::{Coordinator, Finished, Outcome, ProtocolFault};
+use sottovoce_types::{AttemptId, FlatParams, RoundId, RunId};
+use sottovoce_wire::{Encode, Frame, Kind};
+
+#[test]
+fn a_client_accepts_the_config_of_its_plan() {
+    // Positive control of the refusals below.
+    let plan = plan(4, 1, 3);
+    let mut client = greeted(&plan);
+    client.handle_frame(NOW, &Hostile::new(&plan).config(1, 1, &plan.initial_params())).unwrap();
+    assert!(client.poll_persist().is_some() && client.poll_work().is_some());
+}
+
+#[test]
+fn a_config_that_the_coordinator_did_not_sign_is_refused() {
+    let plan = plan(4, 1, 3);
+    let mut client = greeted(&plan);
+    let model = plan.initial_params();
+    let impostor = Hostile { plan: Arc::clone(&plan), key: identity(2) };
+    assert!(matches!(refuses(&mut client, &impostor.config(1, 1, &model)), ProtocolFault::ConfigSignature));
+    // A signature of another attempt, round or model does not carry over.
+    let genuine = Hostile::new(&plan).config(1, 1, &model);
+    let moved = Frame { attempt: AttemptId(2), ..genuine.clone() };
+    assert!(matches!(refuses(&mut client, &moved), ProtocolFault::ConfigSignature));
+    let moved = Frame { round: RoundId(2), ..genuine.clone() };
+    assert!(matches!(refuses(&mut client, &moved), ProtocolFault::ConfigSignature));
+    let mut body = genuine.body.to_vec();
+    *body.last_mut().unwrap() ^= 1;
+    assert!(matches!(refuses(&mut client, &with_body(&genuine, body)), ProtocolFault::ConfigSignature));
+}
+
+#[test]
+fn the_first_round_begins_from_the_plans_model_and_each_further_one_from_the_announced_result() {
+    let plan = plan(4, 1, 3);
+    let hostile = Hostile::new(&plan);
+    let (first, other) = (plan.initial_params(), other_model(&plan));
+    let mut client = greeted(&plan);
+    let fault = refuses(&mut client, &hostile.config(1, 1, &other));
+    assert!(
+        matches!(fault, ProtocolFault::WrongModel { expected, found } if expected == first.digest() && found == other.digest())
+    );
+    client.handle_frame(NOW, &Hostile::result(1, 1, other.digest())).unwrap();
+    let fault = refuses(&mut client, &hostile.config(2, 1, &first));
+    assert!(
+        matches!(fault, ProtocolFault::WrongModel { expected, found } if expected == other.digest() && found == first.digest())
+    );
+    client.handle_frame(NOW, &hostile.config(2, 1, &other)).unwrap();
+}
+
+#[test]
+fn a_model_that_is_not_finite_is_refused_even_when_it_is_signed() {
+    let plan = plan(4, 1, 3);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut model = plan.initial_params();
+        model.values_mut()[2] = bad;
+        let fault = refuses(&mut greeted(&plan), &Hostile::new(&plan).config(1, 1, &model));
+        assert!(matches!(fault, ProtocolFault::NotFinite), "{fault}");
+    }
+}
+
+#[test]
+fn the_last_model_must_be_the_announced_one_and_finite() {
+    let plan = plan(4, 1, 3);
+    let (first, other) = (plan.initial_params(), other_model(&plan));
+    let mut client = greeted(&plan);
+    client.handle_frame(NOW, &Hostile::result(3, 1, other.digest())).unwrap();
+    let last = |model: &FlatParams| {
+        Hostile::frame(Kind::Finished, 3, 1, Finished { params: model.values().to_vec() }.to_bytes())
+    };
+    assert!(matches!(refuses(&mut client, &last(&first)), ProtocolFault::WrongModel { .. }));
+    let mut broken = other.clone();
+    broken.values_mut()[1] = f32::NAN;
+    assert!(matches!(refuses(&mut client, &last(&broken)), ProtocolFault::NotFinite));
+    client.handle_frame(NOW, &last(&other)).unwrap();
+    assert_eq!(client.last_model().map(FlatParams::digest), Some(other.digest()));
+}
+
+#[test]
+fn a_coordinator_that_was_killed_after_the_last_round_hands_out_its_model_and_publishes_nothing_again() {
+    let mut federation = Federation::new(&plan(4, 1, 2));
+    // Its last frames are lost with it: the clients know the last result, or not even that.
+    federation.run_until(Kind::Finished);
+    let last = federation.coordinator.params().clone();
+    let entries = federation.journal.clone();
+    let mut resumed = Coordinator::resume(Arc::clone(&federation.plan), identity(100), &entries, last.clone()).unwrap();
+    assert_eq!(resumed.outcome(), Some(&Outcome::Completed));
+    resumed.start(NOW);
+    for site in &mut federation.sites {
+        assert!(!site.engine.is_finished());
+        site.engine.handle_disconnect(NOW);
+        site.engine.handle_connect(NOW);
+        resumed.handle_connect(NOW, site.id);
+        let hello = site.engine.poll_transmit().unwrap();
+        resumed.handle_frame(NOW, site.id, &hello).unwrap();
+        while let Some(transmit) = resumed.poll_transmit() {
+            site.engine.handle_frame(NOW, &transmit.frame).unwrap();
+        }
+        assert_eq!(site.engine.last_model(), Some(&last));
+    }
+    assert_eq!(resumed.poll_persist(), None);
+}
+
+#[test]
+fn frames_of_another_run_another_plan_or_beyond_the_plan_are_refused() {
+    let plan = plan(4, 1, 3);
+    let hostile = Hostile::new(&plan);
+    let model = plan.initial_params();
+    let mut client = greeted(&plan);
+    let other_run = Frame { run: RunId([8; 16]), ..hostile.config(1, 1, &model) };
+    assert!(matches!(refuses(&mut client, &other_run), ProtocolFault::WrongRun("round config")));
+    for round in [0, 4, u64::MAX] {
+        let fault = refuses(&mut client, &hostile.config(round, 1, &model));
+        assert!(matches!(fault, ProtocolFault::BeyondPlan { rounds: 3, .. }), "{fault}");
+    }
+    // A welcome where none is due, and one of another plan.
+    let fault = refuses(&mut client, &hostile.welcome());
+    assert!(matches!(fault, ProtocolFault::Unexpected { .. }), "{fault}");
+    let theirs = plan_with(4, 1, 3, |spec| spec.server_learning_rate = 2.0);
+    let mut fresh = engine(&plan, 1, Vec::new());
+    fresh.handle_connect(NOW);
+    fresh.poll_transmit().unwrap();
+    let fault = refuses(&mut fresh, &Hostile::new(&theirs).welcome());
+    assert!(matches!(fault, ProtocolFault::DifferentPlan { .. }), "{fault}");
+    // Nothing before the greeting is over.
+    let fault = refuses(&mut fresh, &hostile.config(1, 1, &model));
+    assert!(matches!(fault, ProtocolFault::WrongRun(_) | ProtocolFault::Unexpected { .. }), "{fault}");
+}
+
+#[test]
+fn an_attempt_is_joined_once_and_never_an_older_one() {
+    let plan = plan(4, 1, 3);
+    let hostile = Hostile::new(&plan);
+    let model = plan.initial_params();
+    let mut client = greeted(&plan);
+    client.handle_frame(NOW, &hostile.config(1, 2, &model)).unwrap();
+    client.poll_persist().unwrap();
+    client.poll_work().unwrap();
+    for attempt in [1, 2] {
+        let fault = refuses(&mut client, &hostile.config(1, attempt, &model));
+        assert!(matches!(fault, ProtocolFault::AttemptReplayed { round: 1, .. }), "{fault}");
+    }
+    client.handle_frame(NOW, &hostile.config(1, 3, &model)).unwrap();
+}
+
+#[test]
+fn malformed_bodies_and_frames_that_only_clients_send_are_refused() {
+    let plan = plan(4, 1, 3);
+    let hostile = Hostile::new(&plan);
+    let genuine = hostile.config(1, 1, &plan.initial_params());
+    let mut client = greeted(&plan);
+    let mut longer = genuine.body.to_vec();
+    longer.push(0);
+    for body in [Vec::new(), genuine.body[..genuine.body.len() - 1].to_vec(), longer] {
+        let fault = refuses(&mut client, &with_body(&genuine, body));
+        assert!(matches!(fault, ProtocolFault::Malformed { what: "RoundConfig", .. }), "{fault}");
+    }
+    for kind in [Kind::Hello, Kind::Advert, Kind::Shares, Kind::MaskedInput, Kind::SurvivorSignature, Kind::Opening] {
+        let fault = refuses(&mut client, &Hostile::frame(kind, 1, 1, vec![0; 64]));
+        assert!(matches!(fault, ProtocolFault::Unexpected { .. }), "{kind:?}: {fault}");
+    }
+    // After all of it the client still takes the real one.
+    client.handle_frame(NOW, &genuine).unwrap();
+    assert!(client.poll_persist().is_some());
+}
