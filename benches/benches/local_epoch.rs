@@ -18,7 +18,11 @@ fn examples(n: u16) -> Examples {
         // The golden ratio's multiples spread evenly; values do not matter to the time, as long as none is denormal.
         let value = |j: u16| (f32::from(i) * 0.618 + f32::from(j) * 0.414).fract() - 0.5;
         let row: Vec<f32> = (0..65).map(value).collect();
-        data.push(&row, i % 5, ExampleMeta { path: format!("{i}.wav"), speaker: "1001".into(), sex: None });
+        data.push(
+            &row,
+            i % 5,
+            ExampleMeta { path: format!("{i}.wav"), speaker: "1001".into(), sex: None, group: None },
+        );
     }
     data
 }

@@ -39,7 +39,11 @@ fn site(rng: &mut ChaCha20Rng, speaker: u8) -> (Examples, Vec<f64>) {
         // A weak signal: the label shifts one coordinate by one standard deviation of the uniform noise.
         let x: Vec<f32> =
             (0..WIDTH).map(|j| (uniform() - 0.5 + if j == usize::from(label) { 0.3 } else { 0.0 }) as f32).collect();
-        data.push(&x, label, ExampleMeta { path: format!("{clip}"), speaker: format!("{speaker}"), sex: None });
+        data.push(
+            &x,
+            label,
+            ExampleMeta { path: format!("{clip}"), speaker: format!("{speaker}"), sex: None, group: None },
+        );
     }
     (data, counts)
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdf5::types::VarLenUnicode;
 use serde::Serialize;
-use sottovoce_types::{Digest, Emotion, FeatureSpec, Sex, Utterance};
+use sottovoce_types::{Annotation, Digest, Emotion, FeatureSpec, Sex, Utterance};
 
 use crate::{CorpusKind, ExtractOptions};
 
@@ -77,9 +77,9 @@ pub enum CacheError {
 /// [`CacheError`] if the disk or HDF5 refuses, or if an utterance does not have the spec's width; `path` is then as it was.
 pub fn write(path: &Path, info: &CacheInfo, utterances: &[Utterance]) -> Result<(), CacheError> {
     let wanted = usize::from(info.features.n_mfcc);
-    if let Some(u) = utterances.iter().find(|u| u.n_mfcc != wanted || !u.mfcc.len().is_multiple_of(wanted)) {
+    if let Some(u) = utterances.iter().find(|u| u.width != wanted || !u.mfcc.len().is_multiple_of(wanted)) {
         let (path, utterance) = (path.to_owned(), u.path.clone());
-        return Err(CacheError::Width { path, utterance, found: u.n_mfcc, wanted });
+        return Err(CacheError::Width { path, utterance, found: u.width, wanted });
     }
     let io = |action| move |source| CacheError::Io { path: path.to_owned(), action, source };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -186,9 +186,9 @@ fn fill(path: &Path, info: &CacheInfo, utterances: &[Utterance]) -> hdf5::Result
         let strings: Vec<VarLenUnicode> = utterances.iter().map(|u| text(&value(u))).collect();
         index.new_dataset::<VarLenUnicode>().shape(strings.len()).create(name)?.write_raw(&strings)
     };
-    column("label", |u| u.emotion.name().to_owned())?;
-    column("speaker", |u| u.speaker.clone())?;
-    column("sex", |u| u.sex.map_or("", sex_name).to_owned())?;
+    column("label", |u| u.annotation.emotion.name().to_owned())?;
+    column("speaker", |u| u.annotation.speaker.clone())?;
+    column("sex", |u| u.annotation.sex.map_or("", sex_name).to_owned())?;
     column("path", |u| u.path.clone())?;
     column("sha256", |u| u.sha256.to_string())?;
     file.flush()?;
@@ -290,16 +290,20 @@ impl Columns {
         let rows = start.zip(end).and_then(|(start, end)| mfcc.get(start..end));
         Ok(Utterance {
             path: path.to_owned(),
-            speaker: speaker.to_owned(),
-            sex: match sex {
-                "" => None,
-                "female" => Some(Sex::Female),
-                "male" => Some(Sex::Male),
-                _ => return Err("/index/sex holds a word that is neither female nor male"),
+            annotation: Annotation {
+                sex: match sex {
+                    "" => None,
+                    "female" => Some(Sex::Female),
+                    "male" => Some(Sex::Male),
+                    _ => return Err("/index/sex holds a word that is neither female nor male"),
+                },
+                ..Annotation::new(
+                    speaker,
+                    label.parse::<Emotion>().map_err(|_| "/index/label holds a word that names no emotion")?,
+                )
             },
-            emotion: label.parse::<Emotion>().map_err(|_| "/index/label holds a word that names no emotion")?,
             sha256: Digest::from_hex(sha256).ok_or("/index/sha256 holds no SHA-256")?,
-            n_mfcc,
+            width: n_mfcc,
             mfcc: rows.ok_or("/index points outside /mfcc")?.to_vec(),
         })
     }

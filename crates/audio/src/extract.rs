@@ -193,11 +193,9 @@ fn utterance(
     };
     Ok(Utterance {
         path: clip.name.clone(),
-        speaker: clip.speaker.clone(),
-        sex: clip.sex,
-        emotion: clip.emotion,
+        annotation: clip.annotation.clone(),
         sha256,
-        n_mfcc: mfcc.n_mfcc(),
+        width: mfcc.n_mfcc(),
         mfcc: features,
     })
 }

@@ -36,7 +36,7 @@ mod silence;
 pub mod synth;
 
 pub use cache::{CacheError, CacheInfo};
-pub use corpora::{Clip, CorpusKind, Counts, Level, Scan, ScanError, SkipReason, Skipped, UnsupportedKind, scan};
+pub use corpora::{Clip, CorpusKind, Counts, Scan, ScanError, SkipReason, Skipped, UnsupportedKind, scan};
 pub use decode::{DecodeError, Signal, decode, decode_bytes};
 pub use extract::{
     ExtractError, ExtractOptions, ExtractReport, Extracted, Failed, extract, extract_to_memory, unreadable,

@@ -44,17 +44,22 @@ pub fn pooled_statistics(mfcc: &[f32], n_mfcc: usize) -> Vec<f32> {
 /// # Panics
 /// If utterances have different numbers of coefficients.
 pub fn examples(utterances: &[Utterance], labels: &LabelSet, standardisation: Standardisation) -> Examples {
-    let n_mfcc = utterances.first().map_or(0, |u| u.n_mfcc);
-    let mut out = Examples::empty(POOLED_STATISTICS * n_mfcc);
+    let width = utterances.first().map_or(0, |u| u.width);
+    let mut out = Examples::empty(POOLED_STATISTICS * width);
     for u in utterances {
-        assert_eq!(u.n_mfcc, n_mfcc, "one feature spec for all utterances");
-        if let Some(label) = labels.index_of(u.emotion) {
-            let meta = ExampleMeta { path: u.path.clone(), speaker: u.speaker.clone(), sex: u.sex };
-            out.push(&pooled_statistics(&u.mfcc, n_mfcc), label, meta);
+        assert_eq!(u.width, width, "one feature spec for all utterances");
+        if let Some(label) = labels.index_of(u.annotation.emotion) {
+            let meta = ExampleMeta {
+                path: u.path.clone(),
+                speaker: u.annotation.speaker.clone(),
+                sex: u.annotation.sex,
+                group: u.annotation.group.clone(),
+            };
+            out.push(&pooled_statistics(&u.mfcc, width), label, meta);
         }
     }
     match standardisation {
-        Standardisation::None => {}
+        Standardisation::None | Standardisation::PerUtterance => {}
         Standardisation::PerSpeaker => standardise_per_speaker(&mut out),
     }
     out
@@ -101,18 +106,16 @@ fn percentile(sorted: &[f64], q: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use sottovoce_types::{Digest, Emotion};
+    use sottovoce_types::{Annotation, Digest, Emotion};
 
     use super::*;
 
     fn utterance(speaker: &str, emotion: Emotion, mfcc: &[f32]) -> Utterance {
         Utterance {
             path: format!("{speaker}_{emotion}.wav"),
-            speaker: speaker.to_owned(),
-            sex: None,
-            emotion,
+            annotation: Annotation::new(speaker, emotion),
             sha256: Digest::default(),
-            n_mfcc: 2,
+            width: 2,
             mfcc: mfcc.to_vec(),
         }
     }

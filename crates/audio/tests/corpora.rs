@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use sottovoce_audio::{CorpusKind, Level, Scan, ScanError, SkipReason, scan};
-use sottovoce_types::{Emotion, Sex};
+use sottovoce_audio::{CorpusKind, Scan, ScanError, SkipReason, scan};
+use sottovoce_types::{Emotion, Level, Sex};
 use tempfile::TempDir;
 
 fn touch(root: &Path, names: &[&str]) {
@@ -46,11 +46,11 @@ fn crema_d_is_read_with_sexes_and_every_odd_file_is_listed_with_its_reason() {
     let names: Vec<&str> = scan.clips.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["1001_DFA_ANG_XX.wav", "1001_IEO_SAD_HI.wav", "1002_IEO_FEA_LO.WAV", "1003_WSI_NEU_XX.flac"]);
     assert_eq!(
-        scan.clips.iter().map(|c| c.sex).collect::<Vec<_>>(),
+        scan.clips.iter().map(|c| c.annotation.sex).collect::<Vec<_>>(),
         [Some(Sex::Male), Some(Sex::Male), Some(Sex::Female), None]
     );
     assert_eq!(
-        (scan.clips[1].emotion, scan.clips[1].level, scan.clips[1].sentence.as_str()),
+        (scan.clips[1].annotation.emotion, scan.clips[1].annotation.level, scan.clips[1].annotation.sentence.as_str()),
         (Emotion::Sad, Level::High, "IEO")
     );
     assert_eq!(scan.skipped.len(), 5, "the mp3 lies outside AudioWAV: {:?}", scan.skipped);
@@ -69,7 +69,7 @@ fn crema_d_may_be_named_by_its_audio_folder() {
     touch(folder.path(), &["AudioWAV/1001_DFA_ANG_XX.wav"]);
     std::fs::write(folder.path().join("VideoDemographics.csv"), "ActorID,Sex\n1001,Female\n").unwrap();
     let scan = scan(CorpusKind::CremaD, &folder.path().join("AudioWAV")).unwrap();
-    assert_eq!(scan.clips[0].sex, Some(Sex::Female));
+    assert_eq!(scan.clips[0].annotation.sex, Some(Sex::Female));
 }
 
 #[test]
@@ -88,7 +88,8 @@ fn ravdess_is_read_with_odd_actors_male_and_copies_and_songs_are_listed() {
     );
     let scan = scan(CorpusKind::Auto, folder.path()).unwrap();
     assert_eq!(scan.kind, CorpusKind::Ravdess);
-    let seen: Vec<_> = scan.clips.iter().map(|c| (c.speaker.as_str(), c.sex, c.emotion, c.level)).collect();
+    let seen: Vec<_> =
+        scan.clips.iter().map(|c| &c.annotation).map(|a| (a.speaker.as_str(), a.sex, a.emotion, a.level)).collect();
     assert_eq!(
         seen,
         [

@@ -37,7 +37,7 @@ fn a_cache_reads_back_exactly_what_was_extracted() {
     let wanted = extract_to_memory(&scan, &FeatureSpec::default(), &ExtractOptions::default(), &|_, _| ()).unwrap();
     let (info, utterances) = cache::read(&out, &FeatureSpec::default(), &ExtractOptions::default()).unwrap();
     assert_eq!(utterances, wanted.utterances);
-    assert!(utterances.iter().all(|u| u.sex.is_some() && u.frames() > 50));
+    assert!(utterances.iter().all(|u| u.annotation.sex.is_some() && u.frames() > 50));
     assert_eq!((info.kind, info.synthetic), (CorpusKind::CremaD, true), "a synthetic corpus stays known as one");
     assert_eq!(cache::info(&out).unwrap(), info);
 }
@@ -131,12 +131,12 @@ fn a_write_that_fails_leaves_the_good_cache_and_no_litter() {
     // Left by a process killed while writing: never read, never in the way.
     let left_over = folder.path().join(".cache.h5.1.0.tmp");
     std::fs::write(&left_over, &good[..good.len() / 2]).unwrap();
-    utterances[3].n_mfcc = 7;
+    utterances[3].width = 7;
     assert!(matches!(cache::write(&out, &info, &utterances), Err(CacheError::Width { found: 7, .. })));
     // The rename fails after the temporary file is whole: the target is a folder.
     let taken = folder.path().join("taken.h5");
     std::fs::create_dir(&taken).unwrap();
-    utterances[3].n_mfcc = 13;
+    utterances[3].width = 13;
     assert!(matches!(
         cache::write(&taken, &info, &utterances),
         Err(CacheError::Io { action: "replace the cache", .. })

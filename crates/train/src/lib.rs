@@ -15,7 +15,7 @@
 //! let trainer = Trainer::new(spec.clone(), Device::Cpu)?;
 //! let mut data = Examples::empty(2);
 //! for (label, x) in [(0, [1.0, 0.0]), (1, [0.0, 1.0])] {
-//!     let meta = ExampleMeta { path: format!("{label}.wav"), speaker: "1001".into(), sex: None };
+//!     let meta = ExampleMeta { path: format!("{label}.wav"), speaker: "1001".into(), sex: None, group: None };
 //!     data.push(&x, label, meta);
 //! }
 //! let job = TrainJob {

@@ -185,7 +185,11 @@ mod tests {
     fn examples(truth: &[u16], speakers: usize) -> Examples {
         let mut out = Examples::empty(0);
         for (i, &label) in truth.iter().enumerate() {
-            out.push(&[], label, ExampleMeta { path: i.to_string(), speaker: (i % speakers).to_string(), sex: None });
+            out.push(
+                &[],
+                label,
+                ExampleMeta { path: i.to_string(), speaker: (i % speakers).to_string(), sex: None, group: None },
+            );
         }
         out
     }

@@ -17,6 +17,7 @@ fn corpus(speakers: usize, clips: usize) -> Examples {
                 path: format!("{speaker:03}_{clip:03}.wav"),
                 speaker: format!("{speaker:03}"),
                 sex: Some(if speaker % 2 == 1 { Sex::Female } else { Sex::Male }),
+                group: None,
             };
             data.push(&[0.5], label, meta);
         }

@@ -22,7 +22,7 @@ fn job() -> TrainJob {
 }
 
 fn meta(i: usize) -> ExampleMeta {
-    ExampleMeta { path: format!("{i:04}.wav"), speaker: format!("s{}", i % 6), sex: None }
+    ExampleMeta { path: format!("{i:04}.wav"), speaker: format!("s{}", i % 6), sex: None, group: None }
 }
 
 /// Numbers in [-1, 1) that look random and need no generator.

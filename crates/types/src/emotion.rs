@@ -13,7 +13,9 @@ pub enum Emotion {
     Boredom,
     Calm,
     Disgust,
+    Excited,
     Fear,
+    Frustrated,
     Happy,
     Neutral,
     Sad,
@@ -21,6 +23,21 @@ pub enum Emotion {
 }
 
 impl Emotion {
+    /// All emotions, by name.
+    pub const ALL: [Self; 11] = [
+        Self::Angry,
+        Self::Boredom,
+        Self::Calm,
+        Self::Disgust,
+        Self::Excited,
+        Self::Fear,
+        Self::Frustrated,
+        Self::Happy,
+        Self::Neutral,
+        Self::Sad,
+        Self::Surprised,
+    ];
+
     /// Lower-case name, as written to caches and reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -28,7 +45,9 @@ impl Emotion {
             Self::Boredom => "boredom",
             Self::Calm => "calm",
             Self::Disgust => "disgust",
+            Self::Excited => "excited",
             Self::Fear => "fear",
+            Self::Frustrated => "frustrated",
             Self::Happy => "happy",
             Self::Neutral => "neutral",
             Self::Sad => "sad",
@@ -51,11 +70,7 @@ pub struct UnknownEmotion(pub String);
 impl FromStr for Emotion {
     type Err = UnknownEmotion;
     fn from_str(s: &str) -> Result<Self, UnknownEmotion> {
-        use Emotion::{Angry, Boredom, Calm, Disgust, Fear, Happy, Neutral, Sad, Surprised};
-        [Angry, Boredom, Calm, Disgust, Fear, Happy, Neutral, Sad, Surprised]
-            .into_iter()
-            .find(|e| e.name() == s)
-            .ok_or_else(|| UnknownEmotion(s.to_owned()))
+        Self::ALL.into_iter().find(|e| e.name() == s).ok_or_else(|| UnknownEmotion(s.to_owned()))
     }
 }
 
@@ -78,9 +93,19 @@ impl LabelSet {
         Self(vec![Emotion::Angry, Emotion::Fear, Emotion::Happy, Emotion::Neutral, Emotion::Sad])
     }
 
-    /// The class index of an emotion, if the set has it.
+    /// The four emotions usual on IEMOCAP: angry, happy (with excited), neutral, sad.
+    pub fn four() -> Self {
+        Self(vec![Emotion::Angry, Emotion::Happy, Emotion::Neutral, Emotion::Sad])
+    }
+
+    /// The class index of an emotion, if the set has it. Excited counts as happy where it has no class of its own, as papers on
+    /// IEMOCAP count it.
     pub fn index_of(&self, emotion: Emotion) -> Option<u16> {
-        self.0.iter().position(|&e| e == emotion).and_then(|i| u16::try_from(i).ok())
+        let place = |wanted| self.0.iter().position(|&e| e == wanted).and_then(|i| u16::try_from(i).ok());
+        match emotion {
+            Emotion::Excited => place(Emotion::Excited).or_else(|| place(Emotion::Happy)),
+            other => place(other),
+        }
     }
 
     /// The emotions in class order.
@@ -91,5 +116,27 @@ impl LabelSet {
     /// The names in class order.
     pub fn names(&self) -> Vec<String> {
         self.0.iter().map(|e| e.name().to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_emotion_is_known_by_its_name_and_listed_in_order() {
+        assert!(Emotion::ALL.is_sorted());
+        assert!(Emotion::ALL.into_iter().all(|e| e.name().parse() == Ok(e)));
+        assert!("joy".parse::<Emotion>().is_err());
+    }
+
+    #[test]
+    fn excited_counts_as_happy_and_what_a_set_lacks_has_no_class() {
+        for set in [LabelSet::four(), LabelSet::five()] {
+            assert_eq!(set.index_of(Emotion::Excited), set.index_of(Emotion::Happy));
+            assert_eq!(set.index_of(Emotion::Frustrated), None);
+        }
+        assert_eq!(LabelSet::four().index_of(Emotion::Fear), None);
+        assert_eq!(LabelSet::five().index_of(Emotion::Fear), Some(1));
     }
 }

@@ -1,36 +1,32 @@
 //! Features as they pass from audio to training.
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Emotion, Sex};
+use crate::{Annotation, Digest, Sex};
 
 /// One utterance's MFCCs and what is known of it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Utterance {
     /// Path inside the corpus.
     pub path: String,
-    /// Speaker as the corpus names it.
-    pub speaker: String,
-    /// Sex of the speaker, where the corpus states it.
-    pub sex: Option<Sex>,
-    /// The emotion by the labelling in use.
-    pub emotion: Emotion,
+    /// What the corpus says of it.
+    pub annotation: Annotation,
     /// SHA-256 of the audio file.
     pub sha256: Digest,
-    /// Coefficients per frame.
-    pub n_mfcc: usize,
-    /// MFCCs, row by row: `[frames, n_mfcc]`.
+    /// Values per frame: [`FeatureSpec::width`](crate::FeatureSpec::width).
+    pub width: usize,
+    /// MFCCs, row by row: `[frames, width]`.
     pub mfcc: Vec<f32>,
 }
 
 impl Utterance {
     /// Number of frames.
     pub fn frames(&self) -> usize {
-        self.mfcc.len().checked_div(self.n_mfcc).unwrap_or(0)
+        self.mfcc.len().checked_div(self.width).unwrap_or(0)
     }
 }
 
 /// Whose an example is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ExampleMeta {
     /// Path of the utterance inside its corpus.
     pub path: String,
@@ -38,6 +34,8 @@ pub struct ExampleMeta {
     pub speaker: String,
     /// Sex of the speaker, where known.
     pub sex: Option<Sex>,
+    /// Recording group (IEMOCAP: the session), where the corpus has such.
+    pub group: Option<String>,
 }
 
 /// Fixed-width examples: features `[n, width]`, labels `[n]`, and whose each is.

@@ -18,10 +18,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
+mod annotation;
 mod checked;
 mod digest;
 mod emotion;
 mod examples;
+mod features;
 mod ids;
 mod metrics;
 mod params;
@@ -29,10 +31,15 @@ mod records;
 mod ring;
 mod specs;
 
+pub use annotation::{Annotation, Dimensions, Level};
 pub use checked::{ClipNorm, Delta, Epsilon, NoiseMultiplier, OutOfRange, Probability};
 pub use digest::{Digest, Sha256Writer};
 pub use emotion::{Emotion, LabelSet, Sex, UnknownEmotion};
 pub use examples::{ExampleMeta, Examples, Utterance};
+pub use features::{
+    Convention, Denoising, FeatureSpec, FirstCoefficient, Loudness, MelNorm, MelScale, Standardisation,
+    UnknownConvention, Window,
+};
 pub use ids::{AttemptId, ClientId, RoundId, RunId, Tick};
 pub use metrics::{ClassMetrics, Interval, Metrics};
 pub use params::{FlatParams, LayoutMismatch, ParamEntry, ParamLayout, Update};
@@ -40,4 +47,4 @@ pub use records::{
     AttackScore, CanaryAudit, EpsilonByVantage, RoundRecord, RunSummary, SCHEMA_VERSION, SweepRow, Vantage, Verdict,
 };
 pub use ring::{LaneOverflow, Lanes, RingVec};
-pub use specs::{FeatureSpec, LocalOptimiser, ModelSpec, Standardisation, TrainJob, Unit};
+pub use specs::{LocalOptimiser, ModelSpec, TrainJob, Unit};

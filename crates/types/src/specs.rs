@@ -1,78 +1,9 @@
-//! Specs that travel: what features, what model, what training, whose privacy.
+//! Specs that travel: what model, what training, whose privacy.
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, FlatParams, ParamLayout, Sha256Writer};
-
-/// How features are scaled before training.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Standardisation {
-    /// As they are.
-    None,
-    /// Mean 0 and variance 1 over each speaker's own clips; nothing leaves the device.
-    #[default]
-    PerSpeaker,
-}
-
-/// The MFCC front end. The default is the convention of the seed paper, equal to python_speech_features 0.6 with
-/// `winfunc=numpy.hamming, appendEnergy=False`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FeatureSpec {
-    /// Samples per second after resampling.
-    pub sample_rate_hz: u32,
-    /// Frame length in milliseconds.
-    pub frame_ms: f64,
-    /// Step between frames in milliseconds.
-    pub hop_ms: f64,
-    /// Length of the discrete Fourier transform.
-    pub n_fft: u32,
-    /// Mel filters.
-    pub n_mels: u16,
-    /// Cepstral coefficients kept, c0 first.
-    pub n_mfcc: u16,
-    /// Pre-emphasis factor a in y\[n\] = x\[n\] − a·x\[n−1\].
-    pub preemphasis: f64,
-    /// Lower edge of the mel bank in Hz.
-    pub mel_low_hz: f64,
-    /// Upper edge of the mel bank in Hz.
-    pub mel_high_hz: f64,
-    /// Sinusoidal lifter length; 0 for none.
-    pub lifter: u16,
-}
-
-impl Default for FeatureSpec {
-    fn default() -> Self {
-        Self {
-            sample_rate_hz: 16_000,
-            frame_ms: 20.0,
-            hop_ms: 20.0,
-            n_fft: 512,
-            n_mels: 26,
-            n_mfcc: 13,
-            preemphasis: 0.97,
-            mel_low_hz: 0.0,
-            mel_high_hz: 8_000.0,
-            lifter: 22,
-        }
-    }
-}
-
-impl FeatureSpec {
-    /// Identifies the spec: caches made under another one are refused.
-    pub fn digest(&self) -> Digest {
-        let mut w = Sha256Writer::new("sottovoce/1/features");
-        for n in [self.sample_rate_hz, self.n_fft, self.n_mels.into(), self.n_mfcc.into(), self.lifter.into()] {
-            w.number(n.into());
-        }
-        for v in [self.frame_ms, self.hop_ms, self.preemphasis, self.mel_low_hz, self.mel_high_hz] {
-            w.number(v.to_bits());
-        }
-        w.finish()
-    }
-}
+use crate::{FlatParams, ParamLayout, Sha256Writer};
 
 /// A model's architecture.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -206,11 +137,5 @@ mod tests {
         assert_ne!(a.digest(), spec.initialise(8).digest());
         assert_eq!(a.values().len(), 65 * 16 + 16 + 16 * 5 + 5);
         assert!(a.values().iter().all(|v| v.abs() <= 0.25 + 1e-6));
-    }
-
-    #[test]
-    fn feature_specs_that_differ_have_different_digests() {
-        let default = FeatureSpec::default();
-        assert_ne!(default.digest(), FeatureSpec { hop_ms: 10.0, ..default.clone() }.digest());
     }
 }

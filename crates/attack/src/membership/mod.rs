@@ -175,7 +175,12 @@ pub(crate) mod tests {
             for clip in 0..clips {
                 let label = s.below(4);
                 let x: Vec<f32> = (0..8).map(|j| (0.5 * means[label][j] + offset[j] + s.normal()) as f32).collect();
-                let meta = ExampleMeta { path: format!("{speaker}/{clip}"), speaker: format!("s{speaker}"), sex: None };
+                let meta = ExampleMeta {
+                    path: format!("{speaker}/{clip}"),
+                    speaker: format!("s{speaker}"),
+                    sex: None,
+                    group: None,
+                };
                 out.push(&x, label as u16, meta);
             }
         }

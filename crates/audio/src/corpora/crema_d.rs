@@ -2,9 +2,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sottovoce_types::{Emotion, Sex};
+use sottovoce_types::{Annotation, Emotion, Level, Sex};
 
-use super::{CorpusKind, Level, Reading, Scan, ScanError, SkipReason, collect, stem, walk};
+use super::{CorpusKind, Scan, ScanError, SkipReason, collect, stem, walk};
 
 pub(super) const EXAMPLE: &str = "1001_DFA_ANG_XX.wav";
 const FORM: &str = "<actor>_<sentence>_<emotion>_<level>, as in 1001_DFA_ANG_XX";
@@ -21,7 +21,7 @@ pub(super) fn scan(path: &Path) -> Result<Scan, ScanError> {
         Some(csv) => sexes(&csv)?,
         None => BTreeMap::new(),
     };
-    let read = |file: &Path| read(&stem(file)).map(|r| Reading { sex: sexes.get(&r.speaker).copied(), ..r });
+    let read = |file: &Path| read(&stem(file)).map(|r| Annotation { sex: sexes.get(&r.speaker).copied(), ..r });
     collect(CorpusKind::CremaD, root, files, EXAMPLE, read)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn fits(path: &Path) -> bool {
 }
 
 /// All 7442 names of the original match `^\d{4}_[A-Z]{3}_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX)$`.
-fn read(stem: &str) -> Result<Reading, SkipReason> {
+fn read(stem: &str) -> Result<Annotation, SkipReason> {
     let [actor, sentence, emotion, level] = stem.split('_').collect::<Vec<_>>()[..] else {
         return Err(SkipReason::Name { expected: FORM });
     };
@@ -57,7 +57,7 @@ fn read(stem: &str) -> Result<Reading, SkipReason> {
         "HI" => Level::High,
         other => return Err(SkipReason::Level { level: other.to_owned() }),
     };
-    Ok(Reading { speaker: actor.to_owned(), sex: None, emotion, sentence: sentence.to_owned(), level })
+    Ok(Annotation { sentence: sentence.to_owned(), level, ..Annotation::new(actor, emotion) })
 }
 
 /// Sex per actor from `VideoDemographics.csv` (`"ActorID","Age","Sex","Race","Ethnicity"`); others stay unknown.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_types::{Emotion, Sex};
+use sottovoce_types::{Annotation, Emotion, Sex};
 
 use crate::synth;
 
@@ -66,36 +66,15 @@ impl FromStr for CorpusKind {
     }
 }
 
-/// How strongly an emotion was to be played.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the variants are the corpora's words")]
-pub enum Level {
-    Unspecified,
-    Low,
-    Medium,
-    High,
-    Normal,
-    Strong,
-}
-
 /// One recording.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Clip {
     /// The file.
     pub path: PathBuf,
     /// Its place inside the corpus, with `/` between folders.
     pub name: String,
-    /// Speaker as the corpus names it.
-    pub speaker: String,
-    /// Sex of the speaker, where stated.
-    pub sex: Option<Sex>,
-    /// The emotion that was asked for.
-    pub emotion: Emotion,
-    /// The corpus's code of the sentence.
-    pub sentence: String,
-    /// How strongly.
-    pub level: Level,
+    /// What the corpus says of it.
+    pub annotation: Annotation,
 }
 
 /// Why a file is not used.
@@ -137,7 +116,7 @@ pub struct Skipped {
 }
 
 /// What a corpus folder holds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Scan {
     /// The kind found; never [`CorpusKind::Auto`].
     pub kind: CorpusKind,
@@ -165,10 +144,11 @@ impl Scan {
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for clip in &self.clips {
-            *counts.emotions.entry(clip.emotion).or_default() += 1;
-            *counts.speakers.entry(clip.speaker.clone()).or_default() += 1;
-            if let Some(sex) = clip.sex {
-                *counts.sexes.entry(sex).or_default() += 1;
+            let Annotation { emotion, speaker, sex, .. } = &clip.annotation;
+            *counts.emotions.entry(*emotion).or_default() += 1;
+            *counts.speakers.entry(speaker.clone()).or_default() += 1;
+            if let Some(sex) = sex {
+                *counts.sexes.entry(*sex).or_default() += 1;
             }
         }
         counts
@@ -223,22 +203,13 @@ pub fn scan(kind: CorpusKind, path: &Path) -> Result<Scan, ScanError> {
     }
 }
 
-/// What a reader makes of one file.
-struct Reading {
-    speaker: String,
-    sex: Option<Sex>,
-    emotion: Emotion,
-    sentence: String,
-    level: Level,
-}
-
 /// Reads all `files` under `root` by `read`; the second of two recordings of one name is a duplicate.
 fn collect(
     kind: CorpusKind,
     root: &Path,
     files: Vec<PathBuf>,
     example: &'static str,
-    read: impl Fn(&Path) -> Result<Reading, SkipReason>,
+    read: impl Fn(&Path) -> Result<Annotation, SkipReason>,
 ) -> Result<Scan, ScanError> {
     let total = files.len();
     let synthetic = [Some(root), root.parent()].into_iter().flatten().any(synth::is_synthetic);
@@ -248,14 +219,14 @@ fn collect(
         let name = path.strip_prefix(root).unwrap_or(&path);
         let name = name.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
         let reading =
-            hidden_or_not_audio(&path).and_then(|()| read(&path)).and_then(|reading| match seen.get(&stem(&path)) {
+            hidden_or_not_audio(&path).and_then(|()| read(&path)).and_then(|annotation| match seen.get(&stem(&path)) {
                 Some(first) => Err(SkipReason::Duplicate(first.clone())),
-                None => Ok(reading),
+                None => Ok(annotation),
             });
         match reading {
-            Ok(Reading { speaker, sex, emotion, sentence, level }) => {
+            Ok(annotation) => {
                 seen.insert(stem(&path), name.clone());
-                scan.clips.push(Clip { path, name, speaker, sex, emotion, sentence, level });
+                scan.clips.push(Clip { path, name, annotation });
             }
             Err(reason) => scan.skipped.push(Skipped { path, reason }),
         }

@@ -1,9 +1,9 @@
 //! RAVDESS (Livingstone & Russo 2018): `Actor_<AA>/<MM>-<CC>-<EE>-<II>-<SS>-<RR>-<AA>.wav`.
 use std::path::Path;
 
-use sottovoce_types::{Emotion, Sex};
+use sottovoce_types::{Annotation, Emotion, Level, Sex};
 
-use super::{CorpusKind, Level, Reading, Scan, ScanError, SkipReason, collect, stem, walk};
+use super::{CorpusKind, Scan, ScanError, SkipReason, collect, stem, walk};
 
 pub(super) const EXAMPLE: &str = "Actor_01/03-01-05-01-01-01-01.wav";
 const FORM: &str = "modality-channel-emotion-intensity-statement-repetition-actor, as in 03-01-05-01-01-01-01";
@@ -22,7 +22,7 @@ fn fields(stem: &str) -> Option<[&str; 7]> {
     fields.iter().all(|f| f.len() == 2 && f.bytes().all(|b| b.is_ascii_digit())).then_some(fields)
 }
 
-fn read(path: &Path) -> Result<Reading, SkipReason> {
+fn read(path: &Path) -> Result<Annotation, SkipReason> {
     let stem = stem(path);
     let [modality, channel, emotion, intensity, statement, repetition, actor] =
         fields(&stem).ok_or(SkipReason::Name { expected: FORM })?;
@@ -63,7 +63,7 @@ fn read(path: &Path) -> Result<Reading, SkipReason> {
     }
     // "Odd numbered actors are male, even numbered actors are female."
     let sex = Some(if number % 2 == 1 { Sex::Male } else { Sex::Female });
-    Ok(Reading { speaker, sex, emotion, sentence: statement.to_owned(), level })
+    Ok(Annotation { sex, sentence: statement.to_owned(), level, ..Annotation::new(speaker, emotion) })
 }
 
 #[cfg(test)]

@@ -5,13 +5,12 @@
 //! of Klatt 1980, Eq. 1); friction goes through one of its own.
 use std::f64::consts::{PI, TAU};
 
-use sottovoce_types::Emotion;
+use sottovoce_types::{Emotion, Level};
 
 use super::manner::{Manner, Trait};
 use super::phones::{Sound, sentence};
 use super::random::Draw;
 use super::{EMOTIONS, SAMPLE_RATE_HZ, SENTENCES, Voice};
-use crate::Level;
 
 /// Formants, pitch and amplitudes are renewed this often (5 ms).
 const CONTROL_SAMPLES: usize = 80;

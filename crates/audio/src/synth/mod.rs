@@ -16,12 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
-use sottovoce_types::{Emotion, Sex};
+use sottovoce_types::{Emotion, Level, Sex};
 
 pub use clip::synthesise_clip;
 pub use voice::Voice;
-
-use crate::Level;
 
 /// Samples per second of every clip.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
