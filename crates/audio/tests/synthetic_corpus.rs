@@ -64,7 +64,7 @@ fn it_is_read_as_crema_d_and_known_as_synthetic() {
             (scan.kind, scan.clips.len(), scan.skipped.len(), scan.synthetic),
             (CorpusKind::CremaD, 12, 0, true)
         );
-        assert!(scan.clips.iter().all(|c| c.sex.is_some()));
+        assert!(scan.clips.iter().all(|c| c.annotation.sex.is_some()));
     }
 }
 
