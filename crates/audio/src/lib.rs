@@ -29,7 +29,6 @@ pub mod cache;
 pub mod corpora;
 mod decode;
 mod extract;
-mod mel;
 mod mfcc;
 mod pooled;
 mod silence;
