@@ -195,7 +195,7 @@ fn utterance(
         path: clip.name.clone(),
         annotation: clip.annotation.clone(),
         sha256,
-        width: mfcc.n_mfcc(),
+        width: mfcc.width(),
         mfcc: features,
     })
 }

@@ -31,6 +31,7 @@ mod decode;
 mod extract;
 mod mfcc;
 mod pooled;
+mod loudness;
 mod silence;
 pub mod synth;
 
@@ -40,6 +41,7 @@ pub use decode::{DecodeError, Signal, decode, decode_bytes};
 pub use extract::{
     ExtractError, ExtractOptions, ExtractReport, Extracted, Failed, extract, extract_to_memory, unreadable,
 };
+pub use loudness::set_loudness;
 pub use mfcc::{Mfcc, SpecError};
 pub use pooled::{POOLED_STATISTICS, examples, pooled_statistics};
 pub use silence::trim_silence;

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use realfft::num_complex::Complex;
+use realfft::num_traits::Float;
 use realfft::{FftNum, RealFftPlanner, RealToComplex};
 use sottovoce_types::{Convention, FeatureSpec, FirstCoefficient, Window};
 
@@ -14,29 +15,9 @@ use super::recipe::{Cosine, Emphasis, FrameEnergy, Framing, LifterPhase, Logarit
 /// Below the loudest value of a clip, nothing is kept (librosa's and torchaudio's `top_db`).
 const TOP_DB: f64 = 80.0;
 
-/// The floating-point types that the chain is written for.
-pub(super) trait Real: FftNum + PartialOrd {
-    fn ln(self) -> Self;
-    fn sqrt(self) -> Self;
-}
-
-impl Real for f32 {
-    fn ln(self) -> Self {
-        self.ln()
-    }
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-}
-
-impl Real for f64 {
-    fn ln(self) -> Self {
-        self.ln()
-    }
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-}
+/// The floating-point types that the chain is written for: f32 and f64.
+pub(super) trait Real: FftNum + Float {}
+impl<T: FftNum + Float> Real for T {}
 
 pub(super) struct Chain<T: FftNum> {
     recipe: Recipe,
