@@ -14,7 +14,6 @@ Missing libraries are an error: `--only NAME ...` works on some files only.
 """
 import argparse
 import json
-import os
 import sys
 import warnings
 from importlib.metadata import version
@@ -175,12 +174,15 @@ HTK_CALL = "openSMILE with htk.conf beside this file, its float input scaled so 
 
 
 class Oracle:
-    def __init__(self, library, package, call, precision, compute):
+    def __init__(self, library, package, call, precision, compute, of_library=""):
         self.library, self.package, self.call = library, package, call
-        self.precision, self.compute = precision, compute
+        self.precision, self.compute, self.of_library = precision, compute, of_library
 
     def describe(self):
-        return {"library": self.library, "version": version(self.package), "call": self.call, "precision": self.precision}
+        return {
+            "library": self.library, "version": self.of_library + version(self.package), "call": self.call,
+            "precision": self.precision,
+        }  # fmt: skip
 
 
 ORACLES = {
@@ -189,7 +191,10 @@ ORACLES = {
     "torchaudio": Oracle("torchaudio", "torchaudio", TORCHAUDIO_CALL, F64, torchaudio),
     "knf": Oracle("kaldi-native-fbank", "kaldi_native_fbank", KALDI_CALL, F32, knf),
     "compliance": Oracle("torchaudio.compliance.kaldi", "torchaudio", COMPLIANCE_CALL, F64, compliance_kaldi),
-    "opensmile": Oracle("openSMILE, HTK-compatible mode", "opensmile", HTK_CALL, F32, opensmile),
+    "opensmile": Oracle(
+        "openSMILE, HTK-compatible mode", "opensmile", HTK_CALL, F32, opensmile,
+        of_library="3.0.1, in the Python package opensmile ",
+    ),  # fmt: skip
 }
 
 
