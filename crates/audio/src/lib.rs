@@ -31,17 +31,19 @@ mod decode;
 mod extract;
 mod mfcc;
 mod pooled;
+mod resample;
 mod loudness;
-mod silence;
 pub mod synth;
+mod voice_activity;
 
 pub use cache::{CacheError, CacheInfo};
 pub use corpora::{Clip, CorpusKind, Counts, Scan, ScanError, SkipReason, Skipped, UnsupportedKind, scan};
 pub use decode::{DecodeError, Signal, decode, decode_bytes};
 pub use extract::{
-    ExtractError, ExtractOptions, ExtractReport, Extracted, Failed, extract, extract_to_memory, unreadable,
+    ExtractError, ExtractReport, Extracted, Failed, Inspection, Progress, extract, extract_to_memory, inspect,
 };
+pub use front_end::FrontEnd;
 pub use loudness::set_loudness;
 pub use mfcc::{Mfcc, SpecError};
 pub use pooled::{POOLED_STATISTICS, examples, pooled_statistics};
-pub use silence::trim_silence;
+pub use voice_activity::trim_silence;

@@ -39,6 +39,8 @@ pub enum SpecError {
     LogFloor(f64),
     #[error("features.preemphasis = {0} must be at least 0 and below 1")]
     Preemphasis(f64),
+    #[error("features.trim_db = {0} must be above 0: decibels below the loudest frame (30 is usual)")]
+    Trim(f64),
 }
 
 /// The cepstral part of a [`FeatureSpec`]: pre-emphasis, frames, window, spectrum, triangular mel bank, logarithm, DCT-II, lifter,
