@@ -13,6 +13,7 @@ pub use emotions::{EmotionCount, emotion_counts};
 pub use emotions_by_client::{ClientCounts, emotion_counts_by_client};
 pub use matrix::Matrix;
 pub use partition::{ClientRow, PartitionPicture, partition};
+pub(crate) use partition::{LEAKS, partition_figure};
 pub use recording::{Recording, Spectrogram, recording};
 
 use crate::svg::{Head, Warning};
