@@ -9,6 +9,8 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
+use crate::RateError;
+
 /// Mono audio.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Signal {
@@ -46,7 +48,15 @@ pub enum DecodeError {
     NonFinite { path: PathBuf, sample: usize },
     #[error("{path}: is not wav or flac audio that can be read ({reason}); convert it to 16-bit wav")]
     NotAudio { path: PathBuf, reason: String },
-    #[error("{path}: its {samples} samples do not fill one frame of {frame_ms} ms; leave it out, or set a shorter features.frame_ms")]
+    #[error("{path}: {source}")]
+    SampleRate {
+        path: PathBuf,
+        #[source]
+        source: RateError,
+    },
+    #[error(
+        "{path}: its {samples} samples do not fill one frame of {frame_ms} ms; leave it out, or set a shorter features.frame_ms"
+    )]
     TooShort { path: PathBuf, samples: usize, frame_ms: f64 },
     #[error("{path}: is cut short: its header promises {promised} samples and {found} are there; fetch it again")]
     Truncated { path: PathBuf, promised: u64, found: u64 },

@@ -1,11 +1,13 @@
 //! From a decoded recording to features: what a [`FeatureSpec`] asks for, in its order.
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sottovoce_types::FeatureSpec;
 
 use crate::denoise::Denoiser;
 use crate::loudness::set_loudness;
-use crate::resample::resample;
+use crate::resample::{RateError, Resampler};
 use crate::voice_activity::trim_silence;
 use crate::{DecodeError, Mfcc, Signal, SpecError};
 
@@ -14,6 +16,8 @@ use crate::{DecodeError, Mfcc, Signal, SpecError};
 pub struct FrontEnd {
     denoiser: Denoiser,
     mfcc: Mfcc,
+    /// One per rate of the recordings met so far.
+    resamplers: Mutex<BTreeMap<u32, Arc<Resampler>>>,
 }
 
 impl FrontEnd {
@@ -27,7 +31,9 @@ impl FrontEnd {
         {
             return Err(SpecError::Trim(db));
         }
-        Ok(Self { denoiser: Denoiser::new(spec.denoise, spec.sample_rate_hz), mfcc: Mfcc::new(spec)? })
+        let mfcc = Mfcc::new(spec)?;
+        let resamplers = Mutex::default();
+        Ok(Self { denoiser: Denoiser::new(spec.denoise, spec.sample_rate_hz), mfcc, resamplers })
     }
 
     /// The spec that this front end follows.
@@ -40,31 +46,48 @@ impl FrontEnd {
         &self.mfcc
     }
 
-    /// What the cepstra are computed from: the recording at the spec's rate, denoised, trimmed and of the loudness asked for.
-    pub fn condition(&self, signal: &Signal) -> Vec<f32> {
+    /// What the cepstra are computed from: the recording at the spec's rate, denoised, trimmed and of the loudness asked for; `path` is
+    /// for the error.
+    ///
+    /// # Errors
+    /// [`DecodeError::SampleRate`] for a rate at which nobody records.
+    pub fn condition(&self, signal: &Signal, path: &Path) -> Result<Vec<f32>, DecodeError> {
         let spec = self.spec();
-        let resampled = resample(&signal.samples, signal.sample_rate_hz, spec.sample_rate_hz);
+        let resampler = self
+            .resampler(signal.sample_rate_hz)
+            .map_err(|source| DecodeError::SampleRate { path: path.to_owned(), source })?;
         // Noise is estimated where nobody speaks, so before that is cut away.
-        let denoised = self.denoiser.apply(&resampled);
+        let denoised = self.denoiser.apply(&resampler.apply(&signal.samples));
         let mut samples = match spec.trim_db {
             Some(db) => trim_silence(&denoised, spec.sample_rate_hz, db).to_vec(),
             None => denoised,
         };
         set_loudness(&mut samples, spec.loudness);
-        samples
+        Ok(samples)
     }
 
     /// Features `[frames, width]` of a recording, at least one frame; `path` is for the error.
     ///
     /// # Errors
-    /// [`DecodeError::TooShort`] if the convention completes no frame for it.
+    /// [`DecodeError::TooShort`] if the convention completes no frame for it; otherwise as [`Self::condition`].
     pub fn features(&self, signal: &Signal, path: &Path) -> Result<Vec<f32>, DecodeError> {
-        let samples = self.condition(signal);
+        let samples = self.condition(signal, path)?;
         let features = self.mfcc.compute(&samples);
         if features.is_empty() {
             let (path, frame_ms) = (path.to_owned(), self.spec().frame_ms);
             return Err(DecodeError::TooShort { path, samples: samples.len(), frame_ms });
         }
         Ok(features)
+    }
+
+    fn resampler(&self, from_hz: u32) -> Result<Arc<Resampler>, RateError> {
+        // A panic while it is held leaves the map as it was.
+        let mut known = self.resamplers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(resampler) = known.get(&from_hz) {
+            return Ok(resampler.clone());
+        }
+        let resampler = Arc::new(Resampler::new(from_hz, self.spec().sample_rate_hz)?);
+        known.insert(from_hz, resampler.clone());
+        Ok(resampler)
     }
 }

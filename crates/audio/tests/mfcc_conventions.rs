@@ -124,7 +124,10 @@ fn no_convention_passes_for_another() {
             if same_recipe.contains(&other) && same_recipe.contains(&convention) {
                 continue; // they differ in numbers alone
             }
-            assert!(got.len() != wanted.len() || differences(&got, &wanted).1 > 1e-2, "{other} passes for {convention}");
+            assert!(
+                got.len() != wanted.len() || differences(&got, &wanted).1 > 1e-2,
+                "{other} passes for {convention}"
+            );
         }
     }
 }
@@ -145,10 +148,7 @@ fn single_options_equal_the_librarys() {
         ("librosa htk", FeatureSpec { mel_scale: MelScale::Htk, mel_norm: MelNorm::Peak, ..librosa.clone() }),
         ("librosa peak 1", FeatureSpec { mel_norm: MelNorm::Peak, ..librosa.clone() }),
         ("librosa lifter", FeatureSpec { lifter: 22, ..librosa.clone() }),
-        (
-            "librosa 25/10",
-            FeatureSpec { n_mfcc: 13, n_mels: 40, n_fft: 512, frame_ms: 25.0, hop_ms: 10.0, ..librosa },
-        ),
+        ("librosa 25/10", FeatureSpec { n_mfcc: 13, n_mels: 40, n_fft: 512, frame_ms: 25.0, hop_ms: 10.0, ..librosa }),
         ("kaldi c0", FeatureSpec { first_coefficient: FirstCoefficient::Cepstral, ..kaldi.clone() }),
         ("kaldi hamming", FeatureSpec { window: Window::Hamming, ..kaldi }),
     ] {

@@ -3,9 +3,9 @@ use sottovoce_round::PlanError;
 use sottovoce_secagg::quorum;
 use sottovoce_types::Unit;
 
+use crate::corpus::{CorpusKind, Labelling};
 use crate::error::Problem;
 use crate::plan::rehearse;
-use crate::corpus::{CorpusKind, Labelling};
 use crate::sections::PartitionMode;
 use crate::{Config, EpsilonTarget};
 

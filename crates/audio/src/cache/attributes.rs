@@ -8,14 +8,13 @@ use sottovoce_types::{Digest, FeatureSpec};
 use super::index::text;
 use super::{CacheError, CacheInfo, FORMAT, FORMAT_VERSION, hdf5_error};
 
-pub(super) fn write(file: &hdf5::File, info: &CacheInfo, index_sha256: &Digest) -> hdf5::Result<()> {
+pub(super) fn write(file: &hdf5::File, info: &CacheInfo) -> hdf5::Result<()> {
     for (name, value) in [
         ("format", FORMAT),
         ("features", json(&info.features).to_string().as_str()),
         ("features_digest", &info.features.digest().to_string()),
         ("corpus", info.kind.name()),
-        ("labelling", info.labels.name()),
-        ("index_sha256", &index_sha256.to_string()),
+        ("labelling", info.labelling.name()),
     ] {
         file.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&text(value))?;
     }
@@ -23,8 +22,8 @@ pub(super) fn write(file: &hdf5::File, info: &CacheInfo, index_sha256: &Digest) 
     file.new_attr::<bool>().create("synthetic")?.write_scalar(&info.synthetic)
 }
 
-/// What the cache was made from, and the digest that its index must have.
-pub(super) fn read(file: &hdf5::File, path: &Path) -> Result<(CacheInfo, Digest), CacheError> {
+/// What the cache was made from.
+pub(super) fn read(file: &hdf5::File, path: &Path) -> Result<CacheInfo, CacheError> {
     let string = |name: &str| file.attr(name).and_then(|a| a.read_scalar::<VarLenUnicode>()).ok();
     if string("format").is_none_or(|f| f.as_str() != FORMAT) {
         let why = "it has no attribute `format` that says so";
@@ -42,16 +41,14 @@ pub(super) fn read(file: &hdf5::File, path: &Path) -> Result<(CacheInfo, Digest)
         return Err(damaged("the attributes `features` and `features_digest` disagree"));
     }
     let kind = string("corpus").and_then(|t| t.as_str().parse().ok());
-    let labels = string("labelling").and_then(|t| t.as_str().parse().ok());
+    let labelling = string("labelling").and_then(|t| t.as_str().parse().ok());
     let synthetic = file.attr("synthetic").and_then(|a| a.read_scalar::<bool>()).ok();
-    let index_sha256 = string("index_sha256").and_then(|d| Digest::from_hex(d.as_str()));
-    let info = CacheInfo {
+    Ok(CacheInfo {
         features,
         kind: kind.ok_or_else(|| damaged("the attribute `corpus` names no corpus"))?,
-        labels: labels.ok_or_else(|| damaged("the attribute `labelling` names no labels"))?,
+        labelling: labelling.ok_or_else(|| damaged("the attribute `labelling` names no labels"))?,
         synthetic: synthetic.ok_or_else(|| damaged("the attribute `synthetic` is missing"))?,
-    };
-    Ok((info, index_sha256.ok_or_else(|| damaged("the attribute `index_sha256` is missing"))?))
+    })
 }
 
 /// `Err` names the first key, in alphabetical order, whose values differ; the convention first, since it brings the others along.
@@ -60,7 +57,8 @@ pub(super) fn same_spec(path: &Path, cached: &FeatureSpec, wanted: &FeatureSpec)
         return Ok(());
     }
     let (cached, wanted) = (json(cached), json(wanted));
-    let keys = std::iter::once("convention").chain(cached.as_object().into_iter().flat_map(|m| m.keys().map(String::as_str)));
+    let keys =
+        std::iter::once("convention").chain(cached.as_object().into_iter().flat_map(|m| m.keys().map(String::as_str)));
     let key = keys.into_iter().find(|key| cached[*key] != wanted[*key]).unwrap_or_default();
     Err(CacheError::OtherSpec {
         path: path.to_owned(),

@@ -1,8 +1,6 @@
 //! `/index`: one entry per utterance, column by column.
 use hdf5::types::VarLenUnicode;
-use sottovoce_types::{Annotation, Digest, Dimensions, Emotion, Level, Sex, Sha256Writer};
-
-use super::CacheInfo;
+use sottovoce_types::{Annotation, Digest, Dimensions, Emotion, Level, Sex};
 
 /// One utterance of a cache, without its features.
 #[derive(Clone, PartialEq, Debug)]
@@ -15,19 +13,10 @@ pub struct Entry {
     pub sha256: Digest,
     /// Frames of features.
     pub frames: usize,
-    /// SHA-256 of the features as little-endian bytes.
-    pub features_sha256: Digest,
 }
 
-/// SHA-256 of features as they lie in the file.
-pub(crate) fn features_digest(features: &[f32]) -> Digest {
-    let bytes: Vec<u8> = features.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Digest::of(&bytes)
-}
-
-/// Columns of strings, in the order in which their values enter the digest.
-const STRINGS: [&str; 10] =
-    ["path", "label", "speaker", "sex", "group", "level", "sentence", "transcript", "sha256", "features_sha256"];
+/// Columns of strings.
+const STRINGS: [&str; 9] = ["path", "label", "speaker", "sex", "group", "level", "sentence", "transcript", "sha256"];
 /// Columns of numbers that may be unknown.
 const NUMBERS: [&str; 4] = ["age_years", "valence", "activation", "dominance"];
 
@@ -44,7 +33,6 @@ impl Entry {
             a.sentence.clone(),
             a.transcript.clone().unwrap_or_default(),
             self.sha256.to_string(),
-            self.features_sha256.to_string(),
         ]
     }
 
@@ -54,11 +42,14 @@ impl Entry {
         [age, of(|d| d.valence), of(|d| d.activation), of(|d| d.dominance)]
     }
 
-    fn from_columns(strings: [&str; STRINGS.len()], numbers: [f32; NUMBERS.len()], frames: usize) -> Result<Self, &'static str> {
-        let [path, label, speaker, sex, group, level, sentence, transcript, sha256, features_sha256] = strings;
+    fn from_columns(
+        strings: [&str; STRINGS.len()],
+        numbers: [f32; NUMBERS.len()],
+        frames: usize,
+    ) -> Result<Self, &'static str> {
+        let [path, label, speaker, sex, group, level, sentence, transcript, sha256] = strings;
         let [age, valence, activation, dominance] = numbers;
         let stated = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let digest = |hex| Digest::from_hex(hex).ok_or("/index holds a digest that is none");
         Ok(Self {
             path: path.to_owned(),
             annotation: Annotation {
@@ -80,36 +71,20 @@ impl Entry {
                 transcript: stated(transcript),
                 dimensions: valence.is_finite().then_some(Dimensions { valence, activation, dominance }),
             },
-            sha256: digest(sha256)?,
+            sha256: Digest::from_hex(sha256).ok_or("/index/sha256 holds no SHA-256")?,
             frames,
-            features_sha256: digest(features_sha256)?,
         })
     }
-}
-
-/// Of all that a cache says but its features, which have digests of their own in it.
-pub(super) fn digest(info: &CacheInfo, entries: &[Entry]) -> Digest {
-    let mut w = Sha256Writer::new("sottovoce/2/cache-index");
-    w.field(info.features.digest().as_bytes());
-    w.field(info.kind.name().as_bytes()).field(info.labels.name().as_bytes()).number(info.synthetic.into());
-    for entry in entries {
-        w.number(entry.frames as u64);
-        entry.strings().iter().for_each(|s| {
-            w.field(s.as_bytes());
-        });
-        // NaN has many bit patterns and means one thing.
-        let bits = |v: f32| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() };
-        entry.numbers().into_iter().for_each(|v| {
-            w.number(bits(v).into());
-        });
-    }
-    w.finish()
 }
 
 /// Rows of `/mfcc` before each entry's own, and in all.
 pub(super) fn offsets(entries: &[Entry]) -> (Vec<usize>, usize) {
     let mut total = 0;
-    let offsets = entries.iter().map(|e| std::mem::replace(&mut total, total + e.frames)).collect();
+    let mut offsets = Vec::with_capacity(entries.len());
+    for entry in entries {
+        offsets.push(total);
+        total += entry.frames;
+    }
     (offsets, total)
 }
 
@@ -155,7 +130,8 @@ impl Columns {
             return Err("the columns of /index have different lengths");
         }
         let entry = |i: usize| {
-            let frames = usize::try_from(self.frames[i]).map_err(|_| "/index/frames holds a number that is too large")?;
+            let frames =
+                usize::try_from(self.frames[i]).map_err(|_| "/index/frames holds a number that is too large")?;
             Entry::from_columns(
                 std::array::from_fn(|c| self.strings[c][i].as_str()),
                 std::array::from_fn(|c| self.numbers[c][i]),

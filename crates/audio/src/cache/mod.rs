@@ -6,14 +6,15 @@
 //! | `/index/offset`, `frames` | uint64 `[n]`: utterance i is rows offset..offset + frames |
 //! | `/index/label`, `speaker`, `sex`, `group`, `level`, `sentence`, `transcript`, `path` | strings `[n]`; empty where the corpus states nothing |
 //! | `/index/age_years`, `valence`, `activation`, `dominance` | float32 `[n]`; NaN where the corpus states nothing |
-//! | `/index/sha256`, `features_sha256` | strings `[n]`: of the audio file, and of the utterance's rows of `/mfcc` as little-endian bytes |
-//! | attributes of `/` | `format`, `format_version`, `features` (JSON), `features_digest`, `corpus`, `labelling`, `synthetic`, `index_sha256` |
+//! | `/index/sha256` | strings `[n]`: of the audio file |
+//! | attributes of `/` | `format`, `format_version`, `features` (JSON), `features_digest`, `corpus`, `labelling`, `synthetic` |
 //!
-//! Every byte that is believed is under a digest, so damage is found and named. A cache is replaced by rename after it is
+//! The first 512 bytes (HDF5's user block) hold a SHA-256 of the rest, which is checked before anything is read. A cache is replaced by rename after it is
 //! whole and on disk, so a crash leaves the old one. HDF5 calls are serialised by the `hdf5` crate's own lock.
 mod attributes;
 mod index;
 mod reader;
+mod seal;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use crate::{CorpusKind, LabelSource};
 pub use index::Entry;
 pub use reader::Reader;
 pub use writer::write;
-pub(crate) use writer::{replace, Temporary};
+pub(crate) use writer::{Temporary, replace};
 
 /// The value of the attribute `format`.
 pub const FORMAT: &str = "sottovoce-features";
@@ -40,7 +41,7 @@ pub struct CacheInfo {
     /// The corpus.
     pub kind: CorpusKind,
     /// What its labels are.
-    pub labels: LabelSource,
+    pub labelling: LabelSource,
     /// Whether the corpus is synthesised: then nothing measured on it is about human speech.
     pub synthetic: bool,
 }
@@ -52,8 +53,6 @@ pub struct CacheInfo {
 pub enum CacheError {
     #[error("{path}: the cache is damaged: {what}; delete it and extract again")]
     Damaged { path: PathBuf, what: &'static str },
-    #[error("{path}: the cache is damaged: the features of {utterance} do not have their digest; extract again, which makes these anew")]
-    DamagedFeatures { path: PathBuf, utterance: String },
     #[error("{path}: HDF5 could not {action}: {reason}")]
     Hdf5 { path: PathBuf, action: &'static str, reason: String },
     #[error("{path}: could not {action}: {source}")]

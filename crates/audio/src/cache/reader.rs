@@ -1,14 +1,13 @@
 //! A cache opened: its index in memory, its features read utterance by utterance.
 use std::path::{Path, PathBuf};
 
-use ndarray::s;
 use sottovoce_types::Utterance;
 
-use super::index::{self, Columns, Entry, features_digest};
-use super::{CacheError, CacheInfo, attributes, hdf5_error};
+use super::index::{self, Columns, Entry};
+use super::{CacheError, CacheInfo, attributes, hdf5_error, seal};
 
-/// An open cache whose index has its digest. Features are read and checked one utterance at a time, so a large cache costs no
-/// more memory than its index.
+/// An open cache whose seal holds. Features are read one utterance at a time, so a large cache costs no more memory than its
+/// index.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
@@ -22,19 +21,15 @@ impl Reader {
     /// Opens a cache.
     ///
     /// # Errors
-    /// [`CacheError`] if the file is not a cache, is of another version, or its index is damaged.
+    /// [`CacheError`] if the file is not a cache, is of another version, or is damaged.
     pub fn open(path: &Path) -> Result<Self, CacheError> {
-        std::fs::metadata(path)
-            .map_err(|source| CacheError::Io { path: path.to_owned(), action: "open the cache", source })?;
+        seal::check(path)?;
         let file = hdf5::File::open(path)
             .map_err(|_| CacheError::NotACache { path: path.to_owned(), why: "it is not a whole HDF5 file" })?;
-        let (info, index_sha256) = attributes::read(&file, path)?;
+        let info = attributes::read(&file, path)?;
         let damaged = |what| CacheError::Damaged { path: path.to_owned(), what };
         let columns = Columns::load(&file).map_err(|e| hdf5_error(path, "read the index", &e))?;
         let entries = columns.entries().map_err(damaged)?;
-        if index::digest(&info, &entries) != index_sha256 {
-            return Err(damaged("/index does not have the digest that the attribute `index_sha256` says"));
-        }
         let mfcc = file.dataset("mfcc").map_err(|e| hdf5_error(path, "open /mfcc", &e))?;
         let (offsets, total) = index::offsets(&entries);
         if mfcc.shape() != [total, info.features.width()] {
@@ -56,17 +51,12 @@ impl Reader {
     /// Features `[frames, width]` of entry `i`.
     ///
     /// # Errors
-    /// [`CacheError::DamagedFeatures`] if they do not have their digest.
+    /// [`CacheError::Hdf5`] if the file was changed since it was opened.
     pub fn features(&self, i: usize) -> Result<Vec<f32>, CacheError> {
         let (entry, start) = (&self.entries[i], self.offsets[i]);
-        let rows = self.mfcc.read_slice_2d::<f32, _>(s![start..start + entry.frames, ..]);
+        let rows = self.mfcc.read_slice_2d::<f32, _>((start..start + entry.frames, ..));
         let rows = rows.map_err(|e| hdf5_error(&self.path, "read /mfcc", &e))?;
-        let features = rows.into_raw_vec_and_offset().0;
-        if features_digest(&features) == entry.features_sha256 {
-            Ok(features)
-        } else {
-            Err(CacheError::DamagedFeatures { path: self.path.clone(), utterance: entry.path.clone() })
-        }
+        Ok(rows.into_raw_vec_and_offset().0)
     }
 
     /// Everything, in memory.

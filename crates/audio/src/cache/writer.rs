@@ -3,11 +3,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ndarray::{ArrayView2, s};
+use ndarray::ArrayView2;
 use sottovoce_types::Utterance;
 
-use super::index::{self, Entry, features_digest};
-use super::{CacheError, CacheInfo, attributes, hdf5_error};
+use super::index::{self, Entry};
+use super::{CacheError, CacheInfo, attributes, hdf5_error, seal};
 
 /// Writes a cache of `utterances`, replacing `path` only when the new file is whole and on disk (temporary file beside
 /// it, fsync, rename, fsync of the folder).
@@ -32,7 +32,6 @@ impl Entry {
             annotation: utterance.annotation.clone(),
             sha256: utterance.sha256,
             frames: utterance.frames(),
-            features_sha256: features_digest(&utterance.mfcc),
         }
     }
 }
@@ -95,9 +94,8 @@ fn fill(
     mut features: impl FnMut(usize) -> Result<Vec<f32>, CacheError>,
 ) -> Result<(), CacheError> {
     let failed = |e: hdf5::Error| hdf5_error(path, "write the new cache", &e);
-    // The formats of HDF5 1.8 have checksums on their own structures.
-    let file = hdf5::File::with_options().with_fapl(|p| p.libver_v18()).create(temporary).map_err(failed)?;
-    attributes::write(&file, info, &index::digest(info, entries)).map_err(failed)?;
+    let file = hdf5::File::with_options().with_fcpl(|p| p.userblock(seal::BLOCK)).create(temporary).map_err(failed)?;
+    attributes::write(&file, info).map_err(failed)?;
     index::write(&file, entries).map_err(failed)?;
     let width = info.features.width();
     let (offsets, total) = index::offsets(entries);
@@ -106,8 +104,14 @@ fn fill(
         let rows = features(i)?;
         let rows = ArrayView2::from_shape((entry.frames, width), &rows).expect("an entry says how many rows it has");
         if entry.frames > 0 {
-            mfcc.write_slice(rows, s![start..start + entry.frames, ..]).map_err(failed)?;
+            mfcc.write_slice(rows, (start..start + entry.frames, ..)).map_err(failed)?;
         }
     }
-    file.flush().and_then(|()| file.close()).map_err(failed)
+    drop(mfcc);
+    file.flush().and_then(|()| file.close()).map_err(failed)?;
+    seal::put(temporary).map_err(|source| CacheError::Io {
+        path: path.to_owned(),
+        action: "seal the new cache",
+        source,
+    })
 }

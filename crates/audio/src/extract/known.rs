@@ -14,13 +14,11 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Adds what a cache holds whole: an utterance whose features are damaged is left out, and computed anew.
+    /// Adds what a cache holds.
     pub(super) fn add(&mut self, cache: Reader) {
         let number = self.caches.len();
         for (i, entry) in cache.entries().iter().enumerate() {
-            if !self.places.contains_key(&entry.sha256) && cache.features(i).is_ok() {
-                self.places.insert(entry.sha256, (number, i));
-            }
+            self.places.entry(entry.sha256).or_insert((number, i));
         }
         self.caches.push(cache);
     }

@@ -96,12 +96,8 @@ pub fn extract(
     progress: Progress<'_>,
 ) -> Result<ExtractReport, ExtractError> {
     let front_end = FrontEnd::new(features)?;
-    let info = CacheInfo {
-        features: features.clone(),
-        kind: scan.kind,
-        labels: scan.labels,
-        synthetic: scan.synthetic,
-    };
+    let info =
+        CacheInfo { features: features.clone(), kind: scan.kind, labelling: scan.labelling, synthetic: scan.synthetic };
     let mut known = Known::default();
     let before = previous(out, &info)?;
     if let Some(before) = before {
@@ -204,13 +200,10 @@ enum OneClip {
     Known(Entry),
 }
 
-fn one_clip(
-    clip: &Clip,
-    front_end: &FrontEnd,
-    known: impl Fn(&Digest) -> Option<Entry>,
-) -> Result<OneClip, Failed> {
+fn one_clip(clip: &Clip, front_end: &FrontEnd, known: impl Fn(&Digest) -> Option<Entry>) -> Result<OneClip, Failed> {
     let failed = |error| Failed { path: clip.path.clone(), error };
-    let bytes = std::fs::read(&clip.path).map_err(|source| failed(DecodeError::Io { path: clip.path.clone(), source }))?;
+    let bytes =
+        std::fs::read(&clip.path).map_err(|source| failed(DecodeError::Io { path: clip.path.clone(), source }))?;
     let sha256 = Digest::of(&bytes);
     if let Some(found) = known(&sha256) {
         // What the corpus says may have changed though the recording has not.

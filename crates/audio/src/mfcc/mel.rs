@@ -17,9 +17,8 @@ impl<T: FftNum> MelBank<T> {
         let to_mel = |hz| hz_to_mel(spec.mel_scale, hz);
         let n = usize::from(spec.n_mels);
         let (low, high) = (to_mel(spec.mel_low_hz), to_mel(spec.mel_high_hz));
-        let corners: Vec<f64> = (0..n + 2)
-            .map(|i| mel_to_hz(spec.mel_scale, low + (high - low) * i as f64 / (n + 1) as f64))
-            .collect();
+        let corners: Vec<f64> =
+            (0..n + 2).map(|i| mel_to_hz(spec.mel_scale, low + (high - low) * i as f64 / (n + 1) as f64)).collect();
         let bins = spec.n_fft as usize / 2 + 1;
         let rate = f64::from(spec.sample_rate_hz);
         let bin_hz = |bin: usize| bin as f64 * rate / f64::from(spec.n_fft);

@@ -138,9 +138,7 @@ impl Recipe {
                 Self { framing: Framing::CentreReflect, lifter: LifterPhase::FromZero, ..librosa }
             }
             Convention::Kaldi => kaldi,
-            Convention::Htk => {
-                Self { remove_mean: false, spectrum: Spectrum::Magnitude, cosine: Cosine::Htk, ..kaldi }
-            }
+            Convention::Htk => Self { remove_mean: false, spectrum: Spectrum::Magnitude, cosine: Cosine::Htk, ..kaldi },
         }
     }
 
