@@ -32,6 +32,7 @@ mod extract;
 mod mel;
 mod mfcc;
 mod pooled;
+mod resample;
 mod silence;
 pub mod synth;
 
@@ -43,4 +44,5 @@ pub use extract::{
 };
 pub use mfcc::{Mfcc, SpecError};
 pub use pooled::{POOLED_STATISTICS, examples, pooled_statistics};
+pub use resample::{RateError, Resampler, resample};
 pub use silence::trim_silence;
