@@ -28,6 +28,7 @@
 pub mod cache;
 pub mod corpora;
 mod decode;
+mod denoise;
 mod extract;
 mod mel;
 mod mfcc;
@@ -39,6 +40,7 @@ pub mod synth;
 pub use cache::{CacheError, CacheInfo};
 pub use corpora::{Clip, CorpusKind, Counts, Scan, ScanError, SkipReason, Skipped, UnsupportedKind, scan};
 pub use decode::{DecodeError, Signal, decode, decode_bytes};
+pub use denoise::Denoiser;
 pub use extract::{
     ExtractError, ExtractOptions, ExtractReport, Extracted, Failed, extract, extract_to_memory, unreadable,
 };
