@@ -174,7 +174,7 @@ fn a_cut_cache_and_an_empty_one_do_not_crash_the_reader() {
     let info = CacheInfo {
         features: FeatureSpec::default(),
         kind: CorpusKind::Ravdess,
-        labelling: LabelSource::Intended,
+        labels: LabelSource::Intended,
         synthetic: false,
     };
     cache::write(&out, &info, &[]).unwrap();

@@ -14,7 +14,7 @@ pub(super) fn write(file: &hdf5::File, info: &CacheInfo) -> hdf5::Result<()> {
         ("features", json(&info.features).to_string().as_str()),
         ("features_digest", &info.features.digest().to_string()),
         ("corpus", info.kind.name()),
-        ("labelling", info.labelling.name()),
+        ("labelling", info.labels.name()),
     ] {
         file.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&text(value))?;
     }
@@ -41,12 +41,12 @@ pub(super) fn read(file: &hdf5::File, path: &Path) -> Result<CacheInfo, CacheErr
         return Err(damaged("the attributes `features` and `features_digest` disagree"));
     }
     let kind = string("corpus").and_then(|t| t.as_str().parse().ok());
-    let labelling = string("labelling").and_then(|t| t.as_str().parse().ok());
+    let labels = string("labelling").and_then(|t| t.as_str().parse().ok());
     let synthetic = file.attr("synthetic").and_then(|a| a.read_scalar::<bool>()).ok();
     Ok(CacheInfo {
         features,
         kind: kind.ok_or_else(|| damaged("the attribute `corpus` names no corpus"))?,
-        labelling: labelling.ok_or_else(|| damaged("the attribute `labelling` names no labels"))?,
+        labels: labels.ok_or_else(|| damaged("the attribute `labelling` names no labels"))?,
         synthetic: synthetic.ok_or_else(|| damaged("the attribute `synthetic` is missing"))?,
     })
 }

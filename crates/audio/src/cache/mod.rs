@@ -41,7 +41,7 @@ pub struct CacheInfo {
     /// The corpus.
     pub kind: CorpusKind,
     /// What its labels are.
-    pub labelling: LabelSource,
+    pub labels: LabelSource,
     /// Whether the corpus is synthesised: then nothing measured on it is about human speech.
     pub synthetic: bool,
 }

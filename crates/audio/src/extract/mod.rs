@@ -97,7 +97,7 @@ pub fn extract(
 ) -> Result<ExtractReport, ExtractError> {
     let front_end = FrontEnd::new(features)?;
     let info =
-        CacheInfo { features: features.clone(), kind: scan.kind, labelling: scan.labelling, synthetic: scan.synthetic };
+        CacheInfo { features: features.clone(), kind: scan.kind, labels: scan.labels, synthetic: scan.synthetic };
     let mut known = Known::default();
     let before = previous(out, &info)?;
     if let Some(before) = before {

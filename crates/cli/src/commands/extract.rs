@@ -1,9 +1,9 @@
 //! `extract` and `mfcc`.
 use serde_json::json;
-use sottovoce_audio::{Mfcc, decode, scan};
+use sottovoce_audio::{FrontEnd, decode};
 use sottovoce_types::SCHEMA_VERSION;
 
-use super::corpus::kind;
+use super::corpus::scanned;
 use super::default_config;
 use crate::args::{ExtractArgs, MfccArgs};
 use crate::exit::Exit;
@@ -13,17 +13,17 @@ use crate::speech;
 /// `extract`
 pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
     let config = default_config(&args.set)?;
-    let scan = scan(kind(&args.kind)?, &args.path)?;
+    let scan = scanned(&args.corpus)?;
     speech::report_skipped(&scan, output);
     let bar = output.progress("extracting MFCCs", scan.clips.len() as u64);
-    let report =
-        sottovoce_audio::extract(&scan, &config.features.spec(), &speech::options(&config), &args.out, &|done, _| {
-            bar.set_position(done as u64);
-        })?;
+    let report = sottovoce_audio::extract(&scan, &config.features.spec(), &args.out, &|done, _| {
+        bar.set_position(done as u64);
+    })?;
     bar.finish_and_clear();
     let failed: Vec<_> = report.failed.iter().map(|f| json!({"path": f.path, "reason": f.error.to_string()})).collect();
     let object = json!({
-        "schema": SCHEMA_VERSION, "cache": args.out, "kind": scan.kind.name(), "written": report.written,
+        "schema": SCHEMA_VERSION, "cache": args.out, "kind": scan.kind.name(), "labels": scan.labels.name(),
+        "synthetic": scan.synthetic, "written": report.written,
         "reused": report.reused, "failed": failed, "skipped": scan.skipped.len(),
         "features_sha256": config.features.spec().digest(),
     });
@@ -47,13 +47,13 @@ pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
 /// `mfcc`
 pub fn mfcc(args: &MfccArgs, output: &Output) -> anyhow::Result<Exit> {
     let config = default_config(&args.set)?;
-    let spec = config.features.spec();
-    let signal = decode(&args.file)?.at_rate(spec.sample_rate_hz, &args.file)?;
-    let mfcc = Mfcc::new(&spec)?;
-    let values = mfcc.compute(&signal.samples);
-    let rows: Vec<&[f32]> = values.chunks(mfcc.n_mfcc()).collect();
+    let front_end = FrontEnd::new(&config.features.spec())?;
+    let values = front_end.features(&decode(&args.file)?, &args.file)?;
+    let spec = front_end.spec();
+    let rows: Vec<&[f32]> = values.chunks(spec.width()).collect();
     let object = json!({
-        "schema": SCHEMA_VERSION, "sample_rate_hz": spec.sample_rate_hz, "frames": rows.len(), "n_mfcc": mfcc.n_mfcc(), "mfcc": rows,
+        "schema": SCHEMA_VERSION, "sample_rate_hz": spec.sample_rate_hz, "convention": spec.convention, "frames": rows.len(),
+        "n_mfcc": spec.n_mfcc, "deltas": spec.deltas, "mfcc": rows,
     });
     output.result(&object, || {
         rows.iter()
