@@ -36,7 +36,10 @@ mod silence;
 pub mod synth;
 
 pub use cache::{CacheError, CacheInfo};
-pub use corpora::{Clip, CorpusKind, Counts, Scan, ScanError, SkipReason, Skipped, UnsupportedKind, scan};
+pub use corpora::{
+    Clip, CorpusKind, Counts, LabelSource, Labelling, Published, Scan, ScanError, SkipReason, Skipped, Tally,
+    UnknownLabelSource, UnknownLabelling, UnsupportedKind, published, scan,
+};
 pub use decode::{DecodeError, Signal, decode, decode_bytes};
 pub use extract::{
     ExtractError, ExtractOptions, ExtractReport, Extracted, Failed, extract, extract_to_memory, unreadable,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sottovoce_audio::synth::{SynthSpec, write_corpus};
 use sottovoce_audio::{
-    CacheError, CacheInfo, CorpusKind, DecodeError, ExtractError, ExtractOptions, ExtractReport, cache, extract,
-    extract_to_memory, scan, unreadable,
+    CacheError, CacheInfo, CorpusKind, DecodeError, ExtractError, ExtractOptions, ExtractReport, Labelling, cache,
+    extract, extract_to_memory, scan, unreadable,
 };
 use sottovoce_types::FeatureSpec;
 use tempfile::TempDir;
@@ -20,7 +20,13 @@ fn corpus(folder: &TempDir) -> PathBuf {
 }
 
 fn run(root: &Path, out: &Path, options: ExtractOptions) -> Result<ExtractReport, ExtractError> {
-    extract(&scan(CorpusKind::Auto, root).unwrap(), &FeatureSpec::default(), &options, out, &|_, _| ())
+    extract(
+        &scan(CorpusKind::Auto, root, Labelling::default()).unwrap(),
+        &FeatureSpec::default(),
+        &options,
+        out,
+        &|_, _| (),
+    )
 }
 
 fn counts(report: &ExtractReport) -> (usize, usize, usize) {
@@ -33,7 +39,7 @@ fn a_cache_reads_back_exactly_what_was_extracted() {
     let (root, out) = (corpus(&folder), folder.path().join("deep/cache.h5"));
     let report = run(&root, &out, ExtractOptions::default()).unwrap();
     assert_eq!(counts(&report), (12, 0, 0));
-    let scan = scan(CorpusKind::Auto, &root).unwrap();
+    let scan = scan(CorpusKind::Auto, &root, Labelling::default()).unwrap();
     let wanted = extract_to_memory(&scan, &FeatureSpec::default(), &ExtractOptions::default(), &|_, _| ()).unwrap();
     let (info, utterances) = cache::read(&out, &FeatureSpec::default(), &ExtractOptions::default()).unwrap();
     assert_eq!(utterances, wanted.utterances);
@@ -99,7 +105,7 @@ fn files_that_fail_are_listed_and_the_rest_is_kept() {
     assert_eq!(counts(&report), (10, 0, 2));
     assert!(matches!(&report.failed[0].error, DecodeError::Truncated { path, .. } if *path == cut));
     assert!(matches!(&report.failed[1].error, DecodeError::NotAudio { path, .. } if *path == text));
-    assert_eq!(unreadable(&scan(CorpusKind::Auto, &root).unwrap(), &|_, _| ()).len(), 2);
+    assert_eq!(unreadable(&scan(CorpusKind::Auto, &root, Labelling::default()).unwrap(), &|_, _| ()).len(), 2);
     for wav in std::fs::read_dir(root.join("AudioWAV")).unwrap() {
         std::fs::write(wav.unwrap().path(), b"").unwrap();
     }
@@ -116,7 +122,7 @@ fn another_sample_rate_fails_by_name() {
     let folder = TempDir::new().unwrap();
     let root = corpus(&folder);
     let features = FeatureSpec { sample_rate_hz: 8_000, mel_high_hz: 4_000.0, ..FeatureSpec::default() };
-    let scan = scan(CorpusKind::Auto, &root).unwrap();
+    let scan = scan(CorpusKind::Auto, &root, Labelling::default()).unwrap();
     let error = extract_to_memory(&scan, &features, &ExtractOptions::default(), &|_, _| ()).unwrap_err();
     assert!(error.to_string().contains("16000") && error.to_string().contains("8000"), "{error}");
 }
@@ -176,7 +182,7 @@ fn progress_counts_every_clip_once() {
     let root = corpus(&folder);
     let calls = std::sync::Mutex::new(Vec::new());
     let note = |done, total| calls.lock().unwrap().push((done, total));
-    let scan = scan(CorpusKind::Auto, &root).unwrap();
+    let scan = scan(CorpusKind::Auto, &root, Labelling::default()).unwrap();
     extract_to_memory(&scan, &FeatureSpec::default(), &ExtractOptions::default(), &note).unwrap();
     let mut calls = calls.into_inner().unwrap();
     calls.sort_unstable();

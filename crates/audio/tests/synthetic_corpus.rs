@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sottovoce_audio::synth::{SynthError, SynthSpec, is_synthetic, write_corpus};
-use sottovoce_audio::{CorpusKind, ExtractOptions, examples, extract_to_memory, scan};
+use sottovoce_audio::{CorpusKind, ExtractOptions, Labelling, examples, extract_to_memory, scan};
 use sottovoce_types::{Digest, Examples, FeatureSpec, LabelSet, Standardisation};
 use tempfile::TempDir;
 
@@ -59,7 +59,7 @@ fn it_is_read_as_crema_d_and_known_as_synthetic() {
     let folder = TempDir::new().unwrap();
     write_corpus(folder.path(), &SynthSpec { speakers: 2, sentences: 1, seed: 1 }, &|_, _| ()).unwrap();
     for path in [folder.path().to_owned(), folder.path().join("AudioWAV")] {
-        let scan = scan(CorpusKind::Auto, &path).unwrap();
+        let scan = scan(CorpusKind::Auto, &path, Labelling::default()).unwrap();
         assert_eq!(
             (scan.kind, scan.clips.len(), scan.skipped.len(), scan.synthetic),
             (CorpusKind::CremaD, 12, 0, true)
@@ -137,7 +137,7 @@ fn probe_accuracy(set: &Examples) -> f64 {
 fn emotions_of_unseen_actors_are_told_apart_about_as_well_as_in_acted_speech() {
     let folder = TempDir::new().unwrap();
     write_corpus(folder.path(), &SynthSpec { speakers: 24, sentences: 5, seed: 1 }, &|_, _| ()).unwrap();
-    let scan = scan(CorpusKind::Auto, folder.path()).unwrap();
+    let scan = scan(CorpusKind::Auto, folder.path(), Labelling::default()).unwrap();
     let extracted = extract_to_memory(&scan, &FeatureSpec::default(), &ExtractOptions::default(), &|_, _| ()).unwrap();
     let set = |standardisation| examples(&extracted.utterances, &LabelSet::five(), standardisation);
     let raw = probe_accuracy(&set(Standardisation::None));

@@ -3,13 +3,13 @@ use std::path::Path;
 
 use sottovoce_types::{Annotation, Emotion, Level, Sex};
 
-use super::{CorpusKind, Scan, ScanError, SkipReason, collect, stem, walk};
+use super::files::{Reading, by_name, folder, stem};
+use super::{CorpusKind, Scan, ScanError, SkipReason};
 
-pub(super) const EXAMPLE: &str = "Actor_01/03-01-05-01-01-01-01.wav";
 const FORM: &str = "modality-channel-emotion-intensity-statement-repetition-actor, as in 03-01-05-01-01-01-01";
 
 pub(super) fn scan(path: &Path) -> Result<Scan, ScanError> {
-    collect(CorpusKind::Ravdess, path, walk(path)?, EXAMPLE, read)
+    by_name(CorpusKind::Ravdess, path, |file| Ok(Reading { id: stem(file), annotation: read(file)? }))
 }
 
 /// Whether the name is of this corpus, usable or not.
@@ -49,21 +49,24 @@ fn read(path: &Path) -> Result<Annotation, SkipReason> {
         "02" if emotion != Emotion::Neutral => Level::Strong,
         other => return Err(SkipReason::Level { level: other.to_owned() }),
     };
-    if !matches!(statement, "01" | "02") || !matches!(repetition, "01" | "02") {
-        return Err(SkipReason::Sentence(format!("{statement}-{repetition}")));
-    }
+    let words = match (statement, repetition) {
+        ("01", "01" | "02") => "Kids are talking by the door",
+        ("02", "01" | "02") => "Dogs are sitting by the door",
+        _ => return Err(SkipReason::Sentence(format!("{statement}-{repetition}"))),
+    };
     let number: u8 = actor.parse().unwrap_or(0);
     if !(1..=24).contains(&number) {
         return Err(SkipReason::Actor(actor.to_owned()));
     }
     let speaker = format!("Actor_{actor}");
-    let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    if folder.starts_with("Actor_") && folder != speaker.as_str() {
-        return Err(SkipReason::ActorFolder { name: actor.to_owned(), folder: folder.into_owned() });
+    let folder = folder(path);
+    if folder.starts_with("Actor_") && folder != speaker {
+        return Err(SkipReason::Folder { name: speaker, folder });
     }
     // "Odd numbered actors are male, even numbered actors are female."
     let sex = Some(if number % 2 == 1 { Sex::Male } else { Sex::Female });
-    Ok(Annotation { sex, sentence: statement.to_owned(), level, ..Annotation::new(speaker, emotion) })
+    let (sentence, transcript) = (statement.to_owned(), Some(words.to_owned()));
+    Ok(Annotation { sex, sentence, transcript, level, ..Annotation::new(speaker, emotion) })
 }
 
 #[cfg(test)]
@@ -81,9 +84,10 @@ mod tests {
         assert!(matches!(refused("03-01-01-02-01-01-01.wav"), SkipReason::Level { .. }));
         assert!(matches!(refused("03-01-05-01-03-01-01.wav"), SkipReason::Sentence(_)));
         assert!(matches!(refused("03-01-05-01-01-01-25.wav"), SkipReason::Actor(_)));
-        assert!(matches!(refused("Actor_03/03-01-05-01-01-01-02.wav"), SkipReason::ActorFolder { .. }));
+        assert!(matches!(refused("Actor_03/03-01-05-01-01-01-02.wav"), SkipReason::Folder { .. }));
         let r = read(Path::new("Actor_02/03-01-06-02-02-01-02.flac")).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((r.speaker.as_str(), r.sex, r.emotion), ("Actor_02", Some(Sex::Female), Emotion::Fear));
         assert_eq!((r.sentence.as_str(), r.level), ("02", Level::Strong));
+        assert_eq!(r.transcript.as_deref(), Some("Dogs are sitting by the door"));
     }
 }
