@@ -13,6 +13,8 @@ pub enum CorpusKind {
     Auto,
     /// CREMA-D: `AudioWAV/1001_DFA_ANG_XX.wav`; also the shape of the synthetic corpus.
     CremaD,
+    /// IEMOCAP: `Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav`, labels in `dialog/EmoEvaluation`.
+    Iemocap,
     /// RAVDESS: `Actor_01/03-01-05-01-01-01-01.wav`.
     Ravdess,
     /// Emo-DB, the Berlin database: `wav/03a01Fa.wav`.
@@ -25,13 +27,14 @@ pub enum CorpusKind {
 
 impl CorpusKind {
     /// The kinds that can be read. Where as many names fit two kinds, the earlier is taken.
-    pub const SUPPORTED: [Self; 5] = [Self::CremaD, Self::Ravdess, Self::Emodb, Self::Savee, Self::Tess];
+    pub const SUPPORTED: [Self; 6] = [Self::CremaD, Self::Iemocap, Self::Ravdess, Self::Emodb, Self::Savee, Self::Tess];
 
     /// The word used on the command line and in configs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::CremaD => "crema-d",
+            Self::Iemocap => "iemocap",
             Self::Ravdess => "ravdess",
             Self::Emodb => "emodb",
             Self::Savee => "savee",
@@ -44,6 +47,7 @@ impl CorpusKind {
         match self {
             Self::Auto => "any of these",
             Self::CremaD => "AudioWAV/1001_DFA_ANG_XX.wav",
+            Self::Iemocap => "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav",
             Self::Ravdess => "Actor_01/03-01-05-01-01-01-01.wav",
             Self::Emodb => "wav/03a01Fa.wav",
             Self::Savee => "DC/a01.wav or DC_a01.wav",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Which of a corpus's labellings to read. Only CREMA-D offers another than its first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Labelling {
-    /// The labelling by which the corpus is known: what the actor was asked for.
+    /// The labelling by which the corpus is known: what the actor was asked for; in IEMOCAP, the raters' majority.
     #[default]
     #[serde(rename = "intended")]
     Intended,
@@ -65,11 +65,13 @@ pub enum LabelSource {
     VoiceMajority,
     /// What most viewers saw and heard.
     MultimodalMajority,
+    /// What most of the corpus's raters agreed on (IEMOCAP).
+    RaterMajority,
 }
 
 impl LabelSource {
     /// All label sources.
-    pub const ALL: [Self; 3] = [Self::Intended, Self::VoiceMajority, Self::MultimodalMajority];
+    pub const ALL: [Self; 4] = [Self::Intended, Self::VoiceMajority, Self::MultimodalMajority, Self::RaterMajority];
 
     /// The word written to caches and reports.
     pub fn name(self) -> &'static str {
@@ -77,6 +79,7 @@ impl LabelSource {
             Self::Intended => "intended",
             Self::VoiceMajority => "voice-majority",
             Self::MultimodalMajority => "multimodal-majority",
+            Self::RaterMajority => "rater-majority",
         }
     }
 }
@@ -108,7 +111,7 @@ mod tests {
         let error = "perceived".parse::<Labelling>().unwrap_err().to_string();
         assert!(error.contains("intended, voice, multimodal"), "{error}");
         let error = "perceived".parse::<LabelSource>().unwrap_err().to_string();
-        assert!(error.contains("voice-majority, multimodal-majority"), "{error}");
+        assert!(error.contains("multimodal-majority, rater-majority"), "{error}");
     }
 
     #[test]

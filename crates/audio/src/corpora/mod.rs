@@ -7,6 +7,7 @@ mod counts;
 mod crema_d;
 mod emodb;
 mod files;
+mod iemocap;
 mod kind;
 mod labels;
 mod published;
@@ -71,6 +72,11 @@ pub enum ScanError {
     #[error("{path}: nothing in it can be used as {kind} ({}): {reasons}{}; check the kind and the folder",
         .kind.example(), .first.as_ref().map(|r| format!("; the first: {r}")).unwrap_or_default())]
     NoClips { path: PathBuf, kind: CorpusKind, reasons: Tally, first: Option<Box<SkipReason>> },
+    #[error(
+        "{path}: neither it nor a folder in it holds Session1 to Session5; \
+         name the folder IEMOCAP_full_release, or the one that it lies in"
+    )]
+    NoSessions { path: PathBuf },
     #[error("{path}: cannot be read as a CSV table: {source}")]
     Table {
         path: PathBuf,
@@ -105,6 +111,7 @@ pub fn scan(kind: CorpusKind, path: &Path, labelling: Labelling) -> Result<Scan,
     let mut scan = match kind {
         CorpusKind::Auto => return scan(recognise(path)?, path, labelling),
         CorpusKind::CremaD => crema_d::scan(path, labelling),
+        CorpusKind::Iemocap => iemocap::scan(path),
         CorpusKind::Ravdess => ravdess::scan(path),
         CorpusKind::Emodb => emodb::scan(path),
         CorpusKind::Savee => savee::scan(path),
@@ -122,6 +129,7 @@ fn recognise(path: &Path) -> Result<CorpusKind, ScanError> {
     for kind in CorpusKind::SUPPORTED {
         let fits: fn(&Path) -> bool = match kind {
             CorpusKind::CremaD => crema_d::fits,
+            CorpusKind::Iemocap => iemocap::fits,
             CorpusKind::Ravdess => ravdess::fits,
             CorpusKind::Emodb => emodb::fits,
             CorpusKind::Savee => savee::fits,

@@ -1,4 +1,4 @@
-//! Why a file is not used.
+//! Why a file or a label line is not used.
 use std::path::PathBuf;
 
 /// Why a file is not used.
@@ -16,10 +16,20 @@ pub enum SkipReason {
     Folder { name: String, folder: String },
     #[error("a hidden file (macOS leaves such beside each file that it copies)")]
     Hidden,
+    #[error("line {line} is no label line: {why}")]
+    LabelLine { line: usize, why: &'static str },
     #[error("level {level:?} does not exist for this emotion or sentence")]
     Level { level: String },
     #[error("the name is not of the form {expected}")]
     Name { expected: &'static str },
+    #[error("raters did not agree (xxx)")]
+    NoAgreement,
+    #[error("there is a label and no such recording")]
+    NoAudio,
+    #[error("its dialog has no labels: dialog/EmoEvaluation/{dialog}.txt is not there")]
+    NoEvaluation { dialog: String },
+    #[error("dialog/EmoEvaluation/{dialog}.txt has no label line for it")]
+    NoLabel { dialog: String },
     #[error("not a .wav or .flac file")]
     NotAudio,
     #[error("modality {0:?} is not audio alone (03)")]
@@ -28,6 +38,8 @@ pub enum SkipReason {
     NotSpeech(String),
     #[error("the table of votes has no row for it")]
     NoVotes,
+    #[error("raters gave `oth`, an emotion that has no name")]
+    OtherEmotion,
     #[error("sentence code {0:?} is none of this corpus")]
     Sentence(String),
     #[error("listeners tie: {0}")]
@@ -45,12 +57,18 @@ impl SkipReason {
             Self::Emotion(_) => "unknown emotion",
             Self::Folder { .. } => "wrong folder",
             Self::Hidden => "hidden",
+            Self::LabelLine { .. } => "malformed label line",
             Self::Level { .. } => "unknown level",
             Self::Name { .. } => "odd name",
+            Self::NoAgreement => "no agreement",
+            Self::NoAudio => "no recording",
+            Self::NoEvaluation { .. } => "no label file",
+            Self::NoLabel { .. } => "no label",
             Self::NotAudio => "not audio",
             Self::NotAudioOnly(_) => "not audio alone",
             Self::NotSpeech(_) => "not speech",
             Self::NoVotes => "no votes",
+            Self::OtherEmotion => "other emotion",
             Self::Sentence(_) => "unknown sentence",
             Self::Tie(_) => "listeners tie",
             Self::Vote(_) => "unknown vote",
@@ -61,7 +79,7 @@ impl SkipReason {
 /// A file that is not used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Skipped {
-    /// The file.
+    /// The file; for a label without a recording, where the recording should lie.
     pub path: PathBuf,
     /// Why.
     pub reason: SkipReason,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod crema_d;
+mod iemocap;
 mod names;
 mod trees;
 

@@ -58,6 +58,93 @@ fn crema_d_names(actor: u32) -> Vec<String> {
     names
 }
 
+/// Labels of one session and how many utterances have them; over all sessions 10 039.
+type SessionLabels = [(&'static str, usize); 11];
+
+/// The four usual classes are as published per session (happy with excited); how the rest divides is made up.
+const IEMOCAP: [SessionLabels; 5] = [
+    iemocap_session([229, 135, 143, 194, 384], [370, 22, 8, 1, 0, 501]),
+    iemocap_session([137, 117, 210, 197, 362], [370, 22, 8, 1, 0, 501]),
+    iemocap_session([240, 135, 151, 305, 320], [370, 21, 8, 1, 0, 501]),
+    iemocap_session([327, 65, 238, 143, 258], [370, 21, 8, 0, 1, 502]),
+    iemocap_session([170, 143, 299, 245, 384], [369, 21, 8, 0, 1, 502]),
+];
+
+const fn iemocap_session(usual: [usize; 5], rest: [usize; 6]) -> SessionLabels {
+    let [ang, hap, exc, sad, neu] = usual;
+    let [fru, sur, fea, oth, dis, xxx] = rest;
+    [
+        ("ang", ang),
+        ("hap", hap),
+        ("exc", exc),
+        ("sad", sad),
+        ("neu", neu),
+        ("fru", fru),
+        ("sur", sur),
+        ("fea", fea),
+        ("oth", oth),
+        ("dis", dis),
+        ("xxx", xxx),
+    ]
+}
+
+/// IEMOCAP: 151 dialogs of 10 speakers with 10 039 labelled utterances and their words.
+pub(crate) fn iemocap(root: &Path, wav: Option<&[u8]>) {
+    for (labels, session) in IEMOCAP.iter().zip(1..) {
+        let folder = root.join(format!("Session{session}"));
+        let (evaluation, words) = (folder.join("dialog/EmoEvaluation"), folder.join("dialog/transcriptions"));
+        for folder in [&evaluation, &words, &evaluation.join("Categorical"), &evaluation.join("Self-evaluation")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let dialogs = iemocap_dialogs(session);
+        let blocks: Vec<&str> = repeated(labels).collect();
+        // A step that divides none of the sessions' sizes mixes the labels, so that every dialog has several.
+        let utterances: Vec<&str> = (0..blocks.len()).map(|i| blocks[i * 613 % blocks.len()]).collect();
+        let share = utterances.len().div_ceil(dialogs.len());
+        for (dialog, labels) in dialogs.iter().zip(utterances.chunks(share)) {
+            let audio = folder.join("sentences/wav").join(dialog);
+            fs::create_dir_all(&audio).unwrap();
+            let names: Vec<String> = (0..labels.len())
+                .map(|turn| format!("{dialog}_{}{:03}", if turn % 2 == 0 { 'F' } else { 'M' }, turn / 2))
+                .collect();
+            for name in &names {
+                fs::write(audio.join(format!("{name}.wav")), wav.unwrap_or_default()).unwrap();
+            }
+            let labelled: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(labels.iter().copied()).collect();
+            fs::write(evaluation.join(format!("{dialog}.txt")), evaluation_file(&labelled)).unwrap();
+            fs::write(evaluation.join(format!("Categorical/{dialog}_e1_cat.txt")), "not to be read").unwrap();
+            let said: Vec<String> = names.iter().map(|n| format!("{n} [006.2901-008.2357]: Excuse me.")).collect();
+            fs::write(words.join(format!("{dialog}.txt")), said.join("\n")).unwrap();
+        }
+    }
+}
+
+/// A file of labels in the corpus's form, with the lines of single raters between.
+pub(crate) fn evaluation_file(labels: &[(&str, &str)]) -> String {
+    let mut text = String::from("% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n");
+    for (utterance, label) in labels {
+        write!(
+            text,
+            "[6.2901 - 8.2357]\t{utterance}\t{label}\t[2.5000, 3.5000, 3.0000]\nC-E2:\tNeutral;\t()\nC-E3:\tAnger; Frustration;\t()\n\
+             A-E3:\tval 3; act 2; dom  2;\t()\nA-F1:\tval 2; act 2; dom  2;\t(curious)\n\n"
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// Eight scenes improvised and seven scripted, each once with the markers on either actor, and one in two parts.
+fn iemocap_dialogs(session: u32) -> Vec<String> {
+    let scripts = ["01_1", "01_2", "01_3", "02_1", "02_2", "03_1", "03_2"].map(|s| format!("script{s}"));
+    let scenes = (1..=8).map(|scene| format!("impro{scene:02}")).chain(scripts);
+    let mut dialogs: Vec<String> =
+        scenes.flat_map(|scene| ["F", "M"].map(|markers| format!("Ses0{session}{markers}_{scene}"))).collect();
+    if session == 5 {
+        dialogs.push("Ses05M_script01_1b".to_owned());
+    }
+    dialogs
+}
+
 fn repeated<'a>(counts: &'a [(&'static str, usize)]) -> impl Iterator<Item = &'static str> + 'a {
     counts.iter().flat_map(|&(word, n)| std::iter::repeat_n(word, n))
 }
