@@ -37,8 +37,8 @@ pub mod synth;
 
 pub use cache::{CacheError, CacheInfo};
 pub use corpora::{
-    Clip, CorpusKind, Counts, LabelSource, Labelling, Published, Scan, ScanError, SkipReason, Skipped, Tally,
-    UnknownLabelSource, UnknownLabelling, UnsupportedKind, published, scan,
+    Clip, CorpusKind, Counts, LabelSource, Labelling, Published, RowProblem, Scan, ScanError, SkipReason, Skipped,
+    Tally, UnknownLabelSource, UnknownLabelling, UnsupportedKind, published, scan,
 };
 pub use decode::{DecodeError, Signal, decode, decode_bytes};
 pub use extract::{

@@ -23,11 +23,14 @@ pub enum CorpusKind {
     Savee,
     /// TESS: `OAF_back_angry.wav`.
     Tess,
+    /// Any recordings, listed in a CSV file with the columns path, speaker and emotion.
+    Manifest,
 }
 
 impl CorpusKind {
     /// The kinds that can be read. Where as many names fit two kinds, the earlier is taken.
-    pub const SUPPORTED: [Self; 6] = [Self::CremaD, Self::Iemocap, Self::Ravdess, Self::Emodb, Self::Savee, Self::Tess];
+    pub const SUPPORTED: [Self; 7] =
+        [Self::CremaD, Self::Iemocap, Self::Ravdess, Self::Emodb, Self::Savee, Self::Tess, Self::Manifest];
 
     /// The word used on the command line and in configs.
     pub fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl CorpusKind {
             Self::Emodb => "emodb",
             Self::Savee => "savee",
             Self::Tess => "tess",
+            Self::Manifest => "manifest",
         }
     }
 
@@ -52,6 +56,7 @@ impl CorpusKind {
             Self::Emodb => "wav/03a01Fa.wav",
             Self::Savee => "DC/a01.wav or DC_a01.wav",
             Self::Tess => "OAF_back_angry.wav",
+            Self::Manifest => "manifest.csv with the columns path,speaker,emotion",
         }
     }
 }

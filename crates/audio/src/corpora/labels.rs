@@ -1,4 +1,4 @@
-//! Whose word a label is: the actor's instructions, the listeners'or the raters'.
+//! Whose word a label is: the actor's instructions, the listeners', the raters', or the owner's.
 use std::fmt;
 use std::str::FromStr;
 
@@ -67,11 +67,14 @@ pub enum LabelSource {
     MultimodalMajority,
     /// What most of the corpus's raters agreed on (IEMOCAP).
     RaterMajority,
+    /// What the owner of the recordings wrote in the manifest.
+    Manifest,
 }
 
 impl LabelSource {
     /// All label sources.
-    pub const ALL: [Self; 4] = [Self::Intended, Self::VoiceMajority, Self::MultimodalMajority, Self::RaterMajority];
+    pub const ALL: [Self; 5] =
+        [Self::Intended, Self::VoiceMajority, Self::MultimodalMajority, Self::RaterMajority, Self::Manifest];
 
     /// The word written to caches and reports.
     pub fn name(self) -> &'static str {
@@ -80,6 +83,7 @@ impl LabelSource {
             Self::VoiceMajority => "voice-majority",
             Self::MultimodalMajority => "multimodal-majority",
             Self::RaterMajority => "rater-majority",
+            Self::Manifest => "manifest",
         }
     }
 }
@@ -111,7 +115,7 @@ mod tests {
         let error = "perceived".parse::<Labelling>().unwrap_err().to_string();
         assert!(error.contains("intended, voice, multimodal"), "{error}");
         let error = "perceived".parse::<LabelSource>().unwrap_err().to_string();
-        assert!(error.contains("multimodal-majority, rater-majority"), "{error}");
+        assert!(error.contains("rater-majority, manifest"), "{error}");
     }
 
     #[test]

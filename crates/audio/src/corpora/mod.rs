@@ -10,6 +10,7 @@ mod files;
 mod iemocap;
 mod kind;
 mod labels;
+mod manifest;
 mod published;
 mod ravdess;
 mod savee;
@@ -24,6 +25,7 @@ use sottovoce_types::Annotation;
 pub use counts::{Counts, Tally};
 pub use kind::{CorpusKind, UnsupportedKind};
 pub use labels::{LabelSource, Labelling, UnknownLabelSource, UnknownLabelling};
+pub use manifest::RowProblem;
 pub use published::{Published, published};
 pub use skip::{SkipReason, Skipped};
 
@@ -98,7 +100,8 @@ fn examples() -> String {
 
 /// Lists the recordings of the corpus at `path` with the labels of `labelling`.
 ///
-/// `path` is the corpus's folder, or the folder that this lies in; for CREMA-D also `AudioWAV` itself.
+/// `path` is the corpus's folder, or the folder that this lies in; for CREMA-D also `AudioWAV` itself; for a manifest
+/// the CSV file or the folder of `manifest.csv`.
 ///
 /// # Errors
 /// [`ScanError`] if the folder cannot be listed, if a table that the labels need is missing or has other columns, if the
@@ -116,6 +119,7 @@ pub fn scan(kind: CorpusKind, path: &Path, labelling: Labelling) -> Result<Scan,
         CorpusKind::Emodb => emodb::scan(path),
         CorpusKind::Savee => savee::scan(path),
         CorpusKind::Tess => tess::scan(path),
+        CorpusKind::Manifest => manifest::scan(path),
     }?;
     scan.clips.sort_by(|a, b| a.name.cmp(&b.name));
     scan.skipped.sort_by(|a, b| a.path.cmp(&b.path));
@@ -124,6 +128,9 @@ pub fn scan(kind: CorpusKind, path: &Path, labelling: Labelling) -> Result<Scan,
 
 /// The kind that most names fit; of equals, the first in [`CorpusKind::SUPPORTED`].
 fn recognise(path: &Path) -> Result<CorpusKind, ScanError> {
+    if manifest::is_csv(path) {
+        return Ok(CorpusKind::Manifest);
+    }
     let files = files::walk(path)?;
     let mut best = (0, None);
     for kind in CorpusKind::SUPPORTED {
@@ -134,7 +141,8 @@ fn recognise(path: &Path) -> Result<CorpusKind, ScanError> {
             CorpusKind::Emodb => emodb::fits,
             CorpusKind::Savee => savee::fits,
             CorpusKind::Tess => tess::fits,
-            CorpusKind::Auto => continue,
+            // A corpus may come with someone's manifest.csv beside it, so a manifest is believed only where nothing fits.
+            CorpusKind::Manifest | CorpusKind::Auto => continue,
         };
         let n = files.iter().filter(|file| fits(file)).count();
         if n > best.0 {
@@ -143,6 +151,7 @@ fn recognise(path: &Path) -> Result<CorpusKind, ScanError> {
     }
     match best.1 {
         Some(kind) => Ok(kind),
+        None if manifest::is_in(path) => Ok(CorpusKind::Manifest),
         None => Err(ScanError::Unrecognised { path: path.to_owned(), files: files.len() }),
     }
 }

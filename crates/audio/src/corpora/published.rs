@@ -19,10 +19,10 @@ pub struct Published {
     pub source: &'static str,
 }
 
-/// The published figures of a corpus under its first labelling (CREMA-D: intended).
+/// The published figures of a corpus under its first labelling (CREMA-D: intended); a manifest has none.
 pub fn published(kind: CorpusKind) -> Option<Published> {
     Some(match kind {
-        CorpusKind::Auto => return None,
+        CorpusKind::Auto | CorpusKind::Manifest => return None,
         CorpusKind::CremaD => Published {
             clips: 7442,
             speakers: 91,
@@ -119,6 +119,6 @@ mod tests {
             let unlabelled = if kind == CorpusKind::Iemocap { 2507 + 3 } else { 0 };
             assert_eq!(labelled + unlabelled, published.clips, "{kind}");
         }
-        assert_eq!(published(CorpusKind::Auto), None);
+        assert_eq!(published(CorpusKind::Manifest), None);
     }
 }

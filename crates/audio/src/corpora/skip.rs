@@ -1,5 +1,7 @@
-//! Why a file or a label line is not used.
+//! Why a file, a label line or a manifest's row is not used.
 use std::path::PathBuf;
+
+use super::manifest::RowProblem;
 
 /// Why a file is not used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -40,6 +42,8 @@ pub enum SkipReason {
     NoVotes,
     #[error("raters gave `oth`, an emotion that has no name")]
     OtherEmotion,
+    #[error("line {line} of the manifest: {problem}")]
+    Row { line: u64, problem: RowProblem },
     #[error("sentence code {0:?} is none of this corpus")]
     Sentence(String),
     #[error("listeners tie: {0}")]
@@ -69,6 +73,7 @@ impl SkipReason {
             Self::NotSpeech(_) => "not speech",
             Self::NoVotes => "no votes",
             Self::OtherEmotion => "other emotion",
+            Self::Row { problem, .. } => problem.tally_name(),
             Self::Sentence(_) => "unknown sentence",
             Self::Tie(_) => "listeners tie",
             Self::Vote(_) => "unknown vote",

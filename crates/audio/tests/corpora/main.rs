@@ -1,8 +1,10 @@
 //! Corpus readers on small trees, odd names included, and on trees of the published sizes.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
+mod any_kind;
 mod crema_d;
 mod iemocap;
+mod manifest;
 mod names;
 mod trees;
 
