@@ -9,11 +9,15 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
+use crate::RateError;
+
 /// Mono audio.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Signal {
     /// Samples per second.
     pub sample_rate_hz: u32,
+    /// Channels of the recording, averaged to one.
+    pub channels: usize,
     /// Samples, full scale ±1; all finite, at least one.
     pub samples: Vec<f32>,
 }
@@ -44,11 +48,16 @@ pub enum DecodeError {
     NonFinite { path: PathBuf, sample: usize },
     #[error("{path}: is not wav or flac audio that can be read ({reason}); convert it to 16-bit wav")]
     NotAudio { path: PathBuf, reason: String },
+    #[error("{path}: {source}")]
+    SampleRate {
+        path: PathBuf,
+        #[source]
+        source: RateError,
+    },
     #[error(
-        "{path}: is sampled at {found_hz} Hz and the features ask for {wanted_hz} Hz; \
-         resample the file, or set features.sample_rate_hz = {found_hz}"
+        "{path}: its {samples} samples do not fill one frame of {frame_ms} ms; leave it out, or set a shorter features.frame_ms"
     )]
-    SampleRate { path: PathBuf, found_hz: u32, wanted_hz: u32 },
+    TooShort { path: PathBuf, samples: usize, frame_ms: f64 },
     #[error("{path}: is cut short: its header promises {promised} samples and {found} are there; fetch it again")]
     Truncated { path: PathBuf, promised: u64, found: u64 },
 }
@@ -77,7 +86,7 @@ pub fn decode_bytes(bytes: Vec<u8>, path: &Path) -> Result<Signal, DecodeError> 
     let mut decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default().verify(true))
         .map_err(|e| not_audio(&e))?;
-    let mut signal = Signal { sample_rate_hz: params.sample_rate.unwrap_or(0), samples: Vec::new() };
+    let mut signal = Signal { sample_rate_hz: params.sample_rate.unwrap_or(0), channels: 0, samples: Vec::new() };
     drain(format.as_mut(), decoder.as_mut(), track_id, &mut signal, path)?;
     let found = signal.samples.len() as u64;
     if let Some(promised) = promised
@@ -95,20 +104,6 @@ pub fn decode_bytes(bytes: Vec<u8>, path: &Path) -> Result<Signal, DecodeError> 
         return Err(DecodeError::NonFinite { path: path.to_owned(), sample });
     }
     Ok(signal)
-}
-
-impl Signal {
-    /// The signal, if it is sampled at `wanted_hz`; `path` is for the error.
-    ///
-    /// # Errors
-    /// [`DecodeError::SampleRate`] naming both rates.
-    pub fn at_rate(self, wanted_hz: u32, path: &Path) -> Result<Self, DecodeError> {
-        if self.sample_rate_hz == wanted_hz {
-            Ok(self)
-        } else {
-            Err(DecodeError::SampleRate { path: path.to_owned(), found_hz: self.sample_rate_hz, wanted_hz })
-        }
-    }
 }
 
 fn open(bytes: Vec<u8>, path: &Path) -> Result<Box<dyn FormatReader>, DecodeError> {
@@ -152,6 +147,7 @@ fn drain(
         };
         signal.sample_rate_hz = decoded.spec().rate();
         let channels = decoded.num_planes().max(1);
+        signal.channels = channels;
         decoded.copy_to_vec_interleaved(&mut interleaved);
         if channels == 1 {
             signal.samples.extend_from_slice(&interleaved);

@@ -1,16 +1,19 @@
 //! Speech in: wav and flac to MFCCs in an HDF5 cache; readers of speech-emotion corpora; a voice synthesiser for a
 //! corpus that every machine can have.
 //!
-//! The path is file → [`decode()`] → [`Mfcc`] → [`cache`] → [`examples`]. This crate does not resample, denoise or
-//! normalise loudness yet, does not split speakers into train and test, and knows nothing of models or privacy.
-//! Read [`Mfcc`] (the front end, with its oracle) and [`Scan`] (what a corpus holds) first.
+//! The path is [`scan`] → [`decode()`] → [`FrontEnd`] → [`cache`] → [`examples`]. This crate does not split speakers into train
+//! and test, and knows nothing of federations or privacy; the only model in it is the straight line of [`probe`], which
+//! says what there is to learn, and to leak. Read [`FrontEnd`] (what is done to a recording, with its oracles) and [`Scan`] (what a
+//! corpus holds) first.
 //!
 //! ```
-//! use sottovoce_audio::Mfcc;
+//! use sottovoce_audio::{FrontEnd, Signal};
 //! use sottovoce_types::FeatureSpec;
-//! let mfcc = Mfcc::new(&FeatureSpec::default()).unwrap();
-//! let tone: Vec<f32> = (0u8..200).map(|n| (f32::from(n) * 0.3).sin()).collect();
-//! assert_eq!(mfcc.compute(&tone).len(), 13, "one frame, zero-padded, of 13 coefficients");
+//! let front_end = FrontEnd::new(&FeatureSpec::default()).unwrap();
+//! let samples = (0u16..4410).map(|n| (f32::from(n) * 0.1).sin()).collect();
+//! let tone = Signal { sample_rate_hz: 44_100, channels: 1, samples };
+//! let features = front_end.features(&tone, "tone.wav".as_ref()).unwrap();
+//! assert_eq!(features.len(), 5 * 13, "0.1 s are five frames of 13 coefficients");
 //! ```
 //!
 //! # Errors
@@ -28,12 +31,17 @@
 pub mod cache;
 pub mod corpora;
 mod decode;
+mod denoise;
 mod extract;
-mod mel;
+mod front_end;
+mod loudness;
 mod mfcc;
 mod pooled;
-mod silence;
+pub mod probe;
+mod resample;
+mod spectrogram;
 pub mod synth;
+mod voice_activity;
 
 pub use cache::{CacheError, CacheInfo};
 pub use corpora::{
@@ -41,9 +49,14 @@ pub use corpora::{
     Tally, UnknownLabelSource, UnknownLabelling, UnsupportedKind, published, scan,
 };
 pub use decode::{DecodeError, Signal, decode, decode_bytes};
+pub use denoise::Denoiser;
 pub use extract::{
-    ExtractError, ExtractOptions, ExtractReport, Extracted, Failed, extract, extract_to_memory, unreadable,
+    ExtractError, ExtractReport, Extracted, Failed, Inspection, Progress, extract, extract_to_memory, inspect,
 };
+pub use front_end::FrontEnd;
+pub use loudness::set_loudness;
 pub use mfcc::{Mfcc, SpecError};
 pub use pooled::{POOLED_STATISTICS, examples, pooled_statistics};
-pub use silence::trim_silence;
+pub use resample::{RateError, Resampler, resample};
+pub use spectrogram::{Spectrogram, spectrogram};
+pub use voice_activity::trim_silence;

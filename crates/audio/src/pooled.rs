@@ -39,7 +39,8 @@ pub fn pooled_statistics(mfcc: &[f32], n_mfcc: usize) -> Vec<f32> {
 ///
 /// [`Standardisation::PerSpeaker`] gives each feature mean 0 and variance 1 over each speaker's own clips among these
 /// (no labels are used and nothing leaves the device that holds the speaker). A feature that does not vary over a
-/// speaker's clips, so all of them for a speaker with one clip, becomes 0.
+/// speaker's clips, so all of them for a speaker with one clip, becomes 0. [`Standardisation::PerUtterance`] does so with each
+/// coefficient over the frames of each clip, before the statistics: means and deviations then say nothing.
 ///
 /// # Panics
 /// If utterances have different numbers of coefficients.
@@ -55,7 +56,11 @@ pub fn examples(utterances: &[Utterance], labels: &LabelSet, standardisation: St
                 sex: u.annotation.sex,
                 group: u.annotation.group.clone(),
             };
-            out.push(&pooled_statistics(&u.mfcc, width), label, meta);
+            let statistics = match standardisation {
+                Standardisation::PerUtterance => pooled_statistics(&standardised_over_frames(&u.mfcc, width), width),
+                Standardisation::None | Standardisation::PerSpeaker => pooled_statistics(&u.mfcc, width),
+            };
+            out.push(&statistics, label, meta);
         }
     }
     match standardisation {
@@ -63,6 +68,27 @@ pub fn examples(utterances: &[Utterance], labels: &LabelSet, standardisation: St
         Standardisation::PerSpeaker => standardise_per_speaker(&mut out),
     }
     out
+}
+
+/// MFCCs `[frames, width]` with mean 0 and variance 1 of each coefficient over the frames; one that does not vary becomes 0.
+fn standardised_over_frames(mfcc: &[f32], width: usize) -> Vec<f32> {
+    let mut out = mfcc.to_vec();
+    let mut column = Vec::with_capacity(mfcc.len() / width.max(1));
+    for k in 0..width {
+        column.clear();
+        column.extend(mfcc.iter().skip(k).step_by(width).map(|&x| f64::from(x)));
+        let scaled = standardised(&column);
+        out.iter_mut().skip(k).step_by(width).zip(scaled).for_each(|(o, x)| *o = x);
+    }
+    out
+}
+
+/// Values brought to mean 0 and variance 1; all 0 where they do not vary.
+fn standardised(values: &[f64]) -> impl Iterator<Item = f32> {
+    let (mean, deviation) = mean_and_deviation(values);
+    // Rounding of f32 features is no variation: 1e-6 of the mean is below what they can resolve.
+    let scale = if deviation > 1e-6 * mean.abs().max(1e-3) { 1.0 / deviation } else { 0.0 };
+    values.iter().map(move |x| ((x - mean) * scale) as f32)
 }
 
 fn standardise_per_speaker(examples: &mut Examples) {
@@ -76,11 +102,8 @@ fn standardise_per_speaker(examples: &mut Examples) {
         for feature in 0..width {
             column.clear();
             column.extend(rows.iter().map(|&i| f64::from(examples.features[i * width + feature])));
-            let (mean, deviation) = mean_and_deviation(&column);
-            // Rounding of f32 features is no variation: 1e-6 of the mean is below what they can resolve.
-            let scale = if deviation > 1e-6 * mean.abs().max(1e-3) { 1.0 / deviation } else { 0.0 };
-            for (&i, &x) in rows.iter().zip(&column) {
-                examples.features[i * width + feature] = ((x - mean) * scale) as f32;
+            for (&i, x) in rows.iter().zip(standardised(&column)) {
+                examples.features[i * width + feature] = x;
             }
         }
     }
@@ -154,5 +177,15 @@ mod tests {
         let raw = examples(&clips, &LabelSet::five(), Standardisation::None);
         assert_eq!(&raw.row(1)[..2], [100.0, 7.0]);
         assert!(examples(&[], &LabelSet::five(), Standardisation::PerSpeaker).is_empty());
+        let own = examples(
+            &[utterance("a", Emotion::Angry, &[1.0, 5.0, 3.0, 5.0])],
+            &LabelSet::five(),
+            Standardisation::PerUtterance,
+        );
+        assert_eq!(
+            own.row(0)[..6],
+            [0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+            "mean 0, deviation 1; one difference has no deviation"
+        );
     }
 }

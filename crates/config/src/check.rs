@@ -3,9 +3,10 @@ use sottovoce_round::PlanError;
 use sottovoce_secagg::quorum;
 use sottovoce_types::Unit;
 
+use crate::corpus::{CorpusKind, Labelling};
 use crate::error::Problem;
 use crate::plan::rehearse;
-use crate::sections::{CorpusKind, PartitionMode};
+use crate::sections::PartitionMode;
 use crate::{Config, EpsilonTarget};
 
 type Found = Result<(), (&'static str, Problem)>;
@@ -69,10 +70,19 @@ fn numbers(c: &Config) -> Found {
     within("features.n_fft", "at least the samples of a frame", n_fft >= frame_samples, n_fft)?;
     let holdout = c.partition.holdout_fraction;
     within("partition.holdout_fraction", "at least 0 and below 1", (0.0..1.0).contains(&holdout), holdout)?;
-    c.corpus.trim_db.map_or(Ok(()), |v| positive("corpus.trim_db", v))
+    c.features.trim_db.map_or(Ok(()), |v| positive("features.trim_db", v))?;
+    positive("features.log_floor", c.features.log_floor)?;
+    let deltas = c.features.deltas;
+    within("features.deltas", "0, 1 or 2", deltas <= 2, deltas.into())?;
+    let preemphasis = c.features.preemphasis;
+    within("features.preemphasis", "at least 0 and below 1", (0.0..1.0).contains(&preemphasis), preemphasis)
 }
 
 fn data(c: &Config) -> Found {
+    let voted = matches!(c.corpus.kind, CorpusKind::CremaD | CorpusKind::Auto);
+    if c.corpus.labelling != Labelling::Intended && !voted {
+        return Err(("corpus.labelling", Problem::NoVotes { labelling: c.corpus.labelling.name() }));
+    }
     let p = &c.partition;
     match (p.mode, p.alpha) {
         (PartitionMode::Dirichlet, None) => {

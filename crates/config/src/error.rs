@@ -164,6 +164,12 @@ pub enum Problem {
         /// Speakers of the corpus.
         have: u32,
     },
+    /// Listeners' votes of a corpus that has none.
+    #[error("is `{labelling}`, but only CREMA-D has listeners' votes: use `intended`, or corpus.kind = \"crema-d\"")]
+    NoVotes {
+        /// What was asked for.
+        labelling: &'static str,
+    },
     /// A sweep over ε of a run without DP.
     #[error("has targets of epsilon, but privacy.unit is `none`: name the unit that they protect")]
     SweepWithoutUnit,

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{ConfigError, Fault, Place};
 use crate::keys::{SECTIONS, keys_of, nearest, nearest_key};
-use crate::{Config, check};
+use crate::{Config, Features, check};
 
 /// `(section, key)` -> value and place, of the last layer that sets it.
 #[derive(Default)]
@@ -53,8 +53,8 @@ fn finish(mut layers: Layers, overrides: &[impl AsRef<str>]) -> Result<Config, C
 
 /// Sets one key after another on the defaults, so that what does not fit is known by its key and not only by its type.
 fn resolve(layers: &Layers) -> Result<Config, ConfigError> {
-    let mut table = toml::Table::try_from(Config::default()).expect("the defaults are plain values");
-    let mut config = Config::default();
+    let mut config = Config { features: default_features(layers), ..Config::default() };
+    let mut table = toml::Table::try_from(&config).expect("the defaults are plain values");
     for ((section, key), (value, place)) in &layers.0 {
         let section_table =
             table.get_mut(*section).and_then(toml::Value::as_table_mut).expect("every section has defaults");
@@ -65,6 +65,13 @@ fn resolve(layers: &Layers) -> Result<Config, ConfigError> {
         })?;
     }
     Ok(config)
+}
+
+/// A convention gives the other keys of its section their defaults. One that does not exist is found with its place, as any
+/// other value that does not fit.
+fn default_features(layers: &Layers) -> Features {
+    let convention = layers.0.get(&("features", "convention")).and_then(|(value, _)| value.as_str()?.parse().ok());
+    Features::of(convention.unwrap_or_default())
 }
 
 fn read_file(

@@ -28,7 +28,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
 mod check;
+mod corpus;
 mod error;
+mod features;
 pub mod identity_file;
 mod keys;
 mod layers;
@@ -37,12 +39,14 @@ mod plan;
 mod sections;
 mod sweep;
 
+pub use corpus::{Corpus, CorpusKind, Labelling, Labels};
 pub use error::{ConfigError, Fault, Problem};
+pub use features::Features;
 pub use keys::{Key, all_keys, key_table};
 pub use plan::{Deployment, Facts, PlanFailed, Role};
 pub use sections::{
-    Aggregation, AggregationMode, AttackName, Audit, Corpus, CorpusKind, Device, Features, Labels, Model, ModelKind,
-    Partition, PartitionMode, Privacy, Run, Server, ServerOptimiser, Split, Sweep, TestSpeakers, Training, Transport,
+    Aggregation, AggregationMode, AttackName, Audit, Device, Model, ModelKind, Partition, PartitionMode, Privacy, Run,
+    Server, ServerOptimiser, Split, Sweep, TestSpeakers, Training, Transport,
 };
 pub use sweep::{EpsilonTarget, SweepCell};
 

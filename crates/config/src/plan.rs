@@ -9,7 +9,7 @@ use sottovoce_types::{Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, Sha256
 
 use crate::check::delta_below;
 use crate::error::{ConfigError, Fault, Problem};
-use crate::sections::{AggregationMode, Labels, ModelKind, PartitionMode};
+use crate::sections::{AggregationMode, ModelKind, PartitionMode};
 use crate::{Config, Privacy};
 
 /// Without DP, updates are weighted by their examples inside the ring: a weight of 1 in 4096 must still leave an update its
@@ -82,7 +82,7 @@ impl Config {
             ModelKind::Dnn => ModelSpec::Dnn {
                 inputs: facts.inputs,
                 hidden: self.model.hidden.clone(),
-                classes: self.corpus.labels.set().emotions().len(),
+                classes: self.corpus.label_set().emotions().len(),
             },
         }
     }
@@ -118,21 +118,19 @@ impl Config {
         })
     }
 
-    /// Identifies how features are made: front end, trimming, standardisation, labels. Clients with other features refuse.
+    /// Identifies how features are made: front end, standardisation, whose labels and which. Clients with other features refuse.
     pub fn features_digest(&self) -> Digest {
-        let mut w = Sha256Writer::new("sottovoce/1/feature-chain");
+        let mut w = Sha256Writer::new("sottovoce/2/feature-chain");
         w.field(self.features.spec().digest().as_bytes());
         w.number(match self.features.standardisation {
             Standardisation::None => 0,
             Standardisation::PerSpeaker => 1,
+            Standardisation::PerUtterance => 2,
         });
-        w.number(match self.corpus.labels {
-            Labels::Five => 5,
+        w.field(self.corpus.labelling.name().as_bytes());
+        self.corpus.label_set().names().iter().for_each(|name| {
+            w.field(name.as_bytes());
         });
-        match self.corpus.trim_db {
-            None => w.number(0),
-            Some(db) => w.number(1).number(db.to_bits()),
-        };
         w.finish()
     }
 

@@ -198,7 +198,7 @@ fn the_digest_is_that_of_the_resolved_text_and_changes_with_any_value() {
     let a = Config::parse("", NONE).unwrap();
     assert_eq!(a.digest(), sottovoce_types::Digest::of(a.to_toml().as_bytes()));
     assert_ne!(a.digest(), Config::parse("", &["run.seed=2"]).unwrap().digest());
-    assert_ne!(a.features_digest(), Config::parse("", &["corpus.trim_db=30"]).unwrap().features_digest());
+    assert_ne!(a.features_digest(), Config::parse("", &["features.trim_db=30"]).unwrap().features_digest());
 }
 
 #[test]
@@ -211,4 +211,32 @@ fn a_spare_attempt_is_paid_for_by_noise_and_not_by_epsilon() {
     let more = two.noise_multiplier().unwrap().value() / none.noise_multiplier().unwrap().value();
     assert!((more - 1.2f64.sqrt()).abs() < 1e-9, "twelve attempts instead of ten: noise by sqrt(12/10), not {more}");
     assert_eq!(none.epsilon_budget(), two.epsilon_budget());
+}
+
+#[test]
+fn a_convention_brings_its_librarys_defaults_and_keys_said_beside_it_win() {
+    use sottovoce_types::{Convention, FeatureSpec};
+    let kaldi = Config::parse("[features]\nconvention = \"kaldi\"\nn_mfcc = 20\n", NONE).unwrap();
+    assert_eq!(kaldi.features.spec(), FeatureSpec { n_mfcc: 20, ..FeatureSpec::of(Convention::Kaldi) });
+    // Whatever the order of the layers.
+    let overridden = Config::parse("[features]\nn_mfcc = 20\n", &["features.convention=kaldi"]).unwrap();
+    assert_eq!(overridden.features, kaldi.features);
+    assert_eq!(Config::parse(&kaldi.to_toml(), NONE).unwrap().features, kaldi.features);
+    let error = Config::parse("[features]\nconvention = \"matlab\"\n", NONE).unwrap_err();
+    assert!(error.render(false).contains("torchaudio"), "{}", error.render(false));
+}
+
+#[test]
+fn listeners_votes_are_crema_ds_alone() {
+    let (key, found) = problem("[corpus]\nkind = \"ravdess\"\nlabelling = \"voice\"\n");
+    assert_eq!((key, found), ("corpus.labelling", Problem::NoVotes { labelling: "voice" }));
+    assert!(Config::parse("[corpus]\nkind = \"crema-d\"\nlabelling = \"voice\"\n", NONE).is_ok());
+}
+
+#[test]
+fn iemocap_has_four_classes_unless_others_are_asked_for() {
+    let classes = |text: &str| Config::parse(text, NONE).unwrap().model_spec(Facts { inputs: 65 }).classes();
+    assert_eq!(classes("[corpus]\nkind = \"iemocap\"\n"), 4);
+    assert_eq!(classes("[corpus]\nkind = \"iemocap\"\nlabels = \"five\"\n"), 5);
+    assert_eq!(classes("[corpus]\nkind = \"crema-d\"\nlabels = \"six\"\n"), 6);
 }

@@ -2,7 +2,7 @@
 use sottovoce_types::{AttackScore, CanaryAudit, Interval, Metrics, RoundRecord};
 
 use crate::svg::{
-    Axis, Bar, BarChart, DotPlot, DotRow, Figure, Format, HeatMap, LineChart, Point, Reference, Scale, Series,
+    Axis, Bar, BarChart, DotPlot, DotRow, Figure, Format, Head, HeatMap, LineChart, Point, Reference, Scale, Series,
 };
 use crate::text::{epsilon_lower, epsilon_upper, percent, percent_in, significant, small};
 use crate::{gdp_curve, run};
@@ -73,9 +73,9 @@ pub fn confusion_svg(labels: &[String], confusion: &[Vec<u32>]) -> String {
 /// Horizontal bars as an SVG file, for example utterances by emotion. `unit` says what is counted.
 pub fn bar_svg(title: &str, unit: &str, bars: &[(String, f64)]) -> String {
     let bar = |(label, value): &(String, f64)| Bar { label: label.clone(), value: *value, note: significant(*value) };
-    BarChart { title: title.to_owned(), unit: unit.to_owned(), bars: bars.iter().map(bar).collect(), width: 640 }
-        .draw()
-        .document()
+    let (width, bars) = (640, bars.iter().map(bar).collect());
+    let head = Head::new(title, width).line(unit);
+    BarChart { title: title.to_owned(), unit: unit.to_owned(), head, bars, width }.draw().document()
 }
 
 /// ε spent against the coordinator by round, at `delta`; `None` when no round spent any.

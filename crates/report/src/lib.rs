@@ -4,7 +4,8 @@
 //! This crate reads run directories and sweep results; it computes no privacy bound and runs no attack. A report says
 //! what it does not show: a missing part, an attack whose control did not win, speech that is synthetic.
 //!
-//! Read [`RunReport`] and [`Figure`] first; [`SweepReport`] draws utility and leakage against ε.
+//! Read [`RunReport`] and [`Figure`] first; [`SweepReport`] draws utility and leakage against ε; [`speech`] draws
+//! recordings, emotions and who holds them.
 //!
 //! ```
 //! let svg = sottovoce_report::bar_svg("Utterances by emotion", "utterances", &[("angry".into(), 120.0), ("sad".into(), 96.0)]);
@@ -28,6 +29,7 @@ mod files;
 mod gdp_curve;
 mod html;
 mod run;
+pub mod speech;
 mod svg;
 mod sweep;
 mod text;

@@ -4,6 +4,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use sottovoce_types::{AttackScore, CanaryAudit, RoundRecord, RunSummary, SCHEMA_VERSION};
 
+use crate::speech::PartitionPicture;
 use crate::{ReportError, read_jsonl};
 
 /// Everything that a report tells about one run.
@@ -17,6 +18,8 @@ pub struct RunReport {
     pub attacks: Vec<AttackScore>,
     /// `canary.json`.
     pub canary: Option<CanaryAudit>,
+    /// `partition.json`; a run need not have it.
+    pub partition: Option<PartitionPicture>,
     /// `provenance.json`.
     pub provenance: Option<serde_json::Value>,
     /// `config.toml`, as resolved.
@@ -33,6 +36,7 @@ impl RunReport {
             rounds: Vec::new(),
             attacks: Vec::new(),
             canary: None,
+            partition: None,
             provenance: None,
             config: None,
             missing: Vec::new(),
@@ -64,9 +68,10 @@ impl RunReport {
         let rounds = read_lines(&dir.join("rounds.jsonl"), "there is no learning curve", &mut missing)?;
         let attacks = read_lines(&dir.join("attacks.jsonl"), "no attack was run", &mut missing)?;
         let canary = read_json(&dir.join("canary.json"), "no canary audit was run", &mut missing)?;
+        let partition = read_partition(&dir.join("partition.json"))?;
         let provenance =
             read_json(&dir.join("provenance.json"), "commit, toolchain and device are not known", &mut missing)?;
-        Ok(Self { summary, rounds, attacks, canary, provenance, config, missing })
+        Ok(Self { summary, rounds, attacks, canary, partition, provenance, config, missing })
     }
 
     /// Whether the coordinator saw single updates.
@@ -108,6 +113,17 @@ fn read_json<T: DeserializeOwned>(
             Ok(None)
         }
         Err(source) => Err(ReportError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// Who holds what, where the run tells. Old runs do not, and lack nothing else by it.
+fn read_partition(path: &Path) -> Result<Option<PartitionPicture>, ReportError> {
+    let partition: Option<PartitionPicture> = read_json(path, "", &mut Vec::new())?;
+    match partition {
+        Some(p) if p.schema != SCHEMA_VERSION => {
+            Err(ReportError::Schema { path: path.to_owned(), found: p.schema, expected: SCHEMA_VERSION })
+        }
+        partition => Ok(partition),
     }
 }
 

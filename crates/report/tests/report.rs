@@ -3,6 +3,7 @@
 mod sample;
 mod xml;
 
+use sottovoce_report::speech::{ClientRow, PartitionPicture};
 use sottovoce_report::{
     ReportError, RunReport, append_jsonl, attacks_text, bar_svg, confusion_svg, html, learning_curve_svg,
     per_class_text, rounds_text, summary_text,
@@ -176,6 +177,44 @@ fn a_run_directory_reads_back_and_what_it_lacks_is_told() {
     later.schema += 1;
     write("metrics.json", serde_json::to_string(&later).unwrap());
     assert!(matches!(RunReport::read(dir.path()), Err(ReportError::Schema { .. })));
+}
+
+#[test]
+fn a_run_that_tells_who_holds_what_shows_it_and_one_that_does_not_lacks_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| std::fs::write(dir.path().join(name), text).unwrap();
+    write("metrics.json", serde_json::to_string(&sample::run().summary).unwrap());
+    let silent = RunReport::read(dir.path()).unwrap();
+    assert!(!html(std::slice::from_ref(&silent)).contains("Who holds what"));
+    assert!(silent.missing.iter().all(|part| !part.contains("partition")), "{:?}", silent.missing);
+
+    let row = |name: &str, counts| ClientRow { name: name.to_owned(), speakers: 2, counts };
+    let rows = vec![row("north & <south>", vec![40, 0]), row("east", vec![7])];
+    let mut picture = PartitionPicture::new(vec!["angry".to_owned(), "sad".to_owned()], rows);
+    picture.test = Some(row("unseen", vec![20, 21]));
+    write("partition.json", serde_json::to_string(&picture).unwrap());
+    let told = RunReport::read(dir.path()).unwrap();
+    assert_eq!(told.partition, Some(picture.clone()));
+    let page = html(&[told]);
+    xml::check(&page);
+    for said in ["<h3>Who holds what</h3>", "north &amp; &lt;south&gt;", "unseen (held out)", "<td class=\"n\">41</td>"]
+    {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(!page.contains("LEAKS"));
+
+    picture.leaks = true;
+    write("partition.json", serde_json::to_string(&picture).unwrap());
+    let page = html(&[RunReport::read(dir.path()).unwrap()]);
+    assert!(page.contains(
+        "<b class=\"bad\">LEAKS: speakers of the test set are trained on, so recognition is overstated.</b>"
+    ));
+
+    picture.schema += 1;
+    write("partition.json", serde_json::to_string(&picture).unwrap());
+    assert!(matches!(RunReport::read(dir.path()), Err(ReportError::Schema { .. })));
+    write("partition.json", "{".to_owned());
+    assert!(matches!(RunReport::read(dir.path()), Err(ReportError::Json { .. })));
 }
 
 #[test]

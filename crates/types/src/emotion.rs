@@ -98,6 +98,11 @@ impl LabelSet {
         Self(vec![Emotion::Angry, Emotion::Happy, Emotion::Neutral, Emotion::Sad])
     }
 
+    /// The five and disgust: all emotions of CREMA-D.
+    pub fn six() -> Self {
+        Self(vec![Emotion::Angry, Emotion::Disgust, Emotion::Fear, Emotion::Happy, Emotion::Neutral, Emotion::Sad])
+    }
+
     /// The class index of an emotion, if the set has it. Excited counts as happy where it has no class of its own, as papers on
     /// IEMOCAP count it.
     pub fn index_of(&self, emotion: Emotion) -> Option<u16> {

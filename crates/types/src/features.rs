@@ -230,8 +230,7 @@ impl FeatureSpec {
             mel_norm: MelNorm::Peak,
             mel_low_hz: 0.0,
             mel_high_hz: 8_000.0,
-            // The machine epsilon of f64.
-            log_floor: 2.2e-16,
+            log_floor: f64::EPSILON,
             n_mfcc: 13,
             lifter: 22,
             first_coefficient: FirstCoefficient::Cepstral,
@@ -278,8 +277,7 @@ impl FeatureSpec {
                 window: Window::Povey,
                 n_mels: 23,
                 mel_low_hz: 20.0,
-                // The machine epsilon of f32.
-                log_floor: 1.192_092_895_507_812_5e-7,
+                log_floor: 1.192_092_895_507_812_5e-7, // the machine epsilon of f32
                 first_coefficient: FirstCoefficient::LogEnergy,
                 ..sottovoce
             },

@@ -1,4 +1,5 @@
 //! Pages: one file each, no script, nothing loaded.
+mod partition;
 mod privacy;
 mod run;
 mod sweep;

@@ -2,7 +2,7 @@
 use maud::{Markup, html};
 use sottovoce_types::{Metrics, Vantage};
 
-use super::{coordinator_epsilon, figure, privacy, synthetic_banner, unit};
+use super::{coordinator_epsilon, figure, partition, privacy, synthetic_banner, unit};
 use crate::text::{NONE, percent, percent_in, seconds, significant};
 use crate::{RunReport, confusion_figure, learning_curve_figure};
 
@@ -11,6 +11,7 @@ pub(super) fn section(run: &RunReport, alone: bool) -> Markup {
         section {
             (header(run, alone))
             (tiles(run))
+            (partition::section(run))
             (learning(run))
             (recognition(run))
             (privacy::spent(run))

@@ -12,6 +12,11 @@ pub(crate) struct HeatMap<'a> {
 const CELL: f64 = 58.0;
 const CELL_HEIGHT: f64 = 44.0;
 
+/// Whether a cell of that opacity is dark enough that paper reads better on it than ink, in both themes.
+pub(crate) fn paper_reads_better(opacity: f64) -> bool {
+    opacity > 0.69
+}
+
 impl HeatMap<'_> {
     pub(crate) fn draw(&self) -> Figure {
         let n = self.counts.len();
@@ -40,9 +45,9 @@ impl HeatMap<'_> {
                     self.name(c),
                     share * 100.0
                 );
-                canvas.rect("cell", (x, y), (cell - 2.0, CELL_HEIGHT - 2.0), Some(0.04 + 0.96 * share), &tip);
-                // Where a shade is dark enough that paper reads better on it than ink, in both themes.
-                let (middle, dark) = (x + cell / 2.0 - 1.0, share > 0.68);
+                let opacity = 0.04 + 0.96 * share;
+                canvas.rect("cell", (x, y), (cell - 2.0, CELL_HEIGHT - 2.0), Some(opacity), &tip);
+                let (middle, dark) = (x + cell / 2.0 - 1.0, paper_reads_better(opacity));
                 let strong = if r == c { " strong" } else { "" };
                 let (upper, lower) = if dark { ("oncell", "small oncell") } else { ("", "small") };
                 canvas.text(&format!("{upper}{strong}"), (middle, y + 19.0), Anchor::Middle, &count.to_string());

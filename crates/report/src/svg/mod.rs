@@ -1,15 +1,21 @@
 //! A small writer of SVG: escaped text, finite numbers, classes instead of colours.
 mod bars;
 mod dots;
+mod head;
 mod heat;
 mod lines;
+mod palette;
+mod raster;
 mod scale;
 mod style;
 
 pub(crate) use bars::{Bar, BarChart};
 pub(crate) use dots::{DotPlot, DotRow};
-pub(crate) use heat::HeatMap;
+pub(crate) use head::{Head, Warning, cut};
+pub(crate) use heat::{HeatMap, paper_reads_better};
 pub(crate) use lines::{Axis, LineChart, Point, Reference, Series};
+pub(crate) use palette::{LEVELS, Palette};
+pub(crate) use raster::Raster;
 pub(crate) use scale::{Format, Scale};
 pub(crate) use style::page_style;
 
@@ -22,20 +28,24 @@ pub struct Figure {
     width: u32,
     height: u32,
     label: String,
+    description: String,
     body: String,
 }
 
 impl Figure {
     /// As an element for a page that has the report's style sheet.
     pub fn inline(&self) -> String {
-        format!("{}{}</svg>", self.open(""), self.body)
+        format!("{}{}{}</svg>", self.open(""), element("desc", &self.description), self.body)
     }
 
     /// As a file of its own, with style and background.
     pub fn document(&self) -> String {
         format!(
-            "{}<style>{}</style><rect class=\"paper\" width=\"{}\" height=\"{}\" rx=\"6\"/>{}</svg>\n",
+            "{}{}{}<style>{}</style><rect class=\"paper\" width=\"{}\" height=\"{}\" rx=\"6\"/>{}</svg>\n",
             self.open(" xmlns=\"http://www.w3.org/2000/svg\""),
+            // On a page, a title of the whole would pop up wherever the pointer rests; as a file, it names the window.
+            element("title", &self.label),
+            element("desc", &self.description),
             style::document_style(),
             self.width,
             self.height,
@@ -69,7 +79,16 @@ pub(crate) struct Canvas {
 
 impl Canvas {
     pub(crate) fn new(width: u32, height: u32, label: impl Into<String>) -> Self {
-        Self { figure: Figure { width, height, label: label.into(), body: String::new() } }
+        Self { figure: Figure { width, height, label: label.into(), description: String::new(), body: String::new() } }
+    }
+
+    /// What the figure shows, at length, for readers who cannot see it.
+    pub(crate) fn describe(&mut self, description: impl Into<String>) {
+        self.figure.description = description.into();
+    }
+
+    pub(crate) fn width(&self) -> u32 {
+        self.figure.width
     }
 
     pub(crate) fn finish(self) -> Figure {
@@ -151,6 +170,10 @@ impl Canvas {
     }
 }
 
+fn element(name: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("<{name}>{}</{name}>", escape(text)) }
+}
+
 /// A coordinate with two decimals at most, 0 where it is not finite.
 fn coordinate(v: f64) -> String {
     if !v.is_finite() {
@@ -180,7 +203,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// How wide a text is at the figures' font size, roughly: enough to lay out legends and margins.
-fn text_width(text: &str) -> f64 {
+pub(crate) fn text_width(text: &str) -> f64 {
     6.3 * text.chars().count() as f64
 }
 

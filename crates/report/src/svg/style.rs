@@ -15,6 +15,7 @@ font-variant-numeric:tabular-nums;max-width:100%;height:auto}\
 .figure .minor{fill:var(--ink2)}\
 .figure .tiny{fill:var(--ink2);font-size:11px}\
 .figure .small{font-size:11px}\
+.figure .fine{font-size:10px}\
 .figure .strong{font-weight:600}\
 .figure .oncell{fill:var(--paper)}\
 .figure .grid{stroke:var(--rule);stroke-width:1}\
@@ -28,6 +29,13 @@ font-variant-numeric:tabular-nums;max-width:100%;height:auto}\
 .figure .track{fill:var(--panel)}\
 .figure .cell{fill:var(--s0)}\
 .figure .cellframe{fill:none;stroke:var(--rule)}\
+.figure .cell.apart{fill:var(--s2)}\
+.figure .wave{fill:var(--s0);stroke:var(--s0);stroke-width:.75;stroke-linejoin:round}\
+.figure .trace{fill:none;stroke:var(--s0);stroke-width:1.2}\
+.figure .void{fill:#e6007e}\
+.figure .caution{fill:var(--warnbg)}\
+.figure .oncaution{fill:var(--warn)}\
+.figure .alarm{fill:var(--bad)}\
 .figure .line.c0,.figure .whisker.c0,.figure .hollow.c0{stroke:var(--s0)}.figure .band.c0,.figure .dot.c0,.figure .bar.c0{fill:var(--s0)}\
 .figure .line.c1,.figure .whisker.c1,.figure .hollow.c1{stroke:var(--s1)}.figure .band.c1,.figure .dot.c1,.figure .bar.c1{fill:var(--s1)}\
 .figure .line.c2,.figure .whisker.c2,.figure .hollow.c2{stroke:var(--s2)}.figure .band.c2,.figure .dot.c2,.figure .bar.c2{fill:var(--s2)}\
@@ -80,4 +88,14 @@ pub(crate) fn page_style() -> String {
 /// The style sheet inside a figure that is a file of its own.
 pub(super) fn document_style() -> String {
     format!("svg.figure{{{LIGHT}}}@media(prefers-color-scheme:dark){{svg.figure{{{DARK}}}}}{FIGURE}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_number_has_one_colour_in_curves_and_in_cells() {
+        assert!(FIGURE.contains(&format!(".void{{fill:{}}}", crate::svg::palette::VOID)));
+    }
 }

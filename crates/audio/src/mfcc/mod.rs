@@ -1,14 +1,17 @@
 //! Mel-frequency cepstral coefficients, planned once and computed often.
-use std::sync::{Arc, OnceLock};
+//!
+//! A [`Convention`](sottovoce_types::Convention) is two things: defaults of all keys, in the spec itself, and the rest, in [`recipe`].
+//! `tests/mfcc_conventions.rs` holds each to its library's own output.
+mod chain;
+mod deltas;
+mod mel;
+mod recipe;
 
-use realfft::num_complex::Complex;
-use realfft::{FftNum, RealFftPlanner, RealToComplex};
+use std::sync::OnceLock;
+
 use sottovoce_types::FeatureSpec;
 
-use crate::mel::MelBank;
-
-/// Smallest mel energy, so that silence has a logarithm (python_speech_features: the machine epsilon of f64).
-const ENERGY_FLOOR: f64 = 2.2e-16;
+use chain::Chain;
 
 /// A feature spec that no front end can follow.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -30,12 +33,18 @@ pub enum SpecError {
         "the mel bank from {low_hz} to {high_hz} Hz must rise and lie within 0..{nyquist_hz} Hz (half the sample rate)"
     )]
     MelRange { low_hz: f64, high_hz: f64, nyquist_hz: f64 },
+    #[error("features.deltas = {0} must be 0, 1 or 2")]
+    Deltas(u8),
+    #[error("features.log_floor = {0} must be above 0 and finite, or silence has no logarithm")]
+    LogFloor(f64),
     #[error("features.preemphasis = {0} must be at least 0 and below 1")]
     Preemphasis(f64),
+    #[error("features.trim_db = {0} must be above 0: decibels below the loudest frame (30 is usual)")]
+    Trim(f64),
 }
 
-/// The MFCC front end of a [`FeatureSpec`]: pre-emphasis, frames, symmetric Hamming window, |FFT|²/n_fft, triangular mel
-/// bank, natural logarithm, orthonormal DCT-II, lifter.
+/// The cepstral part of a [`FeatureSpec`]: pre-emphasis, frames, window, spectrum, triangular mel bank, logarithm, DCT-II, lifter,
+/// differences. What comes before it (resampling, denoising, trimming, loudness) is [`FrontEnd`](crate::FrontEnd)'s.
 ///
 /// With the default spec this is python_speech_features 0.6 with `winfunc=numpy.hamming, appendEnergy=False`; a golden
 /// vector holds the f64 path to 1e-6 and the f32 path to 1e-3 of it. It is shared freely between threads.
@@ -59,17 +68,18 @@ impl Mfcc {
         &self.spec
     }
 
-    /// Coefficients per frame.
-    pub fn n_mfcc(&self) -> usize {
-        usize::from(self.spec.n_mfcc)
+    /// Values per frame: [`FeatureSpec::width`].
+    pub fn width(&self) -> usize {
+        self.spec.width()
     }
 
-    /// Frames of a signal of `samples` samples: none for none, else 1 + ⌈(n − frame)/hop⌉, the last one zero-padded.
+    /// Frames of a signal of `samples` samples, counted as the convention counts them: by default none for none, else
+    /// 1 + ⌈(n − frame)/hop⌉, the last one zero-padded.
     pub fn frames(&self, samples: usize) -> usize {
         self.single.frames(samples)
     }
 
-    /// MFCCs `[frames, n_mfcc]`, row by row, of samples at the spec's rate.
+    /// MFCCs `[frames, width]`, row by row, of samples at the spec's rate.
     pub fn compute(&self, samples: &[f32]) -> Vec<f32> {
         self.single.compute(samples)
     }
@@ -84,110 +94,6 @@ impl std::fmt::Debug for Mfcc {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mfcc").field("spec", &self.spec).finish_non_exhaustive()
     }
-}
-
-/// The floating-point types that the chain is written for.
-trait Real: FftNum + PartialOrd {
-    fn ln(self) -> Self;
-}
-
-impl Real for f32 {
-    fn ln(self) -> Self {
-        self.ln()
-    }
-}
-
-impl Real for f64 {
-    fn ln(self) -> Self {
-        self.ln()
-    }
-}
-
-struct Chain<T: FftNum> {
-    hop: usize,
-    n_mfcc: usize,
-    n_mels: usize,
-    preemphasis: T,
-    floor: T,
-    window: Vec<T>,
-    fft: Arc<dyn RealToComplex<T>>,
-    mel: MelBank<T>,
-    /// DCT and lifter as one matrix `[n_mels, n_mfcc]`: this order lets the inner loop run over coefficients.
-    cepstra: Vec<T>,
-}
-
-impl<T: Real> Chain<T> {
-    fn new(spec: &FeatureSpec) -> Result<Self, SpecError> {
-        let (frame, hop) = checked_lengths(spec)?;
-        let fft = RealFftPlanner::new().plan_fft_forward(spec.n_fft as usize);
-        // |X|² / n_fft: the division sits in the filters' weights.
-        let mel = MelBank::new(spec, 1.0 / f64::from(spec.n_fft))
-            .map_err(|filter| SpecError::EmptyFilter { filter, n_mels: spec.n_mels })?;
-        let hamming = |i: usize| 0.54 - 0.46 * (std::f64::consts::TAU * i as f64 / (frame - 1) as f64).cos();
-        Ok(Self {
-            hop,
-            n_mfcc: usize::from(spec.n_mfcc),
-            n_mels: usize::from(spec.n_mels),
-            preemphasis: real(spec.preemphasis),
-            floor: real(ENERGY_FLOOR),
-            window: (0..frame).map(|i| real(hamming(i))).collect(),
-            fft,
-            mel,
-            cepstra: cepstral_matrix(spec).into_iter().map(real).collect(),
-        })
-    }
-
-    fn frames(&self, samples: usize) -> usize {
-        if samples == 0 { 0 } else { 1 + samples.saturating_sub(self.window.len()).div_ceil(self.hop) }
-    }
-
-    fn compute(&self, samples: &[T]) -> Vec<T> {
-        let frames = self.frames(samples.len());
-        let mut out = vec![T::zero(); frames * self.n_mfcc];
-        let mut time = self.fft.make_input_vec();
-        let mut spectrum = self.fft.make_output_vec();
-        let mut scratch = self.fft.make_scratch_vec();
-        let mut power = vec![T::zero(); spectrum.len()];
-        let mut energies = vec![T::zero(); self.n_mels];
-        for (index, row) in out.chunks_exact_mut(self.n_mfcc).enumerate() {
-            self.fill_frame(samples, index * self.hop, &mut time);
-            self.fft
-                .process_with_scratch(&mut time, &mut spectrum, &mut scratch)
-                .expect("the buffers were made by this plan");
-            for (p, &Complex { re, im }) in power.iter_mut().zip(&spectrum) {
-                *p = re * re + im * im;
-            }
-            self.mel.apply(&power, &mut energies);
-            for (&energy, weights) in energies.iter().zip(self.cepstra.chunks_exact(self.n_mfcc)) {
-                let log = (if energy > self.floor { energy } else { self.floor }).ln();
-                for (c, &w) in row.iter_mut().zip(weights) {
-                    *c = *c + log * w;
-                }
-            }
-        }
-        out
-    }
-
-    /// Pre-emphasised, windowed samples from `start`, zeros after the end of the signal and of the frame.
-    fn fill_frame(&self, samples: &[T], start: usize, time: &mut [T]) {
-        let frame = self.window.len();
-        let present = samples.len().saturating_sub(start).min(frame);
-        time[present..].fill(T::zero());
-        if present == 0 {
-            return; // only when hop > frame and the signal ends in between
-        }
-        // y[0] = x[0] for the signal; later frames look one sample back across their edge.
-        let before = if start == 0 { T::zero() } else { samples[start - 1] };
-        time[0] = (samples[start] - self.preemphasis * before) * self.window[0];
-        let pairs = samples[start..start + present].windows(2);
-        for ((t, pair), &w) in time[1..present].iter_mut().zip(pairs).zip(&self.window[1..]) {
-            *t = (pair[1] - self.preemphasis * pair[0]) * w;
-        }
-    }
-}
-
-fn real<T: FftNum>(v: f64) -> T {
-    T::from_f64(v).expect("every f64 has a nearest value in f32 and f64")
 }
 
 /// Frame and hop in samples, or the key of the spec that does not fit.
@@ -207,25 +113,17 @@ fn checked_lengths(spec: &FeatureSpec) -> Result<(usize, usize), SpecError> {
     if !(0.0..1.0).contains(&spec.preemphasis) {
         return Err(SpecError::Preemphasis(spec.preemphasis));
     }
+    if spec.deltas > 2 {
+        return Err(SpecError::Deltas(spec.deltas));
+    }
+    if !(spec.log_floor > 0.0 && spec.log_floor.is_finite()) {
+        return Err(SpecError::LogFloor(spec.log_floor));
+    }
     let (low_hz, high_hz, nyquist_hz) = (spec.mel_low_hz, spec.mel_high_hz, rate / 2.0);
     if !(low_hz >= 0.0 && low_hz < high_hz && high_hz <= nyquist_hz) {
         return Err(SpecError::MelRange { low_hz, high_hz, nyquist_hz });
     }
     Ok((frame, hop))
-}
-
-/// `[n_mels, n_mfcc]`: orthonormal DCT-II times the lifter 1 + L/2·sin(πk/L).
-fn cepstral_matrix(spec: &FeatureSpec) -> Vec<f64> {
-    use std::f64::consts::PI;
-    let (mels, lifter) = (f64::from(spec.n_mels), f64::from(spec.lifter));
-    let lift = |k: f64| if spec.lifter == 0 { 1.0 } else { 1.0 + lifter / 2.0 * (PI * k / lifter).sin() };
-    let norm = |k: f64| if k == 0.0 { (1.0 / mels).sqrt() } else { (2.0 / mels).sqrt() };
-    (0..spec.n_mels)
-        .map(f64::from)
-        .flat_map(|m| {
-            (0..spec.n_mfcc).map(f64::from).map(move |k| norm(k) * (PI * k * (m + 0.5) / mels).cos() * lift(k))
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -243,6 +141,8 @@ mod tests {
         assert!(matches!(refused(FeatureSpec { preemphasis: 1.0, ..good.clone() }), SpecError::Preemphasis(_)));
         assert!(matches!(refused(FeatureSpec { mel_high_hz: 9000.0, ..good.clone() }), SpecError::MelRange { .. }));
         assert!(matches!(refused(FeatureSpec { n_mels: 200, ..good.clone() }), SpecError::EmptyFilter { .. }));
+        assert!(matches!(refused(FeatureSpec { deltas: 3, ..good.clone() }), SpecError::Deltas(3)));
+        assert!(matches!(refused(FeatureSpec { log_floor: 0.0, ..good.clone() }), SpecError::LogFloor(_)));
         assert!(Mfcc::new(&good).is_ok());
     }
 
