@@ -64,7 +64,7 @@ pub struct ConfigArgs {
 pub enum Command {
     /// The main job end to end on synthetic speech: separate processes over QUIC, one killed mid-round, audited.
     Demo(DemoArgs),
-    /// Corpora: synthesise one, or check one.
+    /// Corpora: synthesise, check, draw and probe them.
     #[command(subcommand)]
     Corpus(CorpusCommand),
     /// MFCCs of a whole corpus into an HDF5 cache; a re-run touches only what changed.
@@ -94,6 +94,9 @@ pub enum Command {
     Sweep(SweepArgs),
     /// One self-contained HTML file of one or several runs.
     Report(ReportArgs),
+    /// What this machine can do, with the physical limit beside it.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Shell completions.
     Completions {
         /// Which shell.
@@ -139,28 +142,93 @@ pub enum CorpusCommand {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
-    /// Counts per emotion, speaker and sex; unreadable or misnamed files by name.
+    /// Counts per emotion, speaker, sex and session beside the published ones; unreadable and unused files by name.
     Check {
-        /// Kind of corpus: crema-d, ravdess, auto.
+        /// The corpus.
+        #[command(flatten)]
+        corpus: CorpusArgs,
+        /// Names every unused file; by default the first few of each reason.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Pictures (SVG): emotion counts of a corpus, one recording, or who holds what under a config.
+    Plot(PlotArgs),
+    /// What a linear model reads from a cache: emotion and sex of unseen speakers, speakers of unseen clips.
+    Probe {
+        /// An HDF5 cache made by extract.
+        cache: PathBuf,
+        /// Folds of the cross-validation.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=100))]
+        folds: u32,
+        /// Classes: five (angry, fear, happy, neutral, sad), four (angry, happy with excited, neutral, sad), six (all of CREMA-D), or auto.
         #[arg(long, default_value = "auto")]
-        kind: String,
-        /// Folder.
-        path: PathBuf,
+        labels: String,
+    },
+}
+
+/// A corpus on disk.
+#[derive(Args, Debug, Clone)]
+pub struct CorpusArgs {
+    /// Kind of corpus: crema-d, iemocap, ravdess, emodb, savee, tess, manifest (a CSV file of paths, speakers and emotions), auto.
+    #[arg(long, default_value = "auto")]
+    pub kind: String,
+    /// Whose judgement is the label: intended, or for CREMA-D voice or multimodal (what most listeners chose).
+    #[arg(long, default_value = "intended")]
+    pub labelling: String,
+    /// Folder of the corpus, or the manifest's CSV file.
+    pub path: PathBuf,
+}
+
+/// `corpus plot`
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["path", "wave", "partition", "clients"]))]
+pub struct PlotArgs {
+    /// Folder of a corpus: draws its emotion counts.
+    pub path: Option<PathBuf>,
+    /// Kind of that corpus, as in corpus check.
+    #[arg(long, default_value = "auto")]
+    pub kind: String,
+    /// Whose judgement is the label, as in corpus check.
+    #[arg(long, default_value = "intended")]
+    pub labelling: String,
+    /// A wav or flac file: draws its waveform, spectrogram and MFCCs.
+    #[arg(long, value_name = "FILE")]
+    pub wave: Option<PathBuf>,
+    /// A config: draws clients x emotions, with those tested on, as a run of it would deal them out.
+    #[arg(long, value_name = "CONFIG")]
+    pub partition: Option<PathBuf>,
+    /// A config: draws the emotion counts of each client.
+    #[arg(long, value_name = "CONFIG")]
+    pub clients: Option<PathBuf>,
+    /// The SVG file to write.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Overrides, for example --set features.trim_db=30 (repeatable).
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `bench`
+#[derive(Subcommand, Debug)]
+pub enum BenchCommand {
+    /// Seconds of audio per second of one core: decoding, resampling, denoising, MFCCs, and all of it.
+    Mfcc {
+        /// How long each stage is measured.
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
     },
 }
 
 /// `extract`
 #[derive(Args, Debug)]
 pub struct ExtractArgs {
-    /// Kind of corpus: crema-d, ravdess, auto.
-    #[arg(long, default_value = "auto")]
-    pub kind: String,
-    /// Folder of the corpus.
-    pub path: PathBuf,
+    /// The corpus.
+    #[command(flatten)]
+    pub corpus: CorpusArgs,
     /// The HDF5 cache to write or bring up to date.
     #[arg(long)]
     pub out: PathBuf,
-    /// Overrides, for example --set features.n_mfcc=20 or --set corpus.trim_db=30 (repeatable).
+    /// Overrides, for example --set features.convention=kaldi or --set features.trim_db=30 (repeatable).
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
 }

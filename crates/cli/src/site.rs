@@ -52,16 +52,14 @@ mod tests {
     fn two_speakers() -> Examples {
         let utterance = |speaker: &str, i: u16| Utterance {
             path: format!("{speaker}/{i}.wav"),
-            speaker: speaker.to_owned(),
-            sex: None,
-            emotion: sottovoce_types::Emotion::Neutral,
+            annotation: sottovoce_types::Annotation::new(speaker, sottovoce_types::Emotion::Neutral),
             sha256: sottovoce_types::Digest::default(),
-            n_mfcc: 1,
+            width: 1,
             // Only the second speaker's features are far from 0.
             mfcc: vec![if speaker == "loud" { 1e4 } else { 1e-4 } * f32::from(i + 1); 4],
         };
         let all: Vec<_> = ["calm", "loud"].iter().flat_map(|s| (0..2).map(|i| utterance(s, i))).collect();
-        let labels = sottovoce_config::Labels::Five.set();
+        let labels = sottovoce_types::LabelSet::five();
         sottovoce_audio::examples(&all, &labels, sottovoce_types::Standardisation::None)
     }
 

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sottovoce_audio::synth::{self, SynthSpec};
 use sottovoce_audio::{
-    CorpusKind, ExtractOptions, POOLED_STATISTICS, Scan, cache, examples, extract, extract_to_memory, scan,
+    CorpusKind, Failed, LabelSource, Labelling, POOLED_STATISTICS, Scan, cache, examples, extract, extract_to_memory, scan,
 };
 use sottovoce_config::{self as config, Config, Facts};
-use sottovoce_types::{Examples, LabelSet, Utterance};
+use sottovoce_types::{Emotion, Examples, LabelSet, Utterance};
 
+use crate::exit::usage;
 use crate::output::Output;
 
 /// Utterances with what must be said of them.
@@ -24,35 +25,37 @@ pub struct Speech {
 impl Speech {
     /// Fixed-width examples of the config's labels, standardised as it says.
     pub fn examples(&self, config: &Config) -> Examples {
-        examples(&self.utterances, &config.corpus.labels.set(), config.features.standardisation)
+        examples(&self.utterances, &config.corpus.label_set(), config.features.standardisation)
     }
 }
 
 /// The classes of a config.
 pub fn labels(config: &Config) -> LabelSet {
-    config.corpus.labels.set()
+    config.corpus.label_set()
 }
 
 /// What the plan must know of the features.
 pub fn facts(config: &Config) -> Facts {
-    Facts { inputs: POOLED_STATISTICS * usize::from(config.features.n_mfcc) }
-}
-
-/// What is done to the audio before the features.
-pub fn options(config: &Config) -> ExtractOptions {
-    ExtractOptions { trim_db: config.corpus.trim_db }
+    Facts { inputs: POOLED_STATISTICS * config.features.spec().width() }
 }
 
 /// Loads what the config names: its cache where that exists, else its corpus; synthetic voices are made in `workspace`.
 pub fn load(config: &Config, workspace: &Path, output: &Output) -> Result<Speech> {
     let spec = config.features.spec();
-    let options = options(config);
     let synthetic = config.corpus.kind == config::CorpusKind::Synthetic;
     let cache_path = config.corpus.cache.clone().or_else(|| synthetic.then(|| synthetic_cache(config, workspace)));
     if let Some(path) = cache_path.as_deref().filter(|p| p.exists()) {
-        let (info, utterances) = cache::read(path, &spec, &options)
+        let (info, utterances) = cache::read(path, &spec)
             .with_context(|| format!("the feature cache of [corpus] cannot be used ({})", path.display()))?;
-        return Ok(described(info.kind, info.synthetic, utterances));
+        if !same_labels(info.kind, info.labels, config.corpus.labelling) {
+            return Err(usage(format!(
+                "{}: its labels are {}, and corpus.labelling = \"{}\": extract again, or change corpus.labelling",
+                path.display(),
+                info.labels.name(),
+                config.corpus.labelling.name()
+            )));
+        }
+        return described(config, info.kind, info.labels, info.synthetic, utterances, output);
     }
     let root = match (&config.corpus.path, synthetic) {
         (Some(path), _) => path.clone(),
@@ -62,25 +65,21 @@ pub fn load(config: &Config, workspace: &Path, output: &Output) -> Result<Speech
              make a cache by `sottovoce extract` and set corpus.cache"
         ),
     };
-    let scan = scan(kind(config.corpus.kind), &root)?;
+    let scan = scan(kind(config.corpus.kind), &root, labelling(config.corpus.labelling))?;
     report_skipped(&scan, output);
     let bar = output.progress("extracting MFCCs", scan.clips.len() as u64);
     let progress = |done: usize, _total: usize| bar.set_position(done as u64);
     let utterances = if let Some(path) = &cache_path {
-        let report = extract(&scan, &spec, &options, path, &progress)?;
-        for failed in &report.failed {
-            output.remark(format!("left out {}: {}", failed.path.display(), failed.error));
-        }
-        cache::read(path, &spec, &options)?.1
+        let report = extract(&scan, &spec, path, &progress)?;
+        report_failed(&report.failed, output);
+        cache::read(path, &spec)?.1
     } else {
-        let extracted = extract_to_memory(&scan, &spec, &options, &progress)?;
-        for failed in &extracted.failed {
-            output.remark(format!("left out {}: {}", failed.path.display(), failed.error));
-        }
+        let extracted = extract_to_memory(&scan, &spec, &progress)?;
+        report_failed(&extracted.failed, output);
         extracted.utterances
     };
     bar.finish_and_clear();
-    Ok(described(scan.kind, synth::is_synthetic(&root), utterances))
+    described(config, scan.kind, scan.labels, scan.synthetic, utterances, output)
 }
 
 /// The corpus reader that a config names.
@@ -88,8 +87,38 @@ pub fn kind(kind: config::CorpusKind) -> CorpusKind {
     match kind {
         // The synthetic corpus has CREMA-D's layout.
         config::CorpusKind::Synthetic | config::CorpusKind::CremaD => CorpusKind::CremaD,
+        config::CorpusKind::Iemocap => CorpusKind::Iemocap,
         config::CorpusKind::Ravdess => CorpusKind::Ravdess,
+        config::CorpusKind::Emodb => CorpusKind::Emodb,
+        config::CorpusKind::Savee => CorpusKind::Savee,
+        config::CorpusKind::Tess => CorpusKind::Tess,
+        config::CorpusKind::Manifest => CorpusKind::Manifest,
         config::CorpusKind::Auto => CorpusKind::Auto,
+    }
+}
+
+/// The labelling that a config names.
+pub fn labelling(labelling: config::Labelling) -> Labelling {
+    match labelling {
+        config::Labelling::Intended => Labelling::Intended,
+        config::Labelling::Voice => Labelling::VoiceMajority,
+        config::Labelling::Multimodal => Labelling::MultimodalMajority,
+    }
+}
+
+/// Whether a cache's labels are those that a config asks for.
+fn same_labels(kind: CorpusKind, labels: LabelSource, wanted: config::Labelling) -> bool {
+    match wanted {
+        // What that is depends on the corpus; on CREMA-D it is not what listeners heard.
+        config::Labelling::Intended => kind != CorpusKind::CremaD || labels == LabelSource::Intended,
+        config::Labelling::Voice => labels == LabelSource::VoiceMajority,
+        config::Labelling::Multimodal => labels == LabelSource::MultimodalMajority,
+    }
+}
+
+fn report_failed(failed: &[Failed], output: &Output) {
+    for failed in failed {
+        output.remark(format!("left out {}: {}", failed.path.display(), failed.error));
     }
 }
 
@@ -103,17 +132,55 @@ pub fn report_skipped(scan: &Scan, output: &Output) {
     }
 }
 
-fn described(kind: CorpusKind, synthetic: bool, utterances: Vec<Utterance>) -> Speech {
-    Speech { utterances, description: corpus_name(kind, synthetic), synthetic }
+fn described(
+    config: &Config,
+    kind: CorpusKind,
+    labels: LabelSource,
+    synthetic: bool,
+    utterances: Vec<Utterance>,
+    output: &Output,
+) -> Result<Speech> {
+    let set = config.corpus.label_set();
+    let used = utterances.iter().filter(|u| set.index_of(u.annotation.emotion).is_some()).count();
+    if used == 0 {
+        return Err(usage(format!(
+            "none of the {} utterances has an emotion of corpus.labels ({})",
+            utterances.len(),
+            set.names().join(", ")
+        )));
+    }
+    if kind == CorpusKind::Iemocap && set.index_of(Emotion::Fear).is_some() {
+        let fear = utterances.iter().filter(|u| u.annotation.emotion == Emotion::Fear).count();
+        output.remark(format!(
+            "IEMOCAP has {fear} clips of fear among {used}: its recall means little. corpus.labels = \"four\" is the usual task."
+        ));
+    }
+    Ok(Speech { utterances, description: corpus_name(kind, labels, synthetic), synthetic })
 }
 
-fn corpus_name(kind: CorpusKind, synthetic: bool) -> String {
-    match (synthetic, kind) {
-        (true, _) => "synthetic voices (CREMA-D-shaped; says nothing about emotion in human speech)".to_owned(),
-        (false, CorpusKind::CremaD) => "CREMA-D, intended labels".to_owned(),
-        (false, CorpusKind::Ravdess) => "RAVDESS (CC BY-NC-SA 4.0), intended labels".to_owned(),
-        (false, other) => other.name().to_owned(),
+/// A corpus in words, with what must be said beside every result on it.
+pub fn corpus_name(kind: CorpusKind, labels: LabelSource, synthetic: bool) -> String {
+    if synthetic {
+        return "synthetic voices (CREMA-D-shaped; says nothing about emotion in human speech)".to_owned();
     }
+    let corpus = match kind {
+        CorpusKind::CremaD => "CREMA-D",
+        CorpusKind::Iemocap => "IEMOCAP",
+        CorpusKind::Ravdess => "RAVDESS (CC BY-NC-SA 4.0)",
+        CorpusKind::Emodb => "Emo-DB",
+        CorpusKind::Savee => "SAVEE",
+        CorpusKind::Tess => "TESS",
+        CorpusKind::Manifest => "recordings of a manifest",
+        CorpusKind::Auto => "a corpus",
+    };
+    let labels = match labels {
+        LabelSource::Intended => "intended labels",
+        LabelSource::VoiceMajority => "labels by most of those who heard the voice",
+        LabelSource::MultimodalMajority => "labels by most of those who heard and saw it",
+        LabelSource::RaterMajority => "labels by most of its raters",
+        LabelSource::Manifest => "labels of the manifest",
+    };
+    format!("{corpus}, {labels}")
 }
 
 fn synthetic_spec(config: &Config) -> SynthSpec {

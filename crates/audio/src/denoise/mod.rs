@@ -39,8 +39,9 @@ enum Gains {
 }
 
 impl Denoiser {
-    /// Plans `method` for signals at `sample_rate_hz`; frames last equally long at every rate.
+    /// Plans `method` for signals at `sample_rate_hz` (0 counts as 1); frames last equally long at every rate.
     pub fn new(method: Denoising, sample_rate_hz: u32) -> Self {
+        let sample_rate_hz = sample_rate_hz.max(1);
         let hop = |seconds: f64, hops: f64| (seconds / hops * f64::from(sample_rate_hz)).round().max(1.0) as usize;
         let short = || Stft::new(hop(SHORT_FRAME_SECONDS, 2.0), Overlap::Half);
         let filter = match method {

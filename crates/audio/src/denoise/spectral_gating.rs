@@ -100,25 +100,34 @@ fn thresholds(spectra: &Spectra) -> Vec<f32> {
     let frames = spectra.centred();
     let n = frames.len() as f64;
     let floors = floors(spectra, frames.clone());
-    let mut sums = vec![(0.0f64, 0.0f64); spectra.bins()];
+    let mut levels = vec![0.0f32; spectra.bins()];
+    let mut sums = vec![0.0f64; spectra.bins()];
+    let mut squares = sums.clone();
     for row in spectra.rows(frames) {
-        for (((sum, squares), y), &floor) in sums.iter_mut().zip(row).zip(&floors) {
-            let level = f64::from(y.norm_sqr().max(floor).log2());
+        // Three loops, because the call of the logarithm keeps what it stands among from running four bins at once.
+        for ((level, y), &floor) in levels.iter_mut().zip(row).zip(&floors) {
+            *level = y.norm_sqr().max(floor);
+        }
+        for level in &mut levels {
+            *level = level.log2();
+        }
+        for ((sum, square), &level) in sums.iter_mut().zip(&mut squares).zip(&levels) {
+            let level = f64::from(level);
             *sum += level;
-            *squares += level * level;
+            *square += level * level;
         }
     }
-    let threshold = |&(sum, squares): &(f64, f64)| {
+    let threshold = |(sum, squares): (f64, f64)| {
         let mean = sum / n;
         let deviation = (squares / n - mean * mean).max(0.0).sqrt();
         (mean + DEVIATIONS * deviation).exp2() as f32
     };
-    sums.iter().map(threshold).collect()
+    sums.into_iter().zip(squares).map(threshold).collect()
 }
 
-/// For each place between the `half` zeros before it and the `half + 1` after it in `padded`: Σ (half − |d|)·padded[place
-/// + d]. From one place to the next the sum grows by what comes nearer and shrinks by what moves away, both of which are
-/// running sums.
+/// Σ (half − |d|)·padded\[place + d\] over d, for each place between the `half` zeros that `padded` begins with and the
+/// `half + 1` that it ends with. From one place to the next the sum grows by what comes nearer and shrinks by what moves
+/// away, both of which are running sums.
 fn triangle_sums(padded: &[f32], half: usize) -> impl Iterator<Item = f32> {
     let weight = |i: usize| (half - i.abs_diff(half)) as f32;
     let mut sum: f32 = (0..2 * half).map(|i| weight(i) * padded[i]).sum();

@@ -3,8 +3,8 @@ use super::noise::quietest_power;
 use super::stft::Spectra;
 
 /// α: how many times the noise's power is taken off. More leaves fewer of its peaks standing ("musical noise") and takes
-/// more of the voice. The paper lets it fall with each frame's SNR, from 5 at −5 dB to 1 at 20 dB; 2 is its value at
-/// about 13 dB, and the mean of quietest frames is below the noise's own.
+/// more of the voice. The paper lets it fall with each frame's SNR, as 4 − 0.15·SNR between −5 and 20 dB; 2 is its value
+/// at 13 dB.
 const OVER_SUBTRACTION: f32 = 2.0;
 /// β: the share of the noise's power that is left at least, so that single peaks do not stand out of nothing.
 const SPECTRAL_FLOOR: f32 = 0.05;

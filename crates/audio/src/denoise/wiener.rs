@@ -2,7 +2,7 @@
 use super::noise::quietest_power;
 use super::stft::Spectra;
 
-/// α: weight of the previous frame in the SNR (Ephraim & Malah 1984, §V: 0.98). It is what keeps musical noise away.
+/// α: weight of the previous frame in the SNR (Ephraim & Malah 1984). It is what keeps musical noise away.
 const MEMORY: f32 = 0.98;
 /// Smallest gain, −20 dB: a voice in a quiet room, not in none.
 const GAIN_FLOOR: f32 = 0.1;
@@ -13,7 +13,7 @@ const GAIN_FLOOR: f32 = 0.1;
 /// with N here, so that no noise in a bin divides by nothing.
 pub(super) fn weigh(spectra: &mut Spectra) {
     let Some(noise) = quietest_power(spectra) else { return };
-    // Before the first frame Â² = N (Ephraim & Malah, after Eq. 53).
+    // Before the first frame Â² = N, as in the paper.
     let mut previous = noise.clone();
     for row in spectra.rows_mut() {
         for ((y, &n), before) in row.iter_mut().zip(&noise).zip(&mut previous) {

@@ -3,10 +3,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use sottovoce_audio::{Mfcc, decode, examples, trim_silence};
+use sottovoce_audio::{FrontEnd, decode, examples};
 use sottovoce_report::{Align, TextTable, per_class_text};
 use sottovoce_store::{load_checkpoint, read_journal};
-use sottovoce_types::{Digest, Emotion, RunSummary, SCHEMA_VERSION, Standardisation, Utterance};
+use sottovoce_types::{Annotation, Digest, Emotion, RunSummary, SCHEMA_VERSION, Standardisation, Utterance};
 
 use crate::args::{EvaluateArgs, PredictArgs};
 use crate::exit::{Exit, usage};
@@ -77,24 +77,17 @@ pub fn predict(args: &PredictArgs, output: &Output) -> anyhow::Result<Exit> {
              (more are better), of which the one you ask about may be one",
         ));
     }
-    let spec = config.features.spec();
-    let mfcc = Mfcc::new(&spec)?;
+    let front_end = FrontEnd::new(&config.features.spec())?;
     let mut utterances = Vec::new();
     for file in &args.files {
-        let signal = decode(file)?.at_rate(spec.sample_rate_hz, file)?;
-        let samples = match config.corpus.trim_db {
-            Some(db) => trim_silence(&signal.samples, spec.sample_rate_hz, db),
-            None => &signal.samples,
-        };
+        let signal = decode(file)?;
         utterances.push(Utterance {
             path: file.display().to_string(),
-            speaker: "given".to_owned(),
-            sex: None,
             // Examples carry a label; a prediction looks at none.
-            emotion: Emotion::Neutral,
+            annotation: Annotation::new("given", Emotion::Neutral),
             sha256: Digest::default(),
-            n_mfcc: mfcc.n_mfcc(),
-            mfcc: mfcc.compute(samples),
+            width: front_end.spec().width(),
+            mfcc: front_end.features(&signal, file)?,
         });
     }
     let labels = speech::labels(&config);

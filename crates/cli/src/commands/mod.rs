@@ -1,5 +1,6 @@
 //! One file a command, or a family of them.
 pub mod audit;
+pub mod bench;
 pub mod cert;
 pub mod client;
 pub mod corpus;

@@ -55,7 +55,7 @@ impl Sites {
             let identity = identity_file::create(&dir.join("identity.key"), &mut rand::rng())?;
             members.push(crate::federation::member(&client.name, identity.public_key(), &client.train));
             let speakers = client.train.speakers();
-            let own: Vec<_> = utterances.iter().filter(|u| speakers.contains(&u.speaker)).cloned().collect();
+            let own: Vec<_> = utterances.iter().filter(|u| speakers.contains(&u.annotation.speaker)).cloned().collect();
             let cache_file = dir.join("features.h5");
             cache::write(&cache_file, &info, &own)?;
             // Held-out clips help to standardise, are never trained on, and are the audit's non-members.
