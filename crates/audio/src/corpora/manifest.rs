@@ -155,10 +155,10 @@ impl Columns {
         if speaker.is_empty() {
             return Err(RowProblem::Speaker);
         }
-        let sex = match stated(self.sex).map(str::to_ascii_lowercase).as_deref() {
+        let sex = match stated(self.sex) {
             None => None,
-            Some("female") => Some(Sex::Female),
-            Some("male") => Some(Sex::Male),
+            Some(s) if s.eq_ignore_ascii_case("female") => Some(Sex::Female),
+            Some(s) if s.eq_ignore_ascii_case("male") => Some(Sex::Male),
             Some(other) => return Err(RowProblem::Sex(other.to_owned())),
         };
         let age = |age: &str| age.parse().ok().filter(|a| (1..=OLDEST_YEARS).contains(a));
@@ -205,10 +205,10 @@ fn dimensions(stated: [Option<&str>; 3]) -> Result<Option<Dimensions>, RowProble
 }
 
 fn emotion(word: &str) -> Result<Emotion, RowProblem> {
-    let emotion = word.to_ascii_lowercase();
-    emotion.parse().map_err(|_| {
-        let nearest = nearest_emotions(&emotion).join(", ");
-        RowProblem::Emotion { emotion, nearest }
+    let lower = word.to_ascii_lowercase();
+    lower.parse().map_err(|_| {
+        let nearest = nearest_emotions(&lower).join(", ");
+        RowProblem::Emotion { emotion: word.to_owned(), nearest }
     })
 }
 

@@ -62,7 +62,7 @@ pub struct Scan {
 pub enum ScanError {
     #[error("{path}: has no column {column:?}; its first line is: {header}")]
     Column { path: PathBuf, column: &'static str, header: String },
-    #[error("{path}: cannot be listed: {source}")]
+    #[error("{path}: cannot be read: {source}")]
     Io {
         path: PathBuf,
         #[source]
@@ -79,7 +79,7 @@ pub enum ScanError {
          name the folder IEMOCAP_full_release, or the one that it lies in"
     )]
     NoSessions { path: PathBuf },
-    #[error("{path}: {source}")]
+    #[error("{path}: cannot be read as a CSV table: {source}")]
     Table {
         path: PathBuf,
         #[source]
