@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sottovoce_audio::synth::{self, SynthSpec};
 use sottovoce_audio::{
-    CorpusKind, Failed, LabelSource, Labelling, POOLED_STATISTICS, Scan, cache, examples, extract, extract_to_memory, scan,
+    CorpusKind, Failed, LabelSource, Labelling, POOLED_STATISTICS, Scan, cache, examples, extract, extract_to_memory,
+    scan,
 };
 use sottovoce_config::{self as config, Config, Facts};
 use sottovoce_types::{Emotion, Examples, LabelSet, Utterance};

@@ -19,9 +19,9 @@ pub(super) struct Reading {
 }
 
 /// A scan of nothing yet.
-pub(super) fn empty(kind: CorpusKind, labelling: LabelSource, root: &Path) -> Scan {
+pub(super) fn empty(kind: CorpusKind, labels: LabelSource, root: &Path) -> Scan {
     let synthetic = [Some(root), root.parent()].into_iter().flatten().any(synth::is_synthetic);
-    Scan { kind, synthetic, labelling, clips: Vec::new(), skipped: Vec::new() }
+    Scan { kind, synthetic, labels, clips: Vec::new(), skipped: Vec::new() }
 }
 
 /// Reads all `files` under `root` by `read` into `scan`; the second of two recordings of one id is a duplicate.

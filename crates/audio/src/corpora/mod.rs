@@ -48,7 +48,7 @@ pub struct Scan {
     /// Whether the folder says that it was synthesised by Sottovoce: nothing measured on it is about human speech.
     pub synthetic: bool,
     /// What the labels are; every result on this scan must name it.
-    pub labelling: LabelSource,
+    pub labels: LabelSource,
     /// Recordings, by name.
     pub clips: Vec<Clip>,
     /// Files not used, by path.

@@ -11,7 +11,7 @@ mod random;
 mod voice;
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -83,13 +83,18 @@ pub enum SynthError {
     Speakers { speakers: u32 },
     #[error("there are 12 sentences and {sentences} are asked for; ask for 1 to 12")]
     Sentences { sentences: u32 },
-    #[error("{path}: cannot be encoded as wav: {source}")]
+    #[error("{path}: {source}")]
     Wav {
         path: PathBuf,
         #[source]
-        source: hound::Error,
+        source: WavError,
     },
 }
+
+/// Samples that cannot be written as wav.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot be encoded as wav: {0}")]
+pub struct WavError(String);
 
 /// Whether `root` carries the README of a synthetic corpus.
 pub fn is_synthetic(root: &Path) -> bool {
@@ -117,8 +122,9 @@ pub fn write_corpus(
         let voice = &plan.voices[take.actor];
         let samples = synthesise_clip(voice, take.sentence, take.emotion, take.level);
         let path = audio.join(format!("{}.wav", take.name()));
-        let bytes = wav(&samples).map_err(|source| SynthError::Wav { path: path.clone(), source })?;
-        write(&path, &bytes)?;
+        let mut bytes = Cursor::new(Vec::with_capacity(44 + 2 * samples.len()));
+        write_wav(&mut bytes, &samples).map_err(|source| SynthError::Wav { path: path.clone(), source })?;
+        write(&path, bytes.get_ref())?;
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, plan.takes.len());
         Ok(samples.len())
     };
@@ -221,20 +227,24 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), SynthError> {
     fs::write(path, bytes).map_err(|source| SynthError::Io { path: path.to_owned(), source })
 }
 
-fn wav(samples: &[f32]) -> Result<Vec<u8>, hound::Error> {
+/// Writes samples as a wav file of 16 bits, mono, at [`SAMPLE_RATE_HZ`].
+///
+/// # Errors
+/// What the writer refuses.
+pub fn write_wav(out: impl Write + Seek, samples: &[f32]) -> Result<(), WavError> {
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: SAMPLE_RATE_HZ,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
-    let mut bytes = Cursor::new(Vec::with_capacity(44 + 2 * samples.len()));
-    let mut writer = hound::WavWriter::new(&mut bytes, spec)?;
-    for &x in samples {
-        writer.write_sample((x.clamp(-1.0, 1.0) * 32_767.0).round() as i16)?;
-    }
-    writer.finalize()?;
-    Ok(bytes.into_inner())
+    let written = hound::WavWriter::new(out, spec).and_then(|mut writer| {
+        for &x in samples {
+            writer.write_sample((x.clamp(-1.0, 1.0) * 32_767.0).round() as i16)?;
+        }
+        writer.finalize()
+    });
+    written.map_err(|e| WavError(e.to_string()))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn every_odd_file_is_listed_with_its_reason_and_the_others_are_read() {
     );
     write(root, "VideoDemographics.csv", DEMOGRAPHICS);
     let scan = scan(CorpusKind::Auto, root, Labelling::default()).unwrap();
-    assert_eq!((scan.kind, scan.synthetic, scan.labelling), (CorpusKind::CremaD, false, LabelSource::Intended));
+    assert_eq!((scan.kind, scan.synthetic, scan.labels), (CorpusKind::CremaD, false, LabelSource::Intended));
     assert_eq!(
         clip_names(&scan),
         ["1001_DFA_ANG_XX.wav", "1001_IEO_SAD_HI.wav", "1002_IEO_FEA_LO.WAV", "1003_WSI_NEU_XX.flac"]
@@ -132,7 +132,7 @@ fn clips_on_which_listeners_tie_or_did_not_vote_are_listed_and_the_others_have_t
     let folder = TempDir::new().unwrap();
     voted(folder.path());
     let voice = scan(CorpusKind::Auto, folder.path(), Labelling::VoiceMajority).unwrap();
-    assert_eq!(voice.labelling, LabelSource::VoiceMajority);
+    assert_eq!(voice.labels, LabelSource::VoiceMajority);
     assert_eq!(clip_names(&voice), ["1001_IEO_HAP_HI.wav", "1001_IEO_HAP_LO.wav", "1001_IEO_NEU_XX.wav"]);
     assert_eq!(emotions(&voice), [Emotion::Happy, Emotion::Neutral, Emotion::Neutral], "the votes, not the names");
     assert_eq!(voice.clips[1].annotation.level, Level::Low);
@@ -143,7 +143,7 @@ fn clips_on_which_listeners_tie_or_did_not_vote_are_listed_and_the_others_have_t
     assert_eq!(tally, [("listeners tie", 1), ("no votes", 1), ("unknown vote", 1)]);
     assert_eq!(voice.published(), None, "the published figures are of the intended emotions");
     let multimodal = scan(CorpusKind::Auto, folder.path(), Labelling::MultimodalMajority).unwrap();
-    assert_eq!(multimodal.labelling, LabelSource::MultimodalMajority);
+    assert_eq!(multimodal.labels, LabelSource::MultimodalMajority);
     assert_eq!(emotions(&multimodal), [Emotion::Happy, Emotion::Happy, Emotion::Neutral]);
     assert_eq!(skipped(&multimodal, "1001_IEO_HAP_HI.wav"), &SkipReason::Tie("D:F:N".to_owned()));
     let intended = scan(CorpusKind::Auto, folder.path(), Labelling::Intended).unwrap();

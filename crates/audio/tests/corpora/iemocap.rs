@@ -49,7 +49,7 @@ fn utterances_on_which_raters_disagree_are_listed_with_what_they_gave_and_the_ot
         "Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.\nM: hm\nSes01F_impro01_MXX0 [1-2]: Yeah.\n",
     );
     let scan = read(folder.path());
-    assert_eq!((scan.kind, scan.labelling), (CorpusKind::Iemocap, LabelSource::RaterMajority));
+    assert_eq!((scan.kind, scan.labels), (CorpusKind::Iemocap, LabelSource::RaterMajority));
     assert_eq!(skipped(&scan, "Ses01F_impro01_F001.wav").to_string(), "raters did not agree (xxx)");
     assert_eq!(skipped(&scan, "Ses01F_impro01_M001.wav"), &SkipReason::NoAgreement);
     assert!(skipped(&scan, "Ses01F_impro01_F002.wav").to_string().contains("raters gave `oth`"));

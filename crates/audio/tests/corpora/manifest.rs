@@ -64,7 +64,7 @@ fn every_bad_row_is_listed_with_its_line_and_what_is_wrong() {
     ];
     write(folder.path(), "manifest.csv", &rows.join("\r\n"));
     let scan = scan(CorpusKind::Auto, folder.path(), Labelling::default()).unwrap();
-    assert_eq!((scan.kind, scan.labelling), (CorpusKind::Manifest, LabelSource::Manifest));
+    assert_eq!((scan.kind, scan.labels), (CorpusKind::Manifest, LabelSource::Manifest));
     assert_eq!(scan.published(), None);
     let found = problems(&scan);
     assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), (3..=17).collect::<Vec<_>>());

@@ -57,7 +57,8 @@ fn mfcc(seconds: f64, output: &Output) -> anyhow::Result<Exit> {
     let spec = FeatureSpec::default();
     let mfcc = Mfcc::new(&spec)?;
     let plain = FrontEnd::new(&spec)?;
-    let seed = FrontEnd::new(&FeatureSpec { denoise: Denoising::SpectralSubtraction, trim_db: Some(30.0), ..spec.clone() })?;
+    let seed =
+        FrontEnd::new(&FeatureSpec { denoise: Denoising::SpectralSubtraction, trim_db: Some(30.0), ..spec.clone() })?;
     let denoisers = [Denoising::SpectralSubtraction, Denoising::SpectralGating, Denoising::Wiener]
         .map(|method| Denoiser::new(method, synth::SAMPLE_RATE_HZ));
     let name = Path::new("clip.wav");

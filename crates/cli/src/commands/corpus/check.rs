@@ -90,7 +90,8 @@ fn lengths(audio: &Inspection) -> String {
         _ => what.into_iter().map(|(name, n)| format!("{name} ({n} clips)")).collect::<Vec<_>>().join(", "),
     };
     let rates = audio.sample_rates.iter().map(|(hz, n)| (format!("{hz} Hz"), *n)).collect();
-    let channels = audio.channels.iter().map(|(c, n)| (if *c == 1 { "mono".to_owned() } else { format!("{c} channels") }, *n));
+    let channels =
+        audio.channels.iter().map(|(c, n)| (if *c == 1 { "mono".to_owned() } else { format!("{c} channels") }, *n));
     format!(
         "{:.2} hours; clips of {:.2} to {:.2} s, {:.2} s on average; {}, {}",
         audio.hours(),

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 use sottovoce_audio::{FrontEnd, decode, spectrogram};
-use sottovoce_report::speech::{ClientCounts, EmotionCount, Matrix, Recording, Spectrogram, emotion_counts, emotion_counts_by_client, partition, recording};
+use sottovoce_report::speech::{
+    ClientCounts, EmotionCount, Matrix, Recording, Spectrogram, emotion_counts, emotion_counts_by_client, partition,
+    recording,
+};
 use sottovoce_report::write_text;
 use sottovoce_types::SCHEMA_VERSION;
 
@@ -12,9 +15,9 @@ use super::super::{default_config, load_config_file};
 use super::scanned;
 use crate::args::{CorpusArgs, PlotArgs};
 use crate::exit::Exit;
+use crate::federation;
 use crate::output::Output;
 use crate::speech::{self, corpus_name};
-use crate::federation;
 
 pub(super) fn run(args: &PlotArgs, output: &Output) -> anyhow::Result<Exit> {
     let (what, svg) = match (&args.path, &args.wave, &args.partition, &args.clients) {
