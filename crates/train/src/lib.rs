@@ -58,6 +58,7 @@ pub use device::{Device, DeviceError, UnknownDevice};
 pub use evaluate::EvaluateError;
 pub use metrics::BOOTSTRAP_RESAMPLES;
 pub use partition::{
-    ClientData, Partition, PartitionError, PartitionMode, PartitionSpec, Split, TestSpeakers, TooFewSpeakers,
+    ClientData, Fold, FoldBy, Partition, PartitionError, PartitionMode, PartitionSpec, Split, TestSpeakers,
+    TooFewSpeakers,
 };
 pub use trainer::{EpochLoss, InputError, TrainError, Trainer, unit_updates};

@@ -1,9 +1,10 @@
 //! Speakers, or single clips, to clients and the test set.
 use std::collections::BTreeMap;
 
-use sottovoce_types::{Examples, Sex};
+use sottovoce_types::Examples;
 
 use super::spec::{PartitionMode, PartitionSpec, TestSpeakers};
+use super::tested::Tested;
 use super::{Clips, PartitionError, TooFewSpeakers, fraction_of};
 use crate::random::Draws;
 
@@ -15,25 +16,21 @@ pub(super) struct Dealt {
     pub(super) test: Clips,
 }
 
-pub(super) fn deal_speakers(data: &Examples, spec: &PartitionSpec, draws: &mut Draws) -> Result<Dealt, TooFewSpeakers> {
+pub(super) fn deal_speakers(data: &Examples, spec: &PartitionSpec, draws: &mut Draws) -> Result<Dealt, PartitionError> {
     let mut speakers: BTreeMap<&str, Clips> = BTreeMap::new();
     for (i, meta) in data.meta.iter().enumerate() {
         speakers.entry(&meta.speaker).or_default().push(i);
     }
     let found = speakers.len();
-    let test = match spec.test_speakers {
-        TestSpeakers::Count(n) => n,
-        TestSpeakers::Fraction(f) => fraction_of(found, f),
-    };
+    let tested = Tested::new(data, &speakers, &spec.test_speakers)?;
+    let test = tested.len();
     let per_client = spec.speakers_per_client.unwrap_or(1);
     let needed = spec.clients.saturating_mul(per_client).saturating_add(test);
     if found < needed {
-        return Err(TooFewSpeakers { needed, found, clients: spec.clients, per_client, test });
+        return Err(TooFewSpeakers { needed, found, clients: spec.clients, per_client, test }.into());
     }
 
-    let sexes: Vec<(&str, Option<Sex>)> =
-        speakers.iter().map(|(&name, clips)| (name, data.meta[clips[0]].sex)).collect();
-    let tested = test_speakers(&sexes, test, draws);
+    let tested = tested.draw(data, &speakers, draws);
     let test = tested.iter().filter_map(|name| speakers.remove(name)).flatten().collect();
     let mut training: Vec<Clips> = speakers.into_values().collect();
     if spec.mode != PartitionMode::Natural {
@@ -52,35 +49,25 @@ pub(super) fn deal_speakers(data: &Examples, spec: &PartitionSpec, draws: &mut D
     Ok(Dealt { clients, test })
 }
 
-/// Draws `count` speakers, from each sex in turn while it has any; speakers of unknown sex are a group of their own.
-fn test_speakers<'a>(speakers: &[(&'a str, Option<Sex>)], count: usize, draws: &mut Draws) -> Vec<&'a str> {
-    let mut groups: Vec<Vec<&str>> = [Some(Sex::Female), Some(Sex::Male), None]
-        .into_iter()
-        .map(|sex| speakers.iter().filter(|(_, s)| *s == sex).map(|&(name, _)| name).collect())
-        .collect();
-    for group in &mut groups {
-        draws.shuffle(group);
-    }
-    // The larger group first, so that an odd one out falls where it is missed least.
-    groups.sort_by_key(|g| std::cmp::Reverse(g.len()));
-    let longest = groups.iter().map(Vec::len).max().unwrap_or(0);
-    (0..longest).flat_map(|i| groups.iter().filter_map(move |g| g.get(i).copied())).take(count).collect()
-}
-
 pub(super) fn deal_clips(data: &Examples, spec: &PartitionSpec, draws: &mut Draws) -> Result<Dealt, PartitionError> {
+    let found = data.len();
     let speakers = data.speakers().len();
-    let test = match spec.test_speakers {
-        TestSpeakers::Count(n) if n >= speakers => {
+    let tested = match &spec.test_speakers {
+        TestSpeakers::Count(n) if *n >= speakers => {
             let (clients, per_client) = (spec.clients, 0);
-            return Err(TooFewSpeakers { needed: n + 1, found: speakers, clients, per_client, test: n }.into());
+            return Err(TooFewSpeakers { needed: n + 1, found: speakers, clients, per_client, test: *n }.into());
         }
-        TestSpeakers::Count(n) => n as f64 / speakers as f64,
-        TestSpeakers::Fraction(f) => f,
+        TestSpeakers::Count(n) => 0..fraction_of(found, *n as f64 / speakers as f64),
+        TestSpeakers::Fraction(f) => 0..fraction_of(found, *f),
+        TestSpeakers::Fold(fold) if fold.of > found => {
+            return Err(PartitionError::TooManyFolds { folds: fold.of, what: "clips", found });
+        }
+        TestSpeakers::Fold(fold) => fold.block(found),
+        TestSpeakers::Named(_) => return Err(PartitionError::NamedInRandomSplit),
     };
-    let mut clips: Clips = (0..data.len()).collect();
-    draws.shuffle(&mut clips);
-    let mut rest = clips.split_off(fraction_of(clips.len(), test));
-    let test = clips;
+    let mut rest: Clips = (0..found).collect();
+    draws.shuffle(&mut rest);
+    let test = rest.drain(tested).collect();
     if rest.len() < spec.clients {
         return Err(PartitionError::TooFewClips { needed: spec.clients, found: rest.len() });
     }

@@ -5,8 +5,10 @@
 //! in [`Partition::leaks`].
 mod deal;
 mod error;
+mod groups;
 mod holdout;
 mod spec;
+mod tested;
 mod thinning;
 
 use sottovoce_types::Examples;
@@ -15,7 +17,7 @@ use self::deal::{Dealt, deal_clips, deal_speakers};
 pub use self::error::{PartitionError, TooFewSpeakers};
 use self::holdout::hold_out;
 use self::spec::check;
-pub use self::spec::{PartitionMode, PartitionSpec, Split, TestSpeakers};
+pub use self::spec::{Fold, FoldBy, PartitionMode, PartitionSpec, Split, TestSpeakers};
 use self::thinning::thin;
 use crate::random::{Draws, purpose};
 
@@ -48,7 +50,7 @@ impl Partition {
     /// Deals `data` out by `spec`. The same seed gives the same partition, whatever order `data` comes in.
     ///
     /// # Errors
-    /// [`PartitionError`], which names how many speakers are needed.
+    /// [`PartitionError`], which names what is missing: how many speakers are needed, which clip has no group.
     pub fn draw(data: &Examples, spec: &PartitionSpec) -> Result<Self, PartitionError> {
         check(spec)?;
         let mut order: Clips = (0..data.len()).collect();

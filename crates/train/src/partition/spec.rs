@@ -1,4 +1,6 @@
 //! What a partition is asked to be.
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use sottovoce_types::OutOfRange;
 
@@ -34,18 +36,54 @@ pub enum Split {
     Random,
 }
 
-/// How much is tested on.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+/// What one fold after the other leaves out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoldBy {
+    /// A block of the speakers in the order of their names, as scikit-learn's `KFold(of, shuffle=False)` cuts them: what
+    /// papers on CREMA-D do (Feng et al., arXiv:2112.13416: five folds of the actors 1001 to 1091).
+    #[default]
+    Speaker,
+    /// One recording group, in the order of their names: IEMOCAP's sessions, each of two speakers heard in no other.
+    Group,
+}
+
+/// One fold of a cross-validation: over all of them every speaker is tested on exactly once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fold {
+    /// What is left out.
+    pub by: FoldBy,
+    /// Number of folds, at least 2; by group, the number of groups.
+    pub of: usize,
+    /// Which of them is tested on, from 0.
+    pub index: usize,
+}
+
+impl Fold {
+    /// The part of `0..n` that the fold tests on: blocks side by side, of which the first `n % of` are longer by one.
+    pub(super) fn block(self, n: usize) -> Range<usize> {
+        let start = |fold: usize| fold * (n / self.of) + fold.min(n % self.of);
+        start(self.index)..start(self.index + 1)
+    }
+}
+
+/// Whom to test on.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TestSpeakers {
-    /// So many speakers.
+    /// So many speakers, drawn by the seed, of both sexes alike as far as the corpus has them.
     Count(usize),
-    /// This fraction of the speakers, in \[0, 1).
+    /// This fraction of the speakers, in \[0, 1), drawn likewise.
     Fraction(f64),
+    /// A fold of a cross-validation.
+    Fold(Fold),
+    /// These, as the corpus names them.
+    Named(Vec<String>),
 }
 
 /// How a corpus is dealt out.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PartitionSpec {
     /// Number of clients.
@@ -54,7 +92,8 @@ pub struct PartitionSpec {
     pub speakers_per_client: Option<usize>,
     /// How speakers and clips reach clients.
     pub mode: PartitionMode,
-    /// Speakers tested on, of both sexes alike as far as the corpus has them.
+    /// Speakers tested on. A random split, which pays speakers no regard, takes their share of all clips instead: any
+    /// fold is then one of as many blocks of the shuffled clips, and speakers given by name are refused.
     pub test_speakers: TestSpeakers,
     /// Fraction of each client's clips that is never trained on, in \[0, 1), spread over its emotions and speakers: the
     /// non-members of a membership audit. Every speaker keeps one clip at least.
@@ -87,13 +126,19 @@ pub(super) fn check(spec: &PartitionSpec) -> Result<(), OutOfRange> {
     };
     let (test, test_ok) = match spec.test_speakers {
         TestSpeakers::Fraction(f) => (f, fraction(f)),
-        TestSpeakers::Count(_) => (0.0, true),
+        _ => (0.0, true),
+    };
+    let (folds, fold) = match spec.test_speakers {
+        TestSpeakers::Fold(fold) => (fold.of, fold.index),
+        _ => (2, 0),
     };
     let rules = [
         ("the number of clients", "at least 1", spec.clients as f64, spec.clients > 0),
         ("the number of speakers per client", "at least 1", 0.0, spec.speakers_per_client != Some(0)),
         ("the Dirichlet alpha", "finite and above 0", alpha, alpha_ok),
         ("the fraction of test speakers", "in [0, 1)", test, test_ok),
+        ("the number of folds", "at least 2", folds as f64, folds >= 2),
+        ("the fold, counted from 0,", "below the number of folds", fold as f64, fold < folds),
         ("the holdout fraction", "in [0, 1)", spec.holdout_fraction, fraction(spec.holdout_fraction)),
     ];
     rules.into_iter().try_for_each(|(what, must, is, ok)| if ok { Ok(()) } else { Err(OutOfRange { what, must, is }) })

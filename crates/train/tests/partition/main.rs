@@ -1,10 +1,14 @@
 //! What a partition promises for every corpus, seed and mode.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
+mod folds;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use sottovoce_train::{Partition, PartitionError, PartitionMode, PartitionSpec, Split, TestSpeakers, TooFewSpeakers};
+use sottovoce_train::{
+    Fold, FoldBy, Partition, PartitionError, PartitionMode, PartitionSpec, Split, TestSpeakers, TooFewSpeakers,
+};
 use sottovoce_types::{ExampleMeta, Examples, Sex};
 
 /// Odd speakers are female; clip i of a speaker has emotion i mod 5, speaker 3 only emotion 1.
@@ -135,12 +139,12 @@ fn too_few_speakers_are_an_error_that_names_how_many_are_needed() {
 fn numbers_out_of_range_are_refused() {
     let good = PartitionSpec { clients: 2, ..PartitionSpec::default() };
     for bad in [
-        PartitionSpec { clients: 0, ..good },
-        PartitionSpec { speakers_per_client: Some(0), ..good },
-        PartitionSpec { holdout_fraction: 1.0, ..good },
-        PartitionSpec { holdout_fraction: f64::NAN, ..good },
-        PartitionSpec { test_speakers: TestSpeakers::Fraction(-0.1), ..good },
-        PartitionSpec { mode: PartitionMode::Dirichlet { alpha: 0.0 }, ..good },
+        PartitionSpec { clients: 0, ..good.clone() },
+        PartitionSpec { speakers_per_client: Some(0), ..good.clone() },
+        PartitionSpec { holdout_fraction: 1.0, ..good.clone() },
+        PartitionSpec { holdout_fraction: f64::NAN, ..good.clone() },
+        PartitionSpec { test_speakers: TestSpeakers::Fraction(-0.1), ..good.clone() },
+        PartitionSpec { mode: PartitionMode::Dirichlet { alpha: 0.0 }, ..good.clone() },
     ] {
         let error = Partition::draw(&corpus(10, 5), &bad).unwrap_err();
         assert!(matches!(error, PartitionError::Spec(_)), "{error}");
@@ -215,11 +219,25 @@ fn a_spec_reads_from_a_config_and_an_unknown_key_is_refused() {
                    "holdout_fraction": 0.2, "split": "random", "seed": 9}"#;
     let spec: PartitionSpec = serde_json::from_str(text).unwrap();
     assert_eq!(spec.mode, PartitionMode::Dirichlet { alpha: 0.5 });
-    assert_eq!((spec.test_speakers, spec.split), (TestSpeakers::Count(4), Split::Random));
+    assert_eq!((&spec.test_speakers, spec.split), (&TestSpeakers::Count(4), Split::Random));
     assert_eq!(serde_json::from_str::<PartitionSpec>(&serde_json::to_string(&spec).unwrap()).unwrap(), spec);
     let short: PartitionSpec = serde_json::from_str(r#"{"mode": "balanced", "test_speakers": 0.25}"#).unwrap();
     assert_eq!((short.mode, short.test_speakers), (PartitionMode::Balanced, TestSpeakers::Fraction(0.25)));
-    for bad in [r#"{"client": 6}"#, r#"{"mode": "iid"}"#, r#"{"mode": {"dirichlet": {"beta": 1}}}"#] {
+    let fold: PartitionSpec =
+        serde_json::from_str(r#"{"test_speakers": {"by": "group", "of": 5, "index": 0}}"#).unwrap();
+    assert_eq!(fold.test_speakers, TestSpeakers::Fold(Fold { by: FoldBy::Group, of: 5, index: 0 }));
+    let named: PartitionSpec = serde_json::from_str(r#"{"test_speakers": ["1001", "1002"]}"#).unwrap();
+    assert_eq!(named.test_speakers, TestSpeakers::Named(vec!["1001".into(), "1002".into()]));
+    for spec in [fold, named] {
+        assert_eq!(serde_json::from_str::<PartitionSpec>(&serde_json::to_string(&spec).unwrap()).unwrap(), spec);
+    }
+    for bad in [
+        r#"{"client": 6}"#,
+        r#"{"mode": "iid"}"#,
+        r#"{"mode": {"dirichlet": {"beta": 1}}}"#,
+        r#"{"test_speakers": {"by": "actor", "of": 5, "index": 0}}"#,
+        r#"{"test_speakers": {"by": "group", "of": 5, "index": 0, "seed": 1}}"#,
+    ] {
         assert!(serde_json::from_str::<PartitionSpec>(bad).is_err(), "{bad}");
     }
 }
