@@ -1,8 +1,9 @@
 //! Speakers, or single clips, to clients and the test set.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sottovoce_types::Examples;
 
+use super::groups::groups;
 use super::spec::{PartitionMode, PartitionSpec, TestSpeakers};
 use super::tested::Tested;
 use super::{Clips, PartitionError, TooFewSpeakers, fraction_of};
@@ -32,7 +33,10 @@ pub(super) fn deal_speakers(data: &Examples, spec: &PartitionSpec, draws: &mut D
 
     let tested = tested.draw(data, &speakers, draws);
     let test = tested.iter().filter_map(|name| speakers.remove(name)).flatten().collect();
-    let mut training: Vec<Clips> = speakers.into_values().collect();
+    let mut training: Vec<Clips> = match as_recorded(data, &speakers, spec) {
+        Some(groups) => groups,
+        None => speakers.into_values().collect(),
+    };
     if spec.mode != PartitionMode::Natural {
         draws.shuffle(&mut training);
     }
@@ -47,6 +51,17 @@ pub(super) fn deal_speakers(data: &Examples, spec: &PartitionSpec, draws: &mut D
         clients.push(own);
     }
     Ok(Dealt { clients, test })
+}
+
+/// The clips of each recording group of the training speakers, where there is one for each client.
+fn as_recorded(data: &Examples, speakers: &BTreeMap<&str, Clips>, spec: &PartitionSpec) -> Option<Vec<Clips>> {
+    if spec.mode != PartitionMode::Natural || spec.speakers_per_client.is_some() {
+        return None;
+    }
+    // Clips without a group, or speakers with two, are no error here: names still give an order.
+    let groups = groups(speakers.values().flatten().map(|&i| &data.meta[i])).ok()?;
+    let clips_of = |group: BTreeSet<&str>| group.into_iter().flat_map(|speaker| speakers[speaker].clone()).collect();
+    (groups.len() == spec.clients).then(|| groups.into_values().map(clips_of).collect())
 }
 
 pub(super) fn deal_clips(data: &Examples, spec: &PartitionSpec, draws: &mut Draws) -> Result<Dealt, PartitionError> {

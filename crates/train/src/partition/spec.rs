@@ -8,8 +8,10 @@ use sottovoce_types::OutOfRange;
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PartitionMode {
-    /// As recorded: speakers in the order of their names, so that neighbours (one session's pair, one recording group)
-    /// stay together; every clip is kept.
+    /// As recorded; every clip is kept. One client per recording group (IEMOCAP: per session), if every training clip has
+    /// a group, no speaker has two, `clients` is the number of groups left for training and `speakers_per_client` is not
+    /// given. Otherwise speakers in the order of their names, which keeps neighbours together: one client per speaker if
+    /// `clients` is their number.
     #[default]
     Natural,
     /// Speakers drawn at random; every clip is kept.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod folds;
+mod natural;
 
 use std::collections::{BTreeMap, BTreeSet};
 
