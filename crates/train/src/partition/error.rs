@@ -1,6 +1,8 @@
 //! Why a corpus cannot be dealt out as asked.
 use sottovoce_types::OutOfRange;
 
+use super::Leak;
+
 /// A corpus has too few speakers for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -40,6 +42,9 @@ pub enum PartitionError {
         /// Clips left after test set and holdout.
         found: usize,
     },
+    /// What was dealt out is not apart.
+    #[error(transparent)]
+    Leak(#[from] Leak),
     /// A fold would test on nothing.
     #[error("{found} {what} cannot be cut into {folds} folds: ask for {found} folds at most")]
     TooManyFolds {

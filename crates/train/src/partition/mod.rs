@@ -2,11 +2,12 @@
 //!
 //! The unit that moves is the speaker. No speaker stands in both train and test, nor at two clients, unless the split
 //! is [`Split::Random`], which moves single clips, overstates accuracy by 12 to 55 points on real speech, and is flagged
-//! in [`Partition::leaks`].
+//! in [`Partition::leaks`]. [`Partition::check`] looks for what slipped in all the same, with the data.
 mod deal;
 mod error;
 mod groups;
 mod holdout;
+mod leak;
 mod spec;
 mod tested;
 mod thinning;
@@ -16,6 +17,7 @@ use sottovoce_types::Examples;
 use self::deal::{Dealt, deal_clips, deal_speakers};
 pub use self::error::{PartitionError, TooFewSpeakers};
 use self::holdout::hold_out;
+pub use self::leak::{Leak, Place};
 use self::spec::check;
 pub use self::spec::{Fold, FoldBy, PartitionMode, PartitionSpec, Split, TestSpeakers};
 use self::thinning::thin;
@@ -50,7 +52,8 @@ impl Partition {
     /// Deals `data` out by `spec`. The same seed gives the same partition, whatever order `data` comes in.
     ///
     /// # Errors
-    /// [`PartitionError`], which names what is missing: how many speakers are needed, which clip has no group.
+    /// [`PartitionError`], which names what is missing (how many speakers are needed, which clip has no group), or what
+    /// stands in two places.
     pub fn draw(data: &Examples, spec: &PartitionSpec) -> Result<Self, PartitionError> {
         check(spec)?;
         let mut order: Clips = (0..data.len()).collect();
@@ -83,7 +86,10 @@ impl Partition {
             holdout.extend(held);
             clients.push(ClientData { name: format!("client-{i:02}"), train: select(kept) });
         }
-        Ok(Self { clients, test: select(test), holdout: select(holdout), leaks: spec.split == Split::Random })
+        let leaks = spec.split == Split::Random;
+        let partition = Self { clients, test: select(test), holdout: select(holdout), leaks };
+        partition.check()?;
+        Ok(partition)
     }
 
     /// All clients' training examples, client by client: what the centralised baseline trains on.

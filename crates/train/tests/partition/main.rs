@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod folds;
+mod leaks;
 mod natural;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use sottovoce_types::{ExampleMeta, Examples, Sex};
 
 /// Odd speakers are female; clip i of a speaker has emotion i mod 5, speaker 3 only emotion 1.
 fn corpus(speakers: usize, clips: usize) -> Examples {
-    let mut data = Examples::empty(1);
+    let mut data = Examples::empty(3);
     for speaker in 0..speakers {
         for clip in 0..clips {
             let label = if speaker == 3 { 1 } else { u16::try_from(clip % 5).unwrap() };
@@ -24,7 +25,8 @@ fn corpus(speakers: usize, clips: usize) -> Examples {
                 sex: Some(if speaker % 2 == 1 { Sex::Female } else { Sex::Male }),
                 group: None,
             };
-            data.push(&[0.5], label, meta);
+            #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+            data.push(&[0.5, speaker as f32, clip as f32], label, meta);
         }
     }
     data
