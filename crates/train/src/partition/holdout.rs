@@ -8,8 +8,8 @@ use super::{Clips, fraction_of};
 use crate::random::Draws;
 
 /// Takes a random fraction of each of a client's speakers' clips out of its training, after thinning: members and
-/// non-members of a membership audit are then exchangeable. A balanced client gives the same number of each emotion and
-/// stays balanced. Where speakers are kept apart, none loses its last clip.
+/// non-members of a membership audit are then exchangeable. Where speakers are kept apart, none loses its last clip. A
+/// balanced client gives the same number of each emotion, what all of them can give, and stays balanced.
 pub(super) fn hold_out(data: &Examples, mut clips: Clips, spec: &PartitionSpec, draws: &mut Draws) -> (Clips, Clips) {
     draws.shuffle(&mut clips);
     let by_emotion = spec.mode == PartitionMode::Balanced && spec.split == Split::Speaker;
@@ -29,19 +29,27 @@ pub(super) fn hold_out(data: &Examples, mut clips: Clips, spec: &PartitionSpec, 
         (false, Split::Speaker) => data.meta[a].speaker == data.meta[b].speaker,
         (false, Split::Random) => true,
     };
-    let (mut kept, mut held) = (Clips::new(), Clips::new());
+    let mut kept = Clips::new();
+    let mut held: Vec<Clips> = Vec::new();
     for group in clips.chunk_by(same_group) {
         let wanted = fraction_of(group.len(), spec.holdout_fraction);
+        let mut given = Clips::new();
         for (place, &i) in group.iter().enumerate() {
             let speaker_left = left.get_mut(data.meta[i].speaker.as_str()).expect("counted above");
             let may_go = spec.split == Split::Random || *speaker_left > 1;
             if place < wanted && may_go {
                 *speaker_left -= 1;
-                held.push(i);
+                given.push(i);
             } else {
                 kept.push(i);
             }
         }
+        held.push(given);
     }
-    (kept, held)
+    if by_emotion {
+        // The last clips of speakers fall on some emotions and not on others: the rest takes back what it gave more.
+        let least = held.iter().map(Clips::len).min().unwrap_or(0);
+        kept.extend(held.iter_mut().flat_map(|given| given.split_off(least)));
+    }
+    (kept, held.concat())
 }

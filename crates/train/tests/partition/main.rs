@@ -3,6 +3,7 @@
 
 mod folds;
 mod leaks;
+mod modes;
 mod natural;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,28 +96,32 @@ proptest! {
 
     #[test]
     fn a_random_split_uses_each_clip_once_and_says_that_it_leaks(mode in modes(), seed: u64) {
-        let spec = PartitionSpec { clients: 4, mode, split: Split::Random, seed, ..PartitionSpec::default() };
-        let data = corpus(10, 10);
-        let p = Partition::draw(&data, &spec).unwrap();
-        prop_assert!(p.leaks);
-        prop_assert_eq!(p.test.len(), 20);
-        if !matches!(mode, PartitionMode::Dirichlet { .. }) {
-            prop_assert_eq!(p.holdout.len(), 8, "a tenth of each client's twenty clips");
-        }
-        let all: Vec<&str> =
-            p.clients.iter().map(|c| &c.train).chain([&p.test, &p.holdout]).flat_map(paths).collect();
-        prop_assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-        prop_assert!(p.clients.iter().all(|c| !c.train.is_empty()));
-        if !matches!(mode, PartitionMode::Dirichlet { .. }) {
-            prop_assert_eq!(all.len(), data.len());
-        }
+        random_split(mode, seed)?;
     }
 }
 
-fn histogram(data: &Examples) -> [usize; 5] {
-    let mut counts = [0; 5];
-    data.labels.iter().for_each(|&l| counts[usize::from(l)] += 1);
-    counts
+/// Found by an earlier run of the test above.
+#[test]
+fn a_random_split_uses_each_clip_once_with_the_seed_for_which_it_did_not() {
+    random_split(PartitionMode::Natural, 7_192_357_240_087_894_741).unwrap();
+}
+
+fn random_split(mode: PartitionMode, seed: u64) -> Result<(), TestCaseError> {
+    let spec = PartitionSpec { clients: 4, mode, split: Split::Random, seed, ..PartitionSpec::default() };
+    let data = corpus(10, 10);
+    let p = Partition::draw(&data, &spec).unwrap();
+    prop_assert!(p.leaks);
+    prop_assert_eq!(p.test.len(), 20);
+    if !matches!(mode, PartitionMode::Dirichlet { .. }) {
+        prop_assert_eq!(p.holdout.len(), 8, "a tenth of each client's twenty clips");
+    }
+    let all: Vec<&str> = p.clients.iter().map(|c| &c.train).chain([&p.test, &p.holdout]).flat_map(paths).collect();
+    prop_assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+    prop_assert!(p.clients.iter().all(|c| !c.train.is_empty()));
+    if !matches!(mode, PartitionMode::Dirichlet { .. }) {
+        prop_assert_eq!(all.len(), data.len());
+    }
+    Ok(())
 }
 
 #[test]
@@ -174,36 +179,6 @@ fn another_seed_tests_on_other_speakers() {
     };
     assert_eq!(test(1), test(1));
     assert_ne!(test(1), test(2));
-}
-
-#[test]
-fn a_balanced_client_has_equally_many_clips_of_each_emotion_it_has() {
-    let mode = PartitionMode::Balanced;
-    let spec = PartitionSpec { clients: 3, mode, holdout_fraction: 0.3, ..PartitionSpec::default() };
-    for client in Partition::draw(&corpus(12, 14), &spec).unwrap().clients {
-        let counts = histogram(&client.train);
-        let present: BTreeSet<usize> = counts.into_iter().filter(|&n| n > 0).collect();
-        assert_eq!(present.len(), 1, "{counts:?}");
-    }
-}
-
-#[test]
-fn a_small_alpha_gives_clients_of_few_emotions_and_a_large_one_nearly_equal_shares() {
-    let share = |alpha| {
-        let mode = PartitionMode::Dirichlet { alpha };
-        let spec = PartitionSpec { clients: 10, mode, ..PartitionSpec::default() };
-        let clients = Partition::draw(&corpus(50, 40), &spec).unwrap().clients;
-        let top = |c: &Examples| {
-            let counts = histogram(c);
-            #[allow(clippy::cast_precision_loss, reason = "test counts")]
-            let share = *counts.iter().max().unwrap() as f64 / c.len() as f64;
-            share
-        };
-        let count = u32::try_from(clients.len()).unwrap();
-        clients.iter().map(|c| top(&c.train)).sum::<f64>() / f64::from(count)
-    };
-    let (skewed, even) = (share(0.1), share(1000.0));
-    assert!(skewed > 0.6 && even < 0.27, "{skewed} and {even}");
 }
 
 #[test]
