@@ -59,7 +59,7 @@ pub use device::{Device, DeviceError, UnknownDevice};
 pub use evaluate::EvaluateError;
 pub use metrics::BOOTSTRAP_RESAMPLES;
 pub use partition::{
-    ClientData, Fold, FoldBy, Leak, Partition, PartitionError, PartitionMode, PartitionSpec, Place, Split,
-    TestSpeakers, TooFewSpeakers,
+    ClientData, Fold, FoldBy, Leak, Partition, PartitionCounts, PartitionError, PartitionMode, PartitionSpec, Place,
+    SetCounts, Split, TestSpeakers, TooFewSpeakers,
 };
 pub use trainer::{EpochLoss, InputError, TrainError, Trainer, unit_updates};

@@ -3,6 +3,7 @@
 //! The unit that moves is the speaker. No speaker stands in both train and test, nor at two clients, unless the split
 //! is [`Split::Random`], which moves single clips, overstates accuracy by 12 to 55 points on real speech, and is flagged
 //! in [`Partition::leaks`]. [`Partition::check`] looks for what slipped in all the same, with the data.
+mod counts;
 mod deal;
 mod error;
 mod groups;
@@ -14,6 +15,7 @@ mod thinning;
 
 use sottovoce_types::Examples;
 
+pub use self::counts::{PartitionCounts, SetCounts};
 use self::deal::{Dealt, deal_clips, deal_speakers};
 pub use self::error::{PartitionError, TooFewSpeakers};
 use self::holdout::hold_out;

@@ -1,6 +1,7 @@
 //! What a partition promises for every corpus, seed and mode.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
+mod counts;
 mod folds;
 mod leaks;
 mod modes;
