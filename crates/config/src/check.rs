@@ -6,7 +6,7 @@ use sottovoce_types::Unit;
 use crate::corpus::{CorpusKind, Labelling};
 use crate::error::Problem;
 use crate::plan::rehearse;
-use crate::sections::PartitionMode;
+use crate::sections::{FoldBy, Partition, PartitionMode, TestSpeakers};
 use crate::{Config, EpsilonTarget};
 
 type Found = Result<(), (&'static str, Problem)>;
@@ -93,6 +93,7 @@ fn data(c: &Config) -> Found {
         }
         _ => {}
     }
+    folds(&c.partition)?;
     test_speakers(c)?;
     if c.transport
         .coordinator
@@ -105,13 +106,44 @@ fn data(c: &Config) -> Found {
     Ok(())
 }
 
+/// Test speakers given as a number may come from a default or an extended file, so folds replace them; all else that folds
+/// would silently replace, or that would silently go without them, is refused.
+fn folds(p: &Partition) -> Found {
+    let refuse = |key, must, is: u32| Err((key, Problem::OutOfRange { must, is: is.into() }));
+    match (p.folds, p.fold, p.fold_by, &p.test_speakers) {
+        (1, ..) => refuse("partition.folds", "0 for none, or at least 2", 1),
+        (0, _, FoldBy::Group, _) => refuse("partition.folds", "at least 2 where partition.fold_by is `group`", 0),
+        (0, fold, ..) if fold != 1 => refuse("partition.fold", "1 where partition.folds is 0", fold),
+        (folds @ 2.., _, _, TestSpeakers::Named(_)) => {
+            refuse("partition.folds", "0 where partition.test_speakers lists names", folds)
+        }
+        (folds @ 2.., fold, ..) if fold == 0 || fold > folds => {
+            refuse("partition.fold", "at least 1 and at most partition.folds", fold)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn test_speakers(c: &Config) -> Found {
     let p = &c.partition;
     let per_client = if p.mode == PartitionMode::Speakers { p.speakers_per_client.max(1) } else { 1 };
-    let (clients, test) = (p.clients, p.test_speakers.count());
+    let (clients, have) = (p.clients, c.corpus.synth_speakers);
+    if c.corpus.kind != CorpusKind::Synthetic || c.corpus.path.is_some() {
+        return Ok(());
+    }
+    let test = match (p.folds, p.fold_by) {
+        (0, _) => p.test_speakers.count(),
+        (folds, FoldBy::Speaker) if folds > have => {
+            let is = folds.into();
+            return Err(("partition.folds", Problem::OutOfRange { must: "at most corpus.synth_speakers", is }));
+        }
+        // Blocks of which the first are longer by one.
+        (folds, FoldBy::Speaker) => have / folds + u32::from(p.fold <= have % folds),
+        // One at least; synthesised voices have no groups, which is found where they are dealt out.
+        (_, FoldBy::Group) => 1,
+    };
     let need = u64::from(clients) * u64::from(per_client) + u64::from(test);
-    let have = c.corpus.synth_speakers;
-    if c.corpus.kind == CorpusKind::Synthetic && c.corpus.path.is_none() && need > u64::from(have) {
+    if need > u64::from(have) {
         return Err(("corpus.synth_speakers", Problem::TooFewSpeakers { clients, per_client, test, need, have }));
     }
     Ok(())

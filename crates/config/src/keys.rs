@@ -122,7 +122,7 @@ const KEYS: &[Key] = &[
     key(
         "partition",
         "mode",
-        "How speakers reach clients: `natural` (in the order of their names, so that recording groups stay together), `speakers` (at random), `balanced` (at random, then the same emotions at each client), `dirichlet` (at random, then skewed emotions). A speaker is never at two clients.",
+        "How speakers reach clients: `natural` (one recording group, such as IEMOCAP's sessions, at each client where they are as many; otherwise speakers in the order of their names), `speakers` (at random), `balanced` (at random, then the same emotions at each client), `dirichlet` (at random, then skewed emotions). A speaker is never at two clients.",
     ),
     key("partition", "clients", "Clients. In a deployment the manifest says."),
     key(
@@ -131,7 +131,22 @@ const KEYS: &[Key] = &[
         "Speakers at each client in mode `speakers`; 0 deals all training speakers out as evenly as their number allows, as the other modes do.",
     ),
     key("partition", "alpha", "Concentration in mode `dirichlet`; smaller is more skewed."),
-    key("partition", "test_speakers", "Speakers kept for testing: a number, or a list of names. Never trained on."),
+    key(
+        "partition",
+        "test_speakers",
+        "Speakers kept for testing: a number, or a list of names. Never trained on. Not looked at where `folds` is above 0, whether set here or in a file that this one extends; a list of names is then an error.",
+    ),
+    key(
+        "partition",
+        "folds",
+        "Folds of a cross-validation, 2 or more, one of which is tested on: over all of them every speaker is tested exactly once. 0 for none: `test_speakers` says whom to test on.",
+    ),
+    key("partition", "fold", "The fold that is tested on, from 1 to `folds`."),
+    key(
+        "partition",
+        "fold_by",
+        "What a fold leaves out: `speaker` (a block of the speakers in the order of their names, as scikit-learn's `KFold` cuts them) or `group` (a recording group: IEMOCAP's sessions, with `folds = 5`). With `split = \"random\"`, either is a block of the shuffled clips.",
+    ),
     key(
         "partition",
         "holdout_fraction",

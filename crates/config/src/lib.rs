@@ -45,8 +45,8 @@ pub use features::Features;
 pub use keys::{Key, all_keys, key_table};
 pub use plan::{Deployment, Facts, PlanFailed, Role};
 pub use sections::{
-    Aggregation, AggregationMode, AttackName, Audit, Device, Model, ModelKind, Partition, PartitionMode, Privacy, Run,
-    Server, ServerOptimiser, Split, Sweep, TestSpeakers, Training, Transport,
+    Aggregation, AggregationMode, AttackName, Audit, Device, FoldBy, Model, ModelKind, Partition, PartitionMode,
+    Privacy, Run, Server, ServerOptimiser, Split, Sweep, TestSpeakers, Training, Transport,
 };
 pub use sweep::{EpsilonTarget, SweepCell};
 

@@ -32,7 +32,7 @@ impl Default for Run {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartitionMode {
-    /// Speakers in the order of their names, so that one recording group stays together.
+    /// One recording group at each client where they are as many; otherwise speakers in the order of their names.
     Natural,
     /// Speakers drawn at random.
     #[default]
@@ -74,6 +74,17 @@ impl TestSpeakers {
     }
 }
 
+/// What one fold after the other leaves out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoldBy {
+    /// A block of the speakers in the order of their names.
+    #[default]
+    Speaker,
+    /// A recording group.
+    Group,
+}
+
 /// `[partition]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -88,6 +99,12 @@ pub struct Partition {
     pub alpha: Option<f64>,
     /// Speakers kept for testing.
     pub test_speakers: TestSpeakers,
+    /// Folds of a cross-validation, which say whom to test on instead; 0 for none.
+    pub folds: u32,
+    /// The fold that is tested on, from 1.
+    pub fold: u32,
+    /// What each fold leaves out.
+    pub fold_by: FoldBy,
     /// Share of the training speakers' utterances kept out of training.
     pub holdout_fraction: f64,
     /// What train and test may not share.
@@ -104,6 +121,9 @@ impl Default for Partition {
             speakers_per_client: 2,
             alpha: None,
             test_speakers: TestSpeakers::Count(8),
+            folds: 0,
+            fold: 1,
+            fold_by: FoldBy::default(),
             holdout_fraction: 0.1,
             split: Split::default(),
             seed: 1,

@@ -29,8 +29,9 @@
 //!
 //! # Errors
 //! [`DeviceError`] when the device cannot be used here, [`InputError`] when data or parameters do not fit the model,
-//! [`TrainError`] and [`EvaluateError`] for the two operations, [`PartitionError`] when speakers do not suffice. Error
-//! texts name positions and counts, never a value of a feature, a path or a speaker.
+//! [`TrainError`] and [`EvaluateError`] for the two operations, [`PartitionError`] when speakers do not suffice or
+//! would [`Leak`]. Error texts name positions and counts, never a value of a feature, a path or a speaker; but for those of
+//! a partition, which is drawn only where the whole corpus lies, and says which of its clips to look at.
 //!
 //! # Determinism
 //! On the CPU the same inputs give the same bits on the same machine, whatever the number of threads: every matrix
@@ -58,6 +59,7 @@ pub use device::{Device, DeviceError, UnknownDevice};
 pub use evaluate::EvaluateError;
 pub use metrics::BOOTSTRAP_RESAMPLES;
 pub use partition::{
-    ClientData, Partition, PartitionError, PartitionMode, PartitionSpec, Split, TestSpeakers, TooFewSpeakers,
+    ClientData, Fold, FoldBy, Leak, Partition, PartitionCounts, PartitionError, PartitionMode, PartitionSpec, Place,
+    SetCounts, Split, TestSpeakers, TooFewSpeakers,
 };
 pub use trainer::{EpochLoss, InputError, TrainError, Trainer, unit_updates};
