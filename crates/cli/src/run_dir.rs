@@ -142,6 +142,13 @@ impl RunDir {
         Ok(())
     }
 
+    /// Writes `partition.json`: who holds what.
+    pub fn write_partition(&self, config: &Config, partition: &Partition, synthetic: bool) -> Result<()> {
+        let picture = crate::federation::picture(config, partition, synthetic);
+        write_text(self.path.join("partition.json"), &(serde_json::to_string_pretty(&picture)? + "\n"))?;
+        Ok(())
+    }
+
     /// Writes `attacks.jsonl` and `canary.json`, replacing earlier ones.
     pub fn write_audit(&self, attacks: &[AttackScore], canary: Option<&CanaryAudit>) -> Result<()> {
         let lines: Vec<String> = attacks.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;

@@ -78,6 +78,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Exit> {
     let (dir, run_config) = RunDir::open(&sites.run, &[])?;
     let (summary, audited) = evaluate(&dir, &run_config, &sites, &partition, &speech, &began)?;
     dir.write_summary(&summary)?;
+    dir.write_partition(&config, &partition, summary.synthetic)?;
     dir.write_provenance(&run_config)?;
 
     output.remark("5/6  attacks, each with its control");

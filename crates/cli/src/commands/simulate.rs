@@ -26,6 +26,7 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
     dir.write_models(&study.models, &config)?;
     study.transcript.write(dir.transcript())?;
     dir.write_summary(&study.summary)?;
+    dir.write_partition(&config, &study.partition, study.summary.synthetic)?;
     let audit = Audited {
         config: &config,
         plan: &study.plan,

@@ -46,7 +46,7 @@ impl Sites {
         let coordinator = identity_file::create(&coordinator_dir.join("identity.key"), &mut rand::rng())?;
         let spec = config.features.spec();
         let all_path = config.corpus.cache.as_deref().context("a cache")?;
-        let (info, utterances) = cache::read(all_path, &spec, &speech::options(config))?;
+        let (info, utterances) = cache::read(all_path, &spec)?;
         let mut members = Vec::new();
         let mut sites = Vec::new();
         let manifest_file = root.join("manifest.toml");
