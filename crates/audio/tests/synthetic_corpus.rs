@@ -101,10 +101,10 @@ fn sex_and_speaker_can_be_read_so_that_attacks_have_something_to_find() {
     let raw = examples(&utterances, &LabelSet::five(), Standardisation::None);
     let sex = relabelled(&raw, |m| m.sex);
     let of_sex = probe(&sex, &speaker_folds(&sex, 4)).unwrap();
-    assert!(of_sex.uar > 0.9, "sex of unseen speakers: {of_sex:?}");
+    assert!(of_sex.uar > 0.8, "sex of unseen speakers: {of_sex:?}");
     let speaker = relabelled(&raw, |m| Some(m.speaker.clone()));
     let of_speaker = probe(&speaker, &clip_folds(&speaker, 5)).unwrap();
-    assert!(of_speaker.accuracy > 5.0 * of_speaker.chance, "speaker of unseen clips: {of_speaker:?}");
+    assert!(of_speaker.accuracy > 8.0 * of_speaker.chance, "speaker of unseen clips: {of_speaker:?}");
     // The control: sex dealt out at random among speakers is not read.
     let dealt = relabelled(&raw, |m| Some(Digest::of(m.speaker.as_bytes()).0[0] % 2));
     let of_nothing = probe(&dealt, &speaker_folds(&dealt, 4)).unwrap();

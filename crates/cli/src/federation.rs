@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use sottovoce_config::{Config, FoldBy, PartitionMode, Split, TestSpeakers};
+use sottovoce_report::speech::{ClientRow, PartitionPicture};
 use sottovoce_round::{Manifest, Member, PublicKey, RunPlan};
 use sottovoce_secagg::Identity;
-use sottovoce_report::speech::{ClientRow, PartitionPicture};
 use sottovoce_train::{self as train, Device, Fold, Partition, PartitionError, PartitionSpec, SetCounts, Trainer};
 use sottovoce_types::{Examples, Sha256Writer};
 

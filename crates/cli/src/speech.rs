@@ -1,4 +1,5 @@
 //! From a config to speech: a cache, a corpus, or synthetic voices.
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +9,7 @@ use sottovoce_audio::{
     scan,
 };
 use sottovoce_config::{self as config, Config, Facts};
-use sottovoce_types::{Emotion, Examples, LabelSet, Utterance};
+use sottovoce_types::{Digest, Emotion, Examples, LabelSet, Utterance};
 
 use crate::exit::usage;
 use crate::output::Output;
@@ -141,6 +142,7 @@ fn described(
     utterances: Vec<Utterance>,
     output: &Output,
 ) -> Result<Speech> {
+    one_speaker_a_recording(&utterances)?;
     let set = config.corpus.label_set();
     let used = utterances.iter().filter(|u| set.index_of(u.annotation.emotion).is_some()).count();
     if used == 0 {
@@ -157,6 +159,26 @@ fn described(
         ));
     }
     Ok(Speech { utterances, description: corpus_name(kind, labels, synthetic), synthetic })
+}
+
+/// The same recording under two speakers' names would stand in training and in test, whatever the split; after standardisation per
+/// speaker its features differ, so it is known by the file's digest.
+fn one_speaker_a_recording(utterances: &[Utterance]) -> Result<()> {
+    let mut seen: HashMap<Digest, &Utterance> = HashMap::new();
+    for u in utterances {
+        let first = seen.entry(u.sha256).or_insert(u);
+        if first.annotation.speaker != u.annotation.speaker {
+            bail!(
+                "{} (speaker {}) and {} (speaker {}) are the same recording: it would be trained and tested on; remove one of \
+                 them from the corpus",
+                first.path,
+                first.annotation.speaker,
+                u.path,
+                u.annotation.speaker
+            );
+        }
+    }
+    Ok(())
 }
 
 /// A corpus in words, with what must be said beside every result on it.

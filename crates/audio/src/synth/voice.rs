@@ -57,8 +57,8 @@ impl Voice {
             f0_hz: f0_hz * (draw.normal(1.7) / 12.0).exp2(),
             accent_semitones: draw.uniform(2.0, 4.0),
             formant_scale: formant_scale * (1.0 + draw.normal(0.014)),
-            formant_habit: std::array::from_fn(|_| 1.0 + draw.normal(0.012)),
-            fourth_formant_hz: 3_500.0 * (1.0 + draw.normal(0.05)),
+            formant_habit: std::array::from_fn(|_| 1.0 + draw.normal(0.035)),
+            fourth_formant_hz: 3_500.0 * (1.0 + draw.normal(0.08)),
             rate: 1.0 + draw.normal(0.05),
             tilt_db: draw.normal(0.5),
             breath_db: -30.0 + draw.normal(1.0),
@@ -66,8 +66,8 @@ impl Voice {
             shimmer: draw.uniform(0.02, 0.06),
             open_quotient: draw.uniform(0.55, 0.65),
             gain_db: draw.normal(0.6),
-            room_noise_db: -58.0 + draw.normal(1.2),
-            colour: draw.normal(0.03),
+            room_noise_db: -58.0 + draw.normal(3.0),
+            colour: draw.normal(0.15),
             manners: EMOTIONS.map(|(emotion, _)| Manner::of_actor(emotion, draw)),
         }
     }
