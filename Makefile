@@ -9,7 +9,7 @@ OUT ?= runs/demo
 # Where `cargo test` writes what it ran, for machines without cargo-nextest.
 TEST_LOG := target/test-log
 
-.PHONY: help setup demo test test-run test-doc claims lint fmt doc bench bench-check deny clean-runs
+.PHONY: help setup setup-test demo test test-run test-doc claims lint fmt doc bench bench-check deny clean-runs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -28,11 +28,26 @@ setup: ## installs libhdf5-dev where it is missing
 	  echo "HDF5's headers are missing. As root, run: apt-get install libhdf5-dev pkg-config" >&2; exit 1; \
 	fi
 
+# One test reads a feature cache with h5py, as users of Python do.
+setup-test: setup ## and h5py, which a test reads caches with
+	@for python in "$${SOTTOVOCE_PYTHON:-python3}" /usr/bin/python3; do \
+	  if "$$python" -c 'import h5py' 2>/dev/null; then exit 0; fi; \
+	done; \
+	if ! command -v apt-get >/dev/null; then \
+	  echo "No Python with h5py: install it with your package manager, or name one that has it in SOTTOVOCE_PYTHON." >&2; exit 1; \
+	elif [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-h5py; \
+	elif command -v sudo >/dev/null; then \
+	  sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-h5py; \
+	else \
+	  echo "No Python with h5py. As root, run: apt-get install python3-h5py" >&2; exit 1; \
+	fi
+
 demo: setup ## builds and runs the main job end to end; prints where the report lies (OUT=runs/demo)
 	$(CARGO) build --release --locked -p sottovoce -p sottovoce-coordinator
 	./target/release/sottovoce demo --out $(OUT)
 
-test: setup test-run test-doc claims ## the whole test suite, as CI runs it
+test: setup-test test-run test-doc claims ## the whole test suite, as CI runs it
 
 # End-to-end tests start the two programs, so those are built first: in the same profile, and in one selection with the tests,
 # or features differ and dependencies are built twice.

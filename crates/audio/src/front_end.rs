@@ -7,11 +7,12 @@ use sottovoce_types::FeatureSpec;
 
 use crate::denoise::Denoiser;
 use crate::loudness::set_loudness;
+use crate::noise::add_noise;
 use crate::resample::{RateError, Resampler};
 use crate::voice_activity::trim_silence;
 use crate::{DecodeError, Mfcc, Signal, SpecError};
 
-/// A feature spec, planned: resampling, denoising, trimming, loudness, cepstra. It is shared freely between threads.
+/// A feature spec, planned: resampling, added noise, denoising, trimming, loudness, cepstra. It is shared freely between threads.
 #[derive(Debug)]
 pub struct FrontEnd {
     denoiser: Denoiser,
@@ -56,8 +57,12 @@ impl FrontEnd {
         let resampler = self
             .resampler(signal.sample_rate_hz)
             .map_err(|source| DecodeError::SampleRate { path: path.to_owned(), source })?;
+        let mut recorded = resampler.apply(&signal.samples);
+        if let Some(db) = spec.noise_snr_db {
+            add_noise(&mut recorded, db);
+        }
         // Noise is estimated where nobody speaks, so before that is cut away.
-        let denoised = self.denoiser.apply(&resampler.apply(&signal.samples));
+        let denoised = self.denoiser.apply(&recorded);
         let mut samples = match spec.trim_db {
             Some(db) => trim_silence(&denoised, spec.sample_rate_hz, db).to_vec(),
             None => denoised,

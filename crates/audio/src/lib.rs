@@ -36,6 +36,7 @@ mod extract;
 mod front_end;
 mod loudness;
 mod mfcc;
+mod noise;
 mod pooled;
 pub mod probe;
 mod resample;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use sottovoce_audio::synth::{self, SynthSpec};
 use sottovoce_audio::{
-    CorpusKind, Failed, LabelSource, Labelling, POOLED_STATISTICS, Scan, cache, examples, extract, extract_to_memory,
-    scan,
+    CorpusKind, Failed, FrontEnd, LabelSource, Labelling, POOLED_STATISTICS, Scan, cache, examples, extract,
+    extract_to_memory, scan,
 };
 use sottovoce_config::{self as config, Config, Facts};
 use sottovoce_types::{Digest, Emotion, Examples, LabelSet, Utterance};
@@ -41,9 +41,14 @@ pub fn facts(config: &Config) -> Facts {
     Facts { inputs: POOLED_STATISTICS * config.features.spec().width() }
 }
 
+/// The config's front end; a spec that cannot be followed is the config's fault.
+pub fn front_end(config: &Config) -> Result<FrontEnd> {
+    FrontEnd::new(&config.features.spec()).map_err(|e| usage(e.to_string()))
+}
+
 /// Loads what the config names: its cache where that exists, else its corpus; synthetic voices are made in `workspace`.
 pub fn load(config: &Config, workspace: &Path, output: &Output) -> Result<Speech> {
-    let spec = config.features.spec();
+    let spec = front_end(config)?.spec().clone();
     let synthetic = config.corpus.kind == config::CorpusKind::Synthetic;
     let cache_path = config.corpus.cache.clone().or_else(|| synthetic.then(|| synthetic_cache(config, workspace)));
     if let Some(path) = cache_path.as_deref().filter(|p| p.exists()) {

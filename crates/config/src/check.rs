@@ -71,6 +71,8 @@ fn numbers(c: &Config) -> Found {
     let holdout = c.partition.holdout_fraction;
     within("partition.holdout_fraction", "at least 0 and below 1", (0.0..1.0).contains(&holdout), holdout)?;
     c.features.trim_db.map_or(Ok(()), |v| positive("features.trim_db", v))?;
+    let snr = c.features.noise_snr_db.unwrap_or(0.0);
+    within("features.noise_snr_db", "a finite number", snr.is_finite(), snr)?;
     positive("features.log_floor", c.features.log_floor)?;
     let deltas = c.features.deltas;
     within("features.deltas", "0, 1 or 2", deltas <= 2, deltas.into())?;

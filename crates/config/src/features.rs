@@ -35,6 +35,7 @@ macro_rules! features {
 features! {
     convention: Convention,
     sample_rate_hz: u32,
+    noise_snr_db: Option<f64>,
     denoise: Denoising,
     trim_db: Option<f64>,
     loudness: Loudness,

@@ -86,6 +86,11 @@ const KEYS: &[Key] = &[
     key("features", "sample_rate_hz", "Samples per second; recordings at another rate are resampled."),
     key(
         "features",
+        "noise_snr_db",
+        "White noise added to each recording at this signal-to-noise ratio in decibels, to see what noise does and denoising mends; the same for the same recording. None is added where it is not given.",
+    ),
+    key(
+        "features",
         "denoise",
         "`none`, `spectral-subtraction` (mild), `spectral-gating`, or `wiener` (decision-directed). On clean acted speech it brings nothing and can cost 2 to 4 points.",
     ),

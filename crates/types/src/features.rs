@@ -157,7 +157,7 @@ pub enum FirstCoefficient {
 /// The whole front end, from samples at any rate to rows of coefficients; two caches hold the same features exactly if their
 /// specs are equal. The default is the convention of the seed paper.
 ///
-/// The order of work: resampling, denoising, trimming, loudness, then frames and cepstra.
+/// The order of work: resampling, added noise, denoising, trimming, loudness, then frames and cepstra.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSpec {
@@ -165,6 +165,9 @@ pub struct FeatureSpec {
     pub convention: Convention,
     /// Samples per second after resampling.
     pub sample_rate_hz: u32,
+    /// White noise added to each recording at this ratio of its power to the noise's, in decibels, to see what noise does to results
+    /// and what denoising mends; the same for the same recording. None is added where this is absent.
+    pub noise_snr_db: Option<f64>,
     /// What takes noise out.
     pub denoise: Denoising,
     /// Cut what is before and after the voice: frames that are this many decibels below the loudest one (30 is usual). Nothing is cut
@@ -217,6 +220,7 @@ impl FeatureSpec {
         let sottovoce = Self {
             convention,
             sample_rate_hz: 16_000,
+            noise_snr_db: None,
             denoise: Denoising::None,
             trim_db: None,
             loudness: Loudness::AsRecorded,
@@ -296,6 +300,7 @@ impl FeatureSpec {
         let Self {
             convention,
             sample_rate_hz,
+            noise_snr_db,
             denoise,
             trim_db,
             loudness,
@@ -332,10 +337,12 @@ impl FeatureSpec {
         for v in [frame_ms, hop_ms, preemphasis, mel_low_hz, mel_high_hz, log_floor] {
             w.number(v.to_bits());
         }
-        match trim_db {
-            None => w.number(0),
-            Some(db) => w.number(1).number(db.to_bits()),
-        };
+        for db in [noise_snr_db, trim_db] {
+            match db {
+                None => w.number(0),
+                Some(db) => w.number(1).number(db.to_bits()),
+            };
+        }
         w.finish()
     }
 }
@@ -350,6 +357,7 @@ mod tests {
         let others = [
             FeatureSpec { hop_ms: 10.0, ..default.clone() },
             FeatureSpec { trim_db: Some(0.0), ..default.clone() },
+            FeatureSpec { noise_snr_db: Some(0.0), ..default.clone() },
             FeatureSpec { denoise: Denoising::Wiener, ..default.clone() },
             FeatureSpec { deltas: 1, ..default.clone() },
             FeatureSpec { mel_norm: MelNorm::Area, ..default.clone() },

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use sottovoce_audio::{FrontEnd, decode, examples};
+use sottovoce_audio::{decode, examples};
 use sottovoce_report::{Align, TextTable, per_class_text};
 use sottovoce_store::{load_checkpoint, read_journal};
 use sottovoce_types::{Annotation, Digest, Emotion, RunSummary, SCHEMA_VERSION, Standardisation, Utterance};
@@ -77,7 +77,7 @@ pub fn predict(args: &PredictArgs, output: &Output) -> anyhow::Result<Exit> {
              (more are better), of which the one you ask about may be one",
         ));
     }
-    let front_end = FrontEnd::new(&config.features.spec())?;
+    let front_end = speech::front_end(&config)?;
     let mut utterances = Vec::new();
     for file in &args.files {
         let signal = decode(file)?;

@@ -1,6 +1,6 @@
 //! `extract` and `mfcc`.
 use serde_json::json;
-use sottovoce_audio::{FrontEnd, decode};
+use sottovoce_audio::decode;
 use sottovoce_types::SCHEMA_VERSION;
 
 use super::corpus::scanned;
@@ -13,6 +13,7 @@ use crate::speech;
 /// `extract`
 pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
     let config = default_config(&args.set)?;
+    speech::front_end(&config)?;
     let scan = scanned(&args.corpus)?;
     speech::report_skipped(&scan, output);
     let bar = output.progress("extracting MFCCs", scan.clips.len() as u64);
@@ -47,7 +48,7 @@ pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
 /// `mfcc`
 pub fn mfcc(args: &MfccArgs, output: &Output) -> anyhow::Result<Exit> {
     let config = default_config(&args.set)?;
-    let front_end = FrontEnd::new(&config.features.spec())?;
+    let front_end = speech::front_end(&config)?;
     let values = front_end.features(&decode(&args.file)?, &args.file)?;
     let spec = front_end.spec();
     let rows: Vec<&[f32]> = values.chunks(spec.width()).collect();

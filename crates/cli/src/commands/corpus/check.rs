@@ -1,10 +1,11 @@
 //! `corpus check`: what a corpus holds, beside what its papers say it holds.
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::json;
-use sottovoce_audio::{Counts, Inspection, Published, Scan, inspect, published};
+use sottovoce_audio::{Counts, Inspection, Published, Scan, inspect};
 use sottovoce_report::{Align, TextTable};
-use sottovoce_types::{SCHEMA_VERSION, Sex};
+use sottovoce_types::{LabelSet, SCHEMA_VERSION, Sex};
 
 use super::scanned;
 use crate::args::CorpusArgs;
@@ -21,8 +22,7 @@ pub(super) fn run(corpus: &CorpusArgs, all: bool, output: &Output) -> anyhow::Re
     let audio = inspect(&scan, &|done, _| bar.set_position(done as u64));
     bar.finish_and_clear();
     let counts = scan.counts();
-    // A corpus of our own voices is shaped like CREMA-D and is not it.
-    let published = published(scan.kind).filter(|_| !scan.synthetic);
+    let published = scan.published();
     output.result(&object(&scan, &counts, &audio, published), || text(&scan, &counts, &audio, published, all))?;
     Ok(if audio.failed.is_empty() { Exit::Ok } else { Exit::Failed })
 }
@@ -38,7 +38,7 @@ fn object(scan: &Scan, counts: &Counts, audio: &Inspection, published: Option<Pu
     json!({
         "schema": SCHEMA_VERSION, "kind": scan.kind.name(), "labels": scan.labels.name(), "synthetic": scan.synthetic,
         "clips": scan.clips.len(), "by_emotion": counts.emotions, "by_speaker": counts.speakers, "by_sex": counts.sexes,
-        "by_group": counts.groups, "speakers_by_sex": counts.speakers_by_sex,
+        "by_group": counts.groups, "tasks": tasks(scan), "speakers_by_sex": counts.speakers_by_sex,
         "hours": audio.hours(), "seconds_mean": mean(&audio.seconds), "seconds_min": extreme(&audio.seconds, f64::min),
         "seconds_max": extreme(&audio.seconds, f64::max), "by_sample_rate_hz": audio.sample_rates, "by_channels": audio.channels,
         "published": published.map(|p| json!({
@@ -65,9 +65,8 @@ fn text(scan: &Scan, counts: &Counts, audio: &Inspection, published: Option<Publ
     if let Some(p) = published {
         out += &format!("published: {} clips of {} speakers; {}\n", p.clips, p.speakers, p.source);
     }
-    if !counts.groups.is_empty() {
-        let groups: Vec<String> = counts.groups.iter().map(|(group, n)| format!("{group} {n}")).collect();
-        out += &format!("by recording group: {}\n", groups.join(", "));
+    for task in tasks(scan) {
+        out += &format!("corpus.labels = \"{}\": {} clips{}\n", task.labels, task.clips, listed(&task.by_group));
     }
     for failed in &audio.failed {
         out += &format!("unreadable {}: {}\n", failed.path.display(), failed.error);
@@ -82,6 +81,40 @@ fn text(scan: &Scan, counts: &Counts, audio: &Inspection, published: Option<Publ
         }
     }
     out
+}
+
+/// Clips of one set of classes.
+#[derive(Serialize)]
+struct Task {
+    labels: &'static str,
+    clips: usize,
+    by_class: BTreeMap<String, usize>,
+    /// Per recording group, where the corpus has such.
+    by_group: BTreeMap<String, usize>,
+}
+
+/// What each set of classes would train and test on. Excited counts as happy.
+fn tasks(scan: &Scan) -> Vec<Task> {
+    let sets = [("four", LabelSet::four()), ("five", LabelSet::five()), ("six", LabelSet::six())];
+    let task = |(labels, set): (&'static str, LabelSet)| {
+        let mut task = Task { labels, clips: 0, by_class: BTreeMap::new(), by_group: BTreeMap::new() };
+        for clip in &scan.clips {
+            let Some(class) = set.index_of(clip.annotation.emotion) else { continue };
+            task.clips += 1;
+            *task.by_class.entry(set.names()[usize::from(class)].clone()).or_default() += 1;
+            if let Some(group) = &clip.annotation.group {
+                *task.by_group.entry(group.clone()).or_default() += 1;
+            }
+        }
+        task
+    };
+    sets.into_iter().map(task).collect()
+}
+
+/// ` (Ses01 1085, Ses02 1023)`, or nothing for nothing.
+fn listed(counts: &BTreeMap<String, usize>) -> String {
+    let parts: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 fn lengths(audio: &Inspection) -> String {

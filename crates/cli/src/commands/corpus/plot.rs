@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
-use sottovoce_audio::{FrontEnd, decode, spectrogram};
+use sottovoce_audio::{decode, spectrogram};
 use sottovoce_report::speech::{
     ClientCounts, EmotionCount, Matrix, Recording, Spectrogram, emotion_counts, emotion_counts_by_client, partition,
     recording,
@@ -41,12 +41,16 @@ fn of_corpus(args: &PlotArgs, path: &Path) -> anyhow::Result<String> {
         counts.emotions.iter().map(|(emotion, n)| EmotionCount { emotion: emotion.name(), clips: *n as u64 }).collect();
     let skipped = scan.skipped.len();
     let note = (skipped > 0).then(|| format!("{skipped} files are not used; corpus check names them"));
-    let title = corpus_name(scan.kind, scan.labels, false);
+    // The picture says itself what synthetic voices are worth.
+    let title = match scan.synthetic {
+        true => "Synthetic voices, shaped like CREMA-D".to_owned(),
+        false => corpus_name(scan.kind, scan.labels, false),
+    };
     Ok(emotion_counts(&title, &bars, note.as_deref(), scan.synthetic))
 }
 
 fn of_recording(args: &PlotArgs, file: &Path) -> anyhow::Result<String> {
-    let front_end = FrontEnd::new(&default_config(&args.set)?.features.spec())?;
+    let front_end = speech::front_end(&default_config(&args.set)?)?;
     let signal = decode(file)?;
     let samples = front_end.condition(&signal, file)?;
     let features = front_end.features(&signal, file)?;
