@@ -40,13 +40,14 @@ fn of_corpus(args: &PlotArgs, path: &Path) -> anyhow::Result<String> {
     let bars: Vec<EmotionCount<'_>> =
         counts.emotions.iter().map(|(emotion, n)| EmotionCount { emotion: emotion.name(), clips: *n as u64 }).collect();
     let skipped = scan.skipped.len();
-    let note = (skipped > 0).then(|| format!("{skipped} files are not used; corpus check names them"));
-    // The picture says itself what synthetic voices are worth.
-    let title = match scan.synthetic {
-        true => "Synthetic voices, shaped like CREMA-D".to_owned(),
-        false => corpus_name(scan.kind, scan.labels, false),
-    };
+    let note = (skipped > 0).then(|| format!("files not used: {skipped} (corpus check names them)"));
+    let title = title(&corpus_name(scan.kind, scan.labels, scan.synthetic), scan.synthetic).to_owned();
     Ok(emotion_counts(&title, &bars, note.as_deref(), scan.synthetic))
+}
+
+/// The picture says itself, in a strip of its own, what synthetic voices are worth.
+fn title(description: &str, synthetic: bool) -> &str {
+    if synthetic { "Synthetic voices, shaped like CREMA-D" } else { description }
 }
 
 fn of_recording(args: &PlotArgs, file: &Path) -> anyhow::Result<String> {
@@ -90,5 +91,6 @@ fn of_partition(args: &PlotArgs, config: &Path, output: &Output, by_client: bool
     let emotions: Vec<&str> = picture.classes.iter().map(String::as_str).collect();
     let clients: Vec<ClientCounts<'_>> =
         picture.clients.iter().map(|row| ClientCounts { client: &row.name, clips: &row.counts }).collect();
-    Ok(emotion_counts_by_client(&speech.description, &emotions, &clients, None, speech.synthetic))
+    let title = title(&speech.description, speech.synthetic);
+    Ok(emotion_counts_by_client(title, &emotions, &clients, None, speech.synthetic))
 }
