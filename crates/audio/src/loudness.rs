@@ -15,7 +15,9 @@ pub fn set_loudness(samples: &mut [f32], loudness: Loudness) {
         }
     };
     if gain.is_finite() {
-        samples.iter_mut().for_each(|x| *x = (f64::from(*x) * gain) as f32);
+        for x in samples {
+            *x = (f64::from(*x) * gain) as f32;
+        }
     }
 }
 

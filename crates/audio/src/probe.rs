@@ -164,7 +164,9 @@ fn gradient(inputs: &[f64], labels: &[usize], weights: &[f64], width: usize, cla
             *score = dot(w, input);
         }
         let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        scores.iter_mut().for_each(|s| *s = (*s - top).exp());
+        for s in &mut scores {
+            *s = (*s - top).exp();
+        }
         let total: f64 = scores.iter().sum();
         for (class, (score, g)) in scores.iter().zip(out.chunks_exact_mut(width)).enumerate() {
             let error = (score / total - f64::from(u8::from(class == label))) / n;
@@ -184,7 +186,9 @@ fn largest_eigenvalue(inputs: &[f64], width: usize) -> f64 {
     let mut value = 1.0;
     for _ in 0..30 {
         let norm = dot(&vector, &vector).sqrt().max(f64::MIN_POSITIVE);
-        vector.iter_mut().for_each(|v| *v /= norm);
+        for v in &mut vector {
+            *v /= norm;
+        }
         let mut next = vec![0.0; width];
         for input in inputs.chunks_exact(width) {
             let along = dot(input, &vector) / n;

@@ -42,7 +42,9 @@ pub fn spectrogram(samples: &[f32], sample_rate_hz: u32) -> Spectrogram {
         decibels.extend(spectrum.iter().map(|c| 10.0 * c.norm_sqr().max(1e-20).log10()));
     }
     let top = decibels.iter().copied().fold(f32::MIN, f32::max);
-    decibels.iter_mut().for_each(|v| *v = (*v - top).max(-RANGE_DB));
+    for v in &mut decibels {
+        *v = (*v - top).max(-RANGE_DB);
+    }
     Spectrogram { decibels, bins: N_FFT / 2 + 1, hop_seconds: hop as f64 / f64::from(sample_rate_hz) }
 }
 

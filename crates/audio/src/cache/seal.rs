@@ -36,9 +36,11 @@ pub(super) fn check(path: &Path) -> Result<(), CacheError> {
     let text = std::str::from_utf8(&block).unwrap_or_default();
     let mut lines = text.lines();
     let Some(version) = lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) else {
-        return Err(not_a_cache(match block.starts_with(b"\x89HDF\r\n\x1a\n") {
-            true => "it is an HDF5 file without our seal, of an older version or of something else",
-            false => "it does not begin as one",
+        let hdf5 = block.starts_with(b"\x89HDF\r\n\x1a\n");
+        return Err(not_a_cache(if hdf5 {
+            "it is an HDF5 file without our seal, of an older version or of something else"
+        } else {
+            "it does not begin as one"
         }));
     };
     let version: u32 = version.parse().map_err(|_| not_a_cache("its first line names no version"))?;

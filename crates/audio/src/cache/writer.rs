@@ -71,7 +71,7 @@ impl Temporary {
         let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&prefix) && name.ends_with(".tmp") {
+            if name.strip_suffix(".tmp").is_some_and(|rest| rest.starts_with(&prefix)) {
                 // One that cannot be removed does no harm.
                 let _ = fs::remove_file(entry.path());
             }

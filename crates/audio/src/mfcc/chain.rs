@@ -127,7 +127,9 @@ impl<T: Real> Chain<T> {
         if self.recipe.logarithm == Logarithm::DecibelsTop80 {
             let greater = |a: T, b: T| if b > a { b } else { a };
             let floor = logs.iter().copied().fold(T::min_value(), greater) - real(TOP_DB);
-            logs.iter_mut().for_each(|v| *v = greater(*v, floor));
+            for v in &mut logs {
+                *v = greater(*v, floor);
+            }
         }
         let mut out = vec![T::zero(); frames * self.n_mfcc];
         for (row, logs) in out.chunks_exact_mut(self.n_mfcc).zip(logs.chunks_exact(self.n_mels)) {
@@ -207,7 +209,9 @@ impl<T: Real> Chain<T> {
         if self.recipe.remove_mean {
             let count = T::from_usize(frame).expect("a frame's length is a number");
             let mean = head.iter().fold(T::zero(), |sum, &x| sum + x) / count;
-            head.iter_mut().for_each(|t| *t = *t - mean);
+            for t in head.iter_mut() {
+                *t = *t - mean;
+            }
         }
         let energy = head.iter().fold(T::zero(), |sum, &x| sum + x * x);
         for n in (1..frame).rev() {
@@ -233,15 +237,15 @@ impl<T: Real> Chain<T> {
         if n == 0 {
             return Vec::new();
         }
-        (0..n + 2 * margin).map(|i| at(i as isize - margin as isize)).collect()
+        (0..n + 2 * margin).map(|i| at(i.cast_signed() - margin.cast_signed())).collect()
     }
 }
 
 /// The place that `place` shows in a mirror at both end samples of a signal of `n` (numpy's `reflect`), however far out it lies.
 fn mirrored(place: isize, n: usize) -> usize {
-    let period = (2 * n as isize - 2).max(1);
-    let within = place.rem_euclid(period) as usize;
-    if within < n { within } else { period as usize - within }
+    let period = (2 * n).saturating_sub(2).max(1);
+    let within = place.rem_euclid(period.cast_signed()).cast_unsigned();
+    if within < n { within } else { period - within }
 }
 
 pub(super) fn real<T: FftNum>(v: f64) -> T {

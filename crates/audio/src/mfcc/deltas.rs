@@ -18,7 +18,9 @@ pub(super) fn with_deltas<T: realfft::FftNum>(statics: Vec<T>, n: usize, orders:
     }
     let mut out = Vec::with_capacity(frames * n * parts.len());
     for frame in 0..frames {
-        parts.iter().for_each(|part| out.extend_from_slice(&part[frame * n..(frame + 1) * n]));
+        for part in &parts {
+            out.extend_from_slice(&part[frame * n..(frame + 1) * n]);
+        }
     }
     out
 }

@@ -23,13 +23,15 @@ impl<T: FftNum> MelBank<T> {
         let rate = f64::from(spec.sample_rate_hz);
         let bin_hz = |bin: usize| bin as f64 * rate / f64::from(spec.n_fft);
         // Places of bins and corners on the axis over which the sides are straight.
-        let (axis, corner): (Box<dyn Fn(usize) -> f64>, Box<dyn Fn(f64) -> f64>) = match triangles {
-            Triangles::WholeBins => {
-                let floor = move |hz: f64| (f64::from(spec.n_fft + 1) * hz / rate).floor();
-                (Box::new(|bin| bin as f64), Box::new(floor))
-            }
-            Triangles::Hertz => (Box::new(bin_hz), Box::new(|hz| hz)),
-            Triangles::Mel => (Box::new(move |bin| to_mel(bin_hz(bin))), Box::new(to_mel)),
+        let axis = |bin: usize| match triangles {
+            Triangles::WholeBins => bin as f64,
+            Triangles::Hertz => bin_hz(bin),
+            Triangles::Mel => to_mel(bin_hz(bin)),
+        };
+        let corner = |hz: f64| match triangles {
+            Triangles::WholeBins => (f64::from(spec.n_fft + 1) * hz / rate).floor(),
+            Triangles::Hertz => hz,
+            Triangles::Mel => to_mel(hz),
         };
         let mut bank = Self { filters: Vec::with_capacity(n), weights: Vec::new() };
         for filter in 0..n {

@@ -42,6 +42,9 @@ fn thread_cpu() -> Option<Duration> {
     text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
+/// One run of a stage; returns how much it made, so that it cannot be left out.
+type Work<'a> = Box<dyn FnMut() -> usize + 'a>;
+
 struct Stage {
     name: &'static str,
     audio_seconds_per_second: f64,
@@ -68,7 +71,7 @@ fn mfcc(seconds: f64, output: &Output) -> anyhow::Result<Exit> {
     };
     let [subtraction, gating, wiener] = &denoisers;
     let mut copy = vec![0.0f32; clip.len()];
-    let mut stages: Vec<(&'static str, Box<dyn FnMut() -> usize + '_>)> = vec![
+    let mut stages: Vec<(&'static str, Work<'_>)> = vec![
         ("decode", Box::new(|| decode_bytes(wav.clone(), name).expect("the clip was written above").samples.len())),
         ("resample 48 to 16 kHz", Box::new(|| down.apply(&high).len())),
         ("denoise spectral-subtraction", Box::new(|| subtraction.apply(&clip).len())),
@@ -132,7 +135,7 @@ fn best_rate(clock: &Clock, seconds: f64, stage: &mut dyn FnMut() -> usize) -> f
                 std::hint::black_box(stage());
             }
             runs += 8;
-            let elapsed = clock.now() - start;
+            let elapsed = clock.now().saturating_sub(start);
             if elapsed >= part {
                 break elapsed;
             }

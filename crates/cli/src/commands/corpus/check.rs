@@ -119,7 +119,7 @@ fn listed(counts: &BTreeMap<String, usize>) -> String {
 
 fn lengths(audio: &Inspection) -> String {
     let several = |what: BTreeMap<String, usize>| match what.len() {
-        0 | 1 => what.into_keys().collect::<Vec<_>>().join(""),
+        0 | 1 => what.into_keys().collect(),
         _ => what.into_iter().map(|(name, n)| format!("{name} ({n} clips)")).collect::<Vec<_>>().join(", "),
     };
     let rates = audio.sample_rates.iter().map(|(hz, n)| (format!("{hz} Hz"), *n)).collect();
