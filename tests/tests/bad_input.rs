@@ -115,9 +115,9 @@ fn a_cache_of_another_feature_spec_is_refused_by_its_key_and_kept() {
     let before = contents(dir.path());
     let set = format!("corpus.cache={:?}", arg(&cache));
     let out = dir.path().join("run");
-    let refused = run(&["simulate", "configs/smoke.toml", "--set", &set, "--out", arg(&out)]).expect(1);
+    let refused = run(&["simulate", "configs/smoke.toml", "--set", &set, "--out", arg(&out)]).expect(2);
     refused.complains(&[arg(&cache), "features.n_mfcc = 20", "features.n_mfcc = 13 is asked for", "extract again"]);
-    let trained = run(&["train", "configs/smoke.toml", "--set", &set]).expect(1);
+    let trained = run(&["train", "configs/smoke.toml", "--set", &set]).expect(2);
     trained.complains(&["features.n_mfcc"]);
     assert_eq!(contents(dir.path()), before, "the cache is kept, and no run is left behind");
     // A file that is no cache at all is never replaced by one.

@@ -29,6 +29,7 @@ fn an_extraction_killed_in_the_middle_goes_on_and_ends_with_the_same_cache() {
     let mut child = Command::new(program("sottovoce"))
         .args(["extract", arg(&corpus), "--out", arg(&cache)])
         .args(slow)
+        .env("RAYON_NUM_THREADS", "1") // so that most of it is still to do when the first part is seen
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -36,7 +37,7 @@ fn an_extraction_killed_in_the_middle_goes_on_and_ends_with_the_same_cache() {
     let first_part = dir.path().join("cache.h5.partial/000000.h5");
     let began = Instant::now();
     while !first_part.exists() {
-        assert!(began.elapsed() < Duration::from_secs(60), "no part was committed");
+        assert!(began.elapsed() < Duration::from_mins(1), "no part was committed");
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -90,7 +91,7 @@ fn h5py_reads_a_cache_as_its_documentation_says() {
     let read = python(READ_ALL, &cache);
     let attributes = &read["attributes"];
     assert_eq!(attributes["format"], "sottovoce-features");
-    assert_eq!((&attributes["corpus"], &attributes["labelling"]), (&"crema-d".into(), &"intended".into()));
+    assert_eq!((&attributes["corpus"], &attributes["label_source"]), (&"crema-d".into(), &"intended".into()));
     assert_eq!(attributes["synthetic"], true);
     let features: Value = serde_json::from_str(attributes["features"].as_str().unwrap()).unwrap();
     assert_eq!(features["n_mfcc"], 13);
@@ -140,7 +141,7 @@ fn pictures_are_drawn_of_a_corpus_a_recording_and_who_holds_what() {
 }
 
 #[test]
-fn a_probe_reads_what_is_there_and_a_control_reads_nothing() {
+fn a_probe_reads_what_is_there_and_prints_its_control() {
     let (dir, corpus) = corpus(8, 6);
     let cache = dir.path().join("cache.h5");
     run(&["extract", arg(&corpus), "--out", arg(&cache)]).expect(0);
@@ -154,8 +155,8 @@ fn a_probe_reads_what_is_there_and_a_control_reads_nothing() {
     assert!(
         score("emotion", "per-speaker").0 > 0.4 && score("sex", "none").0 > 0.6 && score("speaker", "none").0 > 0.4
     );
-    let (nothing, chance) = score("control: nothing", "per-speaker");
-    assert!((nothing - chance).abs() < 0.15, "{nothing}");
+    let (coin, _) = score("control: a coin per speaker", "none");
+    assert!(coin < 0.85, "with eight speakers a coin is read by luck now and then: {coin}");
 }
 
 #[test]
@@ -164,7 +165,9 @@ fn a_convention_is_chosen_by_one_key_and_a_rate_is_resampled() {
     let clip = corpus.join("AudioWAV/1001_DFA_ANG_XX.wav");
     let mfcc = |set: &[&str]| {
         let mut line = vec!["mfcc", arg(&clip), "--format", "json"];
-        set.iter().for_each(|s| line.extend(["--set", s]));
+        for s in set {
+            line.extend(["--set", s]);
+        }
         run(&line)
     };
     let librosa = mfcc(&["features.convention=librosa"]).expect(0).json();
@@ -190,13 +193,26 @@ fn a_recording_under_two_speakers_names_fails_the_run() {
 }
 
 #[test]
+fn a_speakers_own_copies_count_once() {
+    let (_dir, corpus) = corpus(20, 1);
+    fs::copy(corpus.join("AudioWAV/1001_DFA_ANG_XX.wav"), corpus.join("AudioWAV/1001_DFA_SAD_XX.wav")).unwrap();
+    let path = format!("corpus.path={:?}", arg(&corpus));
+    let trained = run(&["train", "configs/smoke.toml", "--set", &path]).expect(0);
+    assert!(
+        trained.stderr.contains("left out 1001_DFA_SAD_XX.wav: the same recording as 1001_DFA_ANG_XX.wav"),
+        "{}",
+        trained.stderr
+    );
+}
+
+#[test]
 fn labels_that_a_corpus_does_not_have_are_refused_by_name() {
     let (dir, corpus) = corpus(1, 1);
     let cache = dir.path().join("cache.h5");
     let voted = ["extract", "--labelling", "voice", "--kind", "crema-d", arg(&corpus), "--out", arg(&cache)];
-    run(&voted).expect(1).complains(&["summaryTable.csv"]);
+    run(&voted).expect(2).complains(&["summaryTable.csv"]);
     let check = ["corpus", "check", "--kind", "ravdess", "--labelling", "voice", arg(&corpus)];
-    run(&check).expect(1).complains(&["ravdess has no labelling \"voice\""]);
+    run(&check).expect(2).complains(&["ravdess has no labelling \"voice\""]);
     run(&["corpus", "check", "--kind", "msp", arg(&corpus)]).expect(2).complains(&["crema-d", "iemocap", "manifest"]);
 }
 

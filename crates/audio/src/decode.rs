@@ -54,6 +54,8 @@ pub enum DecodeError {
         #[source]
         source: RateError,
     },
+    #[error("{path}: its samples are so large that features overflow; full scale is ±1, convert it to 16-bit wav")]
+    TooLoud { path: PathBuf },
     #[error(
         "{path}: its {samples} samples do not fill one frame of {frame_ms} ms; leave it out, or set a shorter features.frame_ms"
     )]

@@ -7,6 +7,7 @@ use sottovoce_types::FeatureSpec;
 
 use crate::denoise::Denoiser;
 use crate::loudness::set_loudness;
+use crate::mfcc::SNR_DB;
 use crate::noise::add_noise;
 use crate::resample::{RateError, Resampler};
 use crate::voice_activity::trim_silence;
@@ -32,6 +33,11 @@ impl FrontEnd {
         {
             return Err(SpecError::Trim(db));
         }
+        if let Some(db) = spec.noise_snr_db
+            && !SNR_DB.contains(&db)
+        {
+            return Err(SpecError::Noise(db));
+        }
         let mfcc = Mfcc::new(spec)?;
         let resamplers = Mutex::default();
         Ok(Self { denoiser: Denoiser::new(spec.denoise, spec.sample_rate_hz), mfcc, resamplers })
@@ -47,7 +53,7 @@ impl FrontEnd {
         &self.mfcc
     }
 
-    /// What the cepstra are computed from: the recording at the spec's rate, denoised, trimmed and of the loudness asked for; `path` is
+    /// What the cepstra are computed from: the recording at the spec's rate, with noise, denoised, trimmed and of the loudness asked for; `path` is
     /// for the error.
     ///
     /// # Errors
@@ -74,13 +80,17 @@ impl FrontEnd {
     /// Features `[frames, width]` of a recording, at least one frame; `path` is for the error.
     ///
     /// # Errors
-    /// [`DecodeError::TooShort`] if the convention completes no frame for it; otherwise as [`Self::condition`].
+    /// [`DecodeError::TooShort`] if the convention completes no frame for it, [`DecodeError::TooLoud`] if a feature is not finite;
+    /// otherwise as [`Self::condition`].
     pub fn features(&self, signal: &Signal, path: &Path) -> Result<Vec<f32>, DecodeError> {
         let samples = self.condition(signal, path)?;
         let features = self.mfcc.compute(&samples);
         if features.is_empty() {
             let (path, frame_ms) = (path.to_owned(), self.spec().frame_ms);
             return Err(DecodeError::TooShort { path, samples: samples.len(), frame_ms });
+        }
+        if features.iter().any(|v| !v.is_finite()) {
+            return Err(DecodeError::TooLoud { path: path.to_owned() });
         }
         Ok(features)
     }

@@ -10,7 +10,7 @@ use rubato::{Fft, FixedSync, Indexing, Resampler as _, WindowFunction};
 const MIN_BLOCK: usize = 1024;
 /// Rates between which anything is resampled, in Hz: a rate beyond them is a damaged header, and two rates far apart
 /// would ask for FFTs of gigabytes.
-const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
+pub(crate) const RATES_HZ: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 
 /// A sample rate that nothing is resampled from or to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

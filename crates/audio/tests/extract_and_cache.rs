@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sottovoce_audio::synth::{SynthSpec, write_corpus};
 use sottovoce_audio::{
-    CacheError, CacheInfo, CorpusKind, DecodeError, ExtractError, ExtractReport, LabelSource, Labelling, Scan, cache,
-    extract, extract_to_memory, inspect,
+    CacheError, CacheInfo, CorpusKind, DecodeError, ExtractError, ExtractReport, FrontEnd, LabelSource, Labelling,
+    Scan, Signal, cache, extract, extract_to_memory, inspect,
 };
 use sottovoce_types::{Annotation, Convention, Dimensions, Emotion, FeatureSpec, Level, Sex};
 use tempfile::TempDir;
@@ -60,7 +60,7 @@ fn a_cache_of_another_spec_is_refused_naming_the_first_key_and_both_values() {
     assert!(text.contains("features.hop_ms = 20.0") && text.contains("features.hop_ms = 10.0"), "{text}");
     let trimmed = FeatureSpec { trim_db: Some(30.0), ..FeatureSpec::default() };
     let text = cache::read(&out, &trimmed).unwrap_err().to_string();
-    assert!(text.contains("features.trim_db = null") && text.contains("features.trim_db = 30.0"), "{text}");
+    assert!(text.contains("features.trim_db = \"none\"") && text.contains("features.trim_db = 30.0"), "{text}");
     let text = cache::read(&out, &FeatureSpec::of(Convention::Kaldi)).unwrap_err().to_string();
     assert!(text.contains("features.convention = \"sottovoce\""), "the key that brings the others along: {text}");
     assert_eq!(counts(&run_with(&root, &out, &trimmed).unwrap()), (12, 0, 0), "extraction made otherwise starts over");
@@ -174,7 +174,7 @@ fn a_cut_cache_and_an_empty_one_do_not_crash_the_reader() {
     let info = CacheInfo {
         features: FeatureSpec::default(),
         kind: CorpusKind::Ravdess,
-        labels: LabelSource::Intended,
+        label_source: LabelSource::Intended,
         synthetic: false,
     };
     cache::write(&out, &info, &[]).unwrap();
@@ -303,4 +303,16 @@ fn a_damaged_cache_is_made_anew_by_the_next_extraction() {
     assert!(matches!(error, CacheError::Damaged { .. }) && error.to_string().contains("extract again"), "{error}");
     assert_eq!(counts(&run(&root, &out).unwrap()), (12, 0, 0), "nothing of it is trusted");
     assert_eq!(cache::read_any(&out).unwrap(), good);
+}
+
+#[test]
+fn features_that_overflow_are_an_error_and_not_a_row_of_infinities() {
+    let front_end = FrontEnd::new(&FeatureSpec::default()).unwrap();
+    let loud = Signal { sample_rate_hz: 16_000, channels: 1, samples: vec![1e30; 640] };
+    let error = front_end.features(&loud, Path::new("loud.wav")).unwrap_err();
+    assert!(matches!(&error, DecodeError::TooLoud { .. }) && error.to_string().contains("loud.wav"), "{error}");
+    let short = Signal { samples: vec![0.1; 100], ..loud };
+    let kaldi = FrontEnd::new(&FeatureSpec::of(Convention::Kaldi)).unwrap();
+    assert!(matches!(kaldi.features(&short, Path::new("short.wav")), Err(DecodeError::TooShort { samples: 100, .. })));
+    assert_eq!(front_end.features(&short, Path::new("short.wav")).unwrap().len(), 13, "the default pads");
 }

@@ -2,11 +2,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use sottovoce_audio::synth::{self, SynthSpec};
 use sottovoce_audio::{
-    CorpusKind, Failed, FrontEnd, LabelSource, Labelling, POOLED_STATISTICS, Scan, cache, examples, extract,
-    extract_to_memory, scan,
+    CacheError, CorpusKind, Failed, FrontEnd, LabelSource, Labelling, POOLED_STATISTICS, Scan, ScanError, cache,
+    examples, extract, extract_to_memory, scan,
 };
 use sottovoce_config::{self as config, Config, Facts};
 use sottovoce_types::{Digest, Emotion, Examples, LabelSet, Utterance};
@@ -50,29 +50,40 @@ pub fn front_end(config: &Config) -> Result<FrontEnd> {
 pub fn load(config: &Config, workspace: &Path, output: &Output) -> Result<Speech> {
     let spec = front_end(config)?.spec().clone();
     let synthetic = config.corpus.kind == config::CorpusKind::Synthetic;
-    let cache_path = config.corpus.cache.clone().or_else(|| synthetic.then(|| synthetic_cache(config, workspace)));
+    // Recordings that are named are never taken for the synthetic ones that would be made without them.
+    let made_here = synthetic && config.corpus.path.is_none();
+    let cache_path = config.corpus.cache.clone().or_else(|| made_here.then(|| synthetic_cache(config, workspace)));
     if let Some(path) = cache_path.as_deref().filter(|p| p.exists()) {
-        let (info, utterances) = cache::read(path, &spec)
-            .with_context(|| format!("the feature cache of [corpus] cannot be used ({})", path.display()))?;
-        if !same_labels(info.kind, info.labels, config.corpus.labelling) {
+        let (info, utterances) = cache::read(path, &spec).map_err(|e| cache_error(path, e))?;
+        let named = kind(config.corpus.kind);
+        if !synthetic && named != CorpusKind::Auto && named != info.kind {
+            return Err(usage(format!(
+                "{}: holds {}, and corpus.kind = \"{named}\": name its own cache, or change corpus.kind",
+                path.display(),
+                info.kind
+            )));
+        }
+        if !same_labels(info.kind, info.label_source, config.corpus.labelling) {
             return Err(usage(format!(
                 "{}: its labels are {}, and corpus.labelling = \"{}\": extract again, or change corpus.labelling",
                 path.display(),
-                info.labels.name(),
+                info.label_source.name(),
                 config.corpus.labelling.name()
             )));
         }
-        return described(config, info.kind, info.labels, info.synthetic, utterances, output);
+        return described(config, info.kind, info.label_source, info.synthetic, utterances, output);
     }
     let root = match (&config.corpus.path, synthetic) {
         (Some(path), _) => path.clone(),
         (None, true) => synthesise(config, workspace, output)?,
-        (None, false) => bail!(
-            "[corpus] names neither a path nor an existing cache: set corpus.path to the folder of the recordings, or \
-             make a cache by `sottovoce extract` and set corpus.cache"
-        ),
+        (None, false) => {
+            return Err(usage(
+                "[corpus] names neither a path nor an existing cache: set corpus.path to the folder of the recordings, or \
+                 make a cache by `sottovoce extract` and set corpus.cache",
+            ));
+        }
     };
-    let scan = scan(kind(config.corpus.kind), &root, labelling(config.corpus.labelling))?;
+    let scan = scan(kind(config.corpus.kind), &root, config.corpus.labelling).map_err(scan_error)?;
     report_skipped(&scan, output);
     let bar = output.progress("extracting MFCCs", scan.clips.len() as u64);
     let progress = |done: usize, _total: usize| bar.set_position(done as u64);
@@ -86,7 +97,24 @@ pub fn load(config: &Config, workspace: &Path, output: &Output) -> Result<Speech
         extracted.utterances
     };
     bar.finish_and_clear();
-    described(config, scan.kind, scan.labels, scan.synthetic, utterances, output)
+    described(config, scan.kind, scan.label_source, scan.synthetic, utterances, output)
+}
+
+/// Asking a corpus for labels that it does not have is the config's fault, or the command line's; the rest is the disk's.
+pub fn scan_error(error: ScanError) -> anyhow::Error {
+    match error {
+        ScanError::Labelling { .. } | ScanError::Votes { .. } => usage(error.to_string()),
+        other => other.into(),
+    }
+}
+
+/// Another spec than the cache's is the config's fault; damage is not.
+fn cache_error(path: &Path, error: CacheError) -> anyhow::Error {
+    let context = format!("the feature cache of [corpus] cannot be used ({})", path.display());
+    match error {
+        CacheError::OtherSpec { .. } => usage(format!("{context}: {error}")),
+        other => anyhow::Error::new(other).context(context),
+    }
 }
 
 /// The corpus reader that a config names.
@@ -104,22 +132,13 @@ pub fn kind(kind: config::CorpusKind) -> CorpusKind {
     }
 }
 
-/// The labelling that a config names.
-pub fn labelling(labelling: config::Labelling) -> Labelling {
-    match labelling {
-        config::Labelling::Intended => Labelling::Intended,
-        config::Labelling::Voice => Labelling::VoiceMajority,
-        config::Labelling::Multimodal => Labelling::MultimodalMajority,
-    }
-}
-
 /// Whether a cache's labels are those that a config asks for.
-fn same_labels(kind: CorpusKind, labels: LabelSource, wanted: config::Labelling) -> bool {
+fn same_labels(kind: CorpusKind, labels: LabelSource, wanted: Labelling) -> bool {
     match wanted {
         // What that is depends on the corpus; on CREMA-D it is not what listeners heard.
-        config::Labelling::Intended => kind != CorpusKind::CremaD || labels == LabelSource::Intended,
-        config::Labelling::Voice => labels == LabelSource::VoiceMajority,
-        config::Labelling::Multimodal => labels == LabelSource::MultimodalMajority,
+        Labelling::Intended => kind != CorpusKind::CremaD || labels == LabelSource::Intended,
+        Labelling::Voice => labels == LabelSource::VoiceMajority,
+        Labelling::Multimodal => labels == LabelSource::MultimodalMajority,
     }
 }
 
@@ -147,7 +166,15 @@ fn described(
     utterances: Vec<Utterance>,
     output: &Output,
 ) -> Result<Speech> {
-    one_speaker_a_recording(&utterances)?;
+    let utterances = each_recording_once(utterances, output)?;
+    if kind == CorpusKind::Iemocap
+        && config.corpus.kind != config::CorpusKind::Iemocap
+        && config.corpus.labels == config::Labels::Auto
+    {
+        return Err(usage(
+            "this is IEMOCAP, which has its own classes: set corpus.kind = \"iemocap\" for the usual four, or set corpus.labels",
+        ));
+    }
     let set = config.corpus.label_set();
     let used = utterances.iter().filter(|u| set.index_of(u.annotation.emotion).is_some()).count();
     if used == 0 {
@@ -166,24 +193,30 @@ fn described(
     Ok(Speech { utterances, description: corpus_name(kind, labels, synthetic), synthetic })
 }
 
-/// The same recording under two speakers' names would stand in training and in test, whatever the split; after standardisation per
-/// speaker its features differ, so it is known by the file's digest.
-fn one_speaker_a_recording(utterances: &[Utterance]) -> Result<()> {
-    let mut seen: HashMap<Digest, &Utterance> = HashMap::new();
+/// A recording that is there twice could be trained on and, as its copy, tested on or held out for a membership audit. After
+/// standardisation per speaker the copies' features differ, so they are known by the file's digest. A speaker's own copies count once;
+/// one recording under two speakers' names is an error, since nobody can say whose it is.
+fn each_recording_once(utterances: Vec<Utterance>, output: &Output) -> Result<Vec<Utterance>> {
+    let mut seen: HashMap<Digest, (String, String)> = HashMap::new();
+    let mut kept = Vec::with_capacity(utterances.len());
     for u in utterances {
-        let first = seen.entry(u.sha256).or_insert(u);
-        if first.annotation.speaker != u.annotation.speaker {
-            bail!(
-                "{} (speaker {}) and {} (speaker {}) are the same recording: it would be trained and tested on; remove one of \
-                 them from the corpus",
-                first.path,
-                first.annotation.speaker,
+        match seen.get(&u.sha256) {
+            None => {
+                seen.insert(u.sha256, (u.path.clone(), u.annotation.speaker.clone()));
+                kept.push(u);
+            }
+            Some((path, speaker)) if *speaker == u.annotation.speaker => {
+                output.remark(format!("left out {}: the same recording as {path}", u.path));
+            }
+            Some((path, speaker)) => bail!(
+                "{path} (speaker {speaker}) and {} (speaker {}) are the same recording: it would be trained and tested on; remove \
+                 one of them from the corpus",
                 u.path,
                 u.annotation.speaker
-            );
+            ),
         }
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// A corpus in words, with what must be said beside every result on it.
@@ -223,12 +256,13 @@ fn synthetic_spec(config: &Config) -> SynthSpec {
 fn synthetic_cache(config: &Config, workspace: &Path) -> PathBuf {
     let SynthSpec { speakers, sentences, seed, .. } = synthetic_spec(config);
     let digest = config.features_digest().to_string();
-    workspace.join(format!("synthetic-{speakers}x{sentences}-{seed}-{}.h5", &digest[..12]))
+    workspace.join(format!("synthetic-v{}-{speakers}x{sentences}-{seed}-{}.h5", synth::VERSION, &digest[..12]))
 }
 
 fn synthesise(config: &Config, workspace: &Path, output: &Output) -> Result<PathBuf> {
     let spec = synthetic_spec(config);
-    let root = workspace.join(format!("synthetic-{}x{}-{}", spec.speakers, spec.sentences, spec.seed));
+    let root =
+        workspace.join(format!("synthetic-v{}-{}x{}-{}", synth::VERSION, spec.speakers, spec.sentences, spec.seed));
     let bar = output.progress("synthesising voices", 0);
     synth::write_corpus(&root, &spec, &|done, total| {
         bar.set_length(total as u64);

@@ -1,9 +1,9 @@
 //! What must go together before anything is read: found here, an error still has its place in the file.
 use sottovoce_round::PlanError;
 use sottovoce_secagg::quorum;
-use sottovoce_types::Unit;
+use sottovoce_types::{Labelling, Unit};
 
-use crate::corpus::{CorpusKind, Labelling};
+use crate::corpus::CorpusKind;
 use crate::error::Problem;
 use crate::plan::rehearse;
 use crate::sections::{FoldBy, Partition, PartitionMode, TestSpeakers};
@@ -59,6 +59,7 @@ fn numbers(c: &Config) -> Found {
     within("features.n_mfcc", "at most features.n_mels", c.features.n_mfcc <= c.features.n_mels, n_mfcc)?;
     let nyquist = f64::from(c.features.sample_rate_hz) / 2.0;
     let (low, high) = (c.features.mel_low_hz, c.features.mel_high_hz);
+    not_negative("features.mel_low_hz", low)?;
     within(
         "features.mel_high_hz",
         "above mel_low_hz and at most half of sample_rate_hz",
@@ -67,12 +68,19 @@ fn numbers(c: &Config) -> Found {
     )?;
     let frame_samples = c.features.frame_ms * f64::from(c.features.sample_rate_hz) / 1000.0;
     let n_fft = f64::from(c.features.n_fft);
-    within("features.n_fft", "at least the samples of a frame", n_fft >= frame_samples, n_fft)?;
+    within(
+        "features.n_fft",
+        "at least the samples of a frame, and at most 65536",
+        n_fft >= frame_samples && n_fft <= 65_536.0,
+        n_fft,
+    )?;
     let holdout = c.partition.holdout_fraction;
     within("partition.holdout_fraction", "at least 0 and below 1", (0.0..1.0).contains(&holdout), holdout)?;
     c.features.trim_db.map_or(Ok(()), |v| positive("features.trim_db", v))?;
     let snr = c.features.noise_snr_db.unwrap_or(0.0);
-    within("features.noise_snr_db", "a finite number", snr.is_finite(), snr)?;
+    within("features.noise_snr_db", "between -100 and 100", (-100.0..=100.0).contains(&snr), snr)?;
+    let rate = c.features.sample_rate_hz;
+    within("features.sample_rate_hz", "between 1000 and 768000", (1_000..=768_000).contains(&rate), rate.into())?;
     positive("features.log_floor", c.features.log_floor)?;
     let deltas = c.features.deltas;
     within("features.deltas", "0, 1 or 2", deltas <= 2, deltas.into())?;

@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_types::LabelSet;
+use sottovoce_types::{LabelSet, Labelling};
 
 /// Which corpus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -27,31 +27,6 @@ pub enum CorpusKind {
     Manifest,
     /// Told by the names of the files.
     Auto,
-}
-
-/// Whose judgement of CREMA-D's clips is the label. They differ widely: listeners who hear the voice alone name the intended
-/// emotion in 42 % of the clips.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Labelling {
-    /// The corpus's own: what the actor was asked for; in IEMOCAP, the majority of its raters.
-    #[default]
-    Intended,
-    /// Most of those who heard the voice (CREMA-D).
-    Voice,
-    /// Most of those who heard the voice and saw the face (CREMA-D).
-    Multimodal,
-}
-
-impl Labelling {
-    /// The word used in configs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Intended => "intended",
-            Self::Voice => "voice",
-            Self::Multimodal => "multimodal",
-        }
-    }
 }
 
 /// Which emotions the model tells apart.

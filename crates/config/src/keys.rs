@@ -1,4 +1,6 @@
 //! Every key, with what it means. Unknown keys are told from known ones here, and `configs/README.md` shows this table.
+use sottovoce_types::edits;
+
 use crate::Config;
 
 /// The sections, in the order of a file.
@@ -47,7 +49,7 @@ const KEYS: &[Key] = &[
     key(
         "run",
         "seed",
-        "Seed of what may be repeatable: initial model, order of examples, synthetic voices. Never of deployed noise or keys.",
+        "Seed of what may be repeatable: initial model, order of examples. Never of deployed noise or keys.",
     ),
     key("run", "evaluate_every", "Evaluate every so many rounds; 0 for the last model alone."),
     key(
@@ -87,7 +89,7 @@ const KEYS: &[Key] = &[
     key(
         "features",
         "noise_snr_db",
-        "White noise added to each recording at this signal-to-noise ratio in decibels, to see what noise does and denoising mends; the same for the same recording. None is added where it is not given.",
+        "White noise added to each recording at this signal-to-noise ratio in decibels, to see what noise does and denoising mends; the same for the same recording. `none`, or not given: none is added.",
     ),
     key(
         "features",
@@ -97,12 +99,12 @@ const KEYS: &[Key] = &[
     key(
         "features",
         "trim_db",
-        "Cut what is before and after the voice: frames that lie this many decibels below the loudest one (30 is usual). Nothing is cut where it is not given.",
+        "Cut what is before and after the voice: frames that lie this many decibels below the loudest one (30 is usual). `none`, or not given: nothing is cut.",
     ),
     key(
         "features",
         "loudness",
-        "`as-recorded`, `peak` (largest sample at full scale) or `rms` (20 dB below full scale). Loudness tells emotions apart: equalising it costs about 2 points.",
+        "`as-recorded`, `peak` (largest sample at full scale) or `rms` (20 dB below full scale). Loudness tells emotions apart: full scale for all costs about 2 points.",
     ),
     key("features", "frame_ms", "Length of a frame."),
     key("features", "hop_ms", "Step between frames."),
@@ -162,7 +164,7 @@ const KEYS: &[Key] = &[
         "split",
         "`speaker`, or `random`, which lets speakers leak from training to test and is printed as leaking on every result.",
     ),
-    key("partition", "seed", "Seed of who goes where."),
+    key("partition", "seed", "Seed of who goes where, and of synthetic voices."),
     key("model", "kind", "`dnn`: fully connected layers on statistics of a clip."),
     key("model", "hidden", "Width of each hidden layer; `[]` for a linear model."),
     key("training", "epochs", "Passes over a unit's examples in one round."),
@@ -262,7 +264,7 @@ pub fn key_table() -> String {
 pub(crate) fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters wrong is a slip; more is another word.
     let limit = (written.chars().count() / 3).max(2);
-    known.map(|k| (distance(written, k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
+    known.map(|k| (edits(written, k), k)).filter(|(d, _)| *d <= limit).min().map(|(_, k)| k)
 }
 
 /// The section and key that an unknown key most likely means: a near name in its own section, or the same or a near name
@@ -275,32 +277,9 @@ pub(crate) fn nearest_key(section: &'static str, written: &str) -> Option<Box<st
     KEYS.iter().find(|k| k.key == near).map(|k| format!("{}.{}", k.section, k.key).into())
 }
 
-/// Levenshtein's distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances_are_levenshteins() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("epsilon", "epsilon"), 0);
-    }
 
     #[test]
     fn a_far_word_has_no_nearest_key() {

@@ -39,7 +39,7 @@ mod plan;
 mod sections;
 mod sweep;
 
-pub use corpus::{Corpus, CorpusKind, Labelling, Labels};
+pub use corpus::{Corpus, CorpusKind, Labels};
 pub use error::{ConfigError, Fault, Problem};
 pub use features::Features;
 pub use keys::{Key, all_keys, key_table};

@@ -240,3 +240,11 @@ fn iemocap_has_four_classes_unless_others_are_asked_for() {
     assert_eq!(classes("[corpus]\nkind = \"iemocap\"\nlabels = \"five\"\n"), 5);
     assert_eq!(classes("[corpus]\nkind = \"crema-d\"\nlabels = \"six\"\n"), 6);
 }
+
+#[test]
+fn what_an_extended_file_cuts_can_be_taken_back_with_none() {
+    let taken_back = Config::parse("[features]\ntrim_db = 30\n", &["features.trim_db=none"]).unwrap();
+    assert_eq!(taken_back.features.trim_db, None);
+    let error = Config::parse("[features]\ntrim_db = \"nothing\"\n", NONE).unwrap_err().render(false);
+    assert!(error.contains("features.trim_db") && error.contains("none"), "{error}");
+}

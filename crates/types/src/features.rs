@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Sha256Writer};
 
+/// Version of the arithmetic behind a [`FeatureSpec`]: it is raised when the same spec comes to give other features, so that no
+/// older cache is taken for a new one.
+const ARITHMETIC: u64 = 1;
+
 /// How features are scaled before training.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -321,6 +325,7 @@ impl FeatureSpec {
             deltas,
         } = self;
         let mut w = Sha256Writer::new("sottovoce/2/features");
+        w.number(ARITHMETIC);
         w.field(convention.name().as_bytes());
         let choices = [
             *denoise as u64,

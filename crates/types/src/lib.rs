@@ -25,11 +25,13 @@ mod emotion;
 mod examples;
 mod features;
 mod ids;
+mod labelling;
 mod metrics;
 mod params;
 mod records;
 mod ring;
 mod specs;
+mod spelling;
 
 pub use annotation::{Annotation, Dimensions, Level};
 pub use checked::{ClipNorm, Delta, Epsilon, NoiseMultiplier, OutOfRange, Probability};
@@ -41,6 +43,7 @@ pub use features::{
     UnknownConvention, Window,
 };
 pub use ids::{AttemptId, ClientId, RoundId, RunId, Tick};
+pub use labelling::{Labelling, UnknownLabelling};
 pub use metrics::{ClassMetrics, Interval, Metrics};
 pub use params::{FlatParams, LayoutMismatch, ParamEntry, ParamLayout, Update};
 pub use records::{
@@ -48,3 +51,4 @@ pub use records::{
 };
 pub use ring::{LaneOverflow, Lanes, RingVec};
 pub use specs::{LocalOptimiser, ModelSpec, TrainJob, Unit};
+pub use spelling::edits;

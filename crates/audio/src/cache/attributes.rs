@@ -14,7 +14,7 @@ pub(super) fn write(file: &hdf5::File, info: &CacheInfo) -> hdf5::Result<()> {
         ("features", json(&info.features).to_string().as_str()),
         ("features_digest", &info.features.digest().to_string()),
         ("corpus", info.kind.name()),
-        ("labelling", info.labels.name()),
+        ("label_source", info.label_source.name()),
     ] {
         file.new_attr::<VarLenUnicode>().create(name)?.write_scalar(&text(value))?;
     }
@@ -41,12 +41,12 @@ pub(super) fn read(file: &hdf5::File, path: &Path) -> Result<CacheInfo, CacheErr
         return Err(damaged("the attributes `features` and `features_digest` disagree"));
     }
     let kind = string("corpus").and_then(|t| t.as_str().parse().ok());
-    let labels = string("labelling").and_then(|t| t.as_str().parse().ok());
+    let label_source = string("label_source").and_then(|t| t.as_str().parse().ok());
     let synthetic = file.attr("synthetic").and_then(|a| a.read_scalar::<bool>()).ok();
     Ok(CacheInfo {
         features,
         kind: kind.ok_or_else(|| damaged("the attribute `corpus` names no corpus"))?,
-        labels: labels.ok_or_else(|| damaged("the attribute `labelling` names no labels"))?,
+        label_source: label_source.ok_or_else(|| damaged("the attribute `label_source` names none"))?,
         synthetic: synthetic.ok_or_else(|| damaged("the attribute `synthetic` is missing"))?,
     })
 }
@@ -63,9 +63,14 @@ pub(super) fn same_spec(path: &Path, cached: &FeatureSpec, wanted: &FeatureSpec)
     Err(CacheError::OtherSpec {
         path: path.to_owned(),
         key: format!("features.{key}"),
-        cached: cached[key].to_string(),
-        wanted: wanted[key].to_string(),
+        cached: shown(&cached[key]),
+        wanted: shown(&wanted[key]),
     })
+}
+
+/// As a config has it.
+fn shown(value: &Value) -> String {
+    if value.is_null() { "\"none\"".to_owned() } else { value.to_string() }
 }
 
 fn json(features: &FeatureSpec) -> Value {

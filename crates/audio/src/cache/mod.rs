@@ -7,7 +7,7 @@
 //! | `/index/label`, `speaker`, `sex`, `group`, `level`, `sentence`, `transcript`, `path` | strings `[n]`; empty where the corpus states nothing |
 //! | `/index/age_years`, `valence`, `activation`, `dominance` | float32 `[n]`; NaN where the corpus states nothing |
 //! | `/index/sha256` | strings `[n]`: of the audio file |
-//! | attributes of `/` | `format`, `format_version`, `features` (JSON), `features_digest`, `corpus`, `labelling`, `synthetic` |
+//! | attributes of `/` | `format`, `format_version`, `features` (JSON), `features_digest`, `corpus`, `label_source`, `synthetic` |
 //!
 //! The first 512 bytes (HDF5's user block) hold a SHA-256 of the rest, which is checked before anything is read. A cache is replaced by rename after it is
 //! whole and on disk, so a crash leaves the old one. HDF5 calls are serialised by the `hdf5` crate's own lock.
@@ -41,7 +41,7 @@ pub struct CacheInfo {
     /// The corpus.
     pub kind: CorpusKind,
     /// What its labels are.
-    pub labels: LabelSource,
+    pub label_source: LabelSource,
     /// Whether the corpus is synthesised: then nothing measured on it is about human speech.
     pub synthetic: bool,
 }

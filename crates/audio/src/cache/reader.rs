@@ -24,8 +24,7 @@ impl Reader {
     /// [`CacheError`] if the file is not a cache, is of another version, or is damaged.
     pub fn open(path: &Path) -> Result<Self, CacheError> {
         seal::check(path)?;
-        let file = hdf5::File::open(path)
-            .map_err(|_| CacheError::NotACache { path: path.to_owned(), why: "it is not a whole HDF5 file" })?;
+        let file = hdf5::File::open(path).map_err(|e| hdf5_error(path, "open the cache", &e))?;
         let info = attributes::read(&file, path)?;
         let damaged = |what| CacheError::Damaged { path: path.to_owned(), what };
         let columns = Columns::load(&file).map_err(|e| hdf5_error(path, "read the index", &e))?;

@@ -38,7 +38,7 @@ pub(super) fn check(path: &Path) -> Result<(), CacheError> {
     let Some(version) = lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) else {
         let hdf5 = block.starts_with(b"\x89HDF\r\n\x1a\n");
         return Err(not_a_cache(if hdf5 {
-            "it is an HDF5 file without our seal, of an older version or of something else"
+            "it is an HDF5 file without our seal: of an older version, to be deleted and extracted again, or of something else"
         } else {
             "it does not begin as one"
         }));

@@ -43,8 +43,8 @@ pub(super) fn scan(path: &Path, labelling: Labelling) -> Result<Scan, ScanError>
     let people = beside(DEMOGRAPHICS).map_or(Ok(BTreeMap::new()), |csv| demographics(&csv))?;
     let (source, column) = match labelling {
         Labelling::Intended => (LabelSource::Intended, None),
-        Labelling::VoiceMajority => (LabelSource::VoiceMajority, Some("VoiceVote")),
-        Labelling::MultimodalMajority => (LabelSource::MultimodalMajority, Some("MultiModalVote")),
+        Labelling::Voice => (LabelSource::VoiceMajority, Some("VoiceVote")),
+        Labelling::Multimodal => (LabelSource::MultimodalMajority, Some("MultiModalVote")),
     };
     let votes = match column {
         None => None,

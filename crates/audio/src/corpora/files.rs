@@ -1,5 +1,5 @@
 //! Files of a corpus: listing them, and reading each by its name.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use sottovoce_types::Annotation;
@@ -7,9 +7,6 @@ use sottovoce_types::Annotation;
 use super::counts::Tally;
 use super::{Clip, CorpusKind, LabelSource, Scan, ScanError, SkipReason, Skipped};
 use crate::synth;
-
-/// Folders deeper than this are not followed, so that a link to a parent ends.
-const MAX_DEPTH: usize = 12;
 
 /// What the name of a recording says.
 pub(super) struct Reading {
@@ -19,9 +16,9 @@ pub(super) struct Reading {
 }
 
 /// A scan of nothing yet.
-pub(super) fn empty(kind: CorpusKind, labels: LabelSource, root: &Path) -> Scan {
+pub(super) fn empty(kind: CorpusKind, label_source: LabelSource, root: &Path) -> Scan {
     let synthetic = [Some(root), root.parent()].into_iter().flatten().any(synth::is_synthetic);
-    Scan { kind, synthetic, labels, clips: Vec::new(), skipped: Vec::new() }
+    Scan { kind, synthetic, label_source, clips: Vec::new(), skipped: Vec::new() }
 }
 
 /// Reads all `files` under `root` by `read` into `scan`; the second of two recordings of one id is a duplicate.
@@ -121,15 +118,20 @@ pub(super) fn folder(path: &Path) -> String {
 
 /// All files under `root`, sorted, so that every machine sees one order.
 pub(super) fn walk(root: &Path) -> Result<Vec<PathBuf>, ScanError> {
-    fn descend(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> Result<(), ScanError> {
+    fn descend(folder: &Path, seen: &mut BTreeSet<PathBuf>, out: &mut Vec<PathBuf>) -> Result<(), ScanError> {
         // Files of a folder that cannot be listed would be missing without a trace: that is an error, not a skip.
         let io = |source| ScanError::Io { path: folder.to_owned(), source };
-        for entry in std::fs::read_dir(folder).map_err(io)? {
-            let path = entry.map_err(io)?.path();
+        // A link to a folder that was walked already, a parent perhaps, ends here.
+        if !seen.insert(folder.canonicalize().map_err(io)?) {
+            return Ok(());
+        }
+        let mut paths =
+            std::fs::read_dir(folder).map_err(io)?.map(|e| Ok(e?.path())).collect::<Result<Vec<_>, _>>().map_err(io)?;
+        // Of a folder and a link to it, the same one is walked on every machine.
+        paths.sort_by_key(|p| (p.is_symlink(), p.clone()));
+        for path in paths {
             if path.is_dir() {
-                if depth < MAX_DEPTH {
-                    descend(&path, depth + 1, out)?;
-                }
+                descend(&path, seen, out)?;
             } else {
                 out.push(path);
             }
@@ -137,7 +139,7 @@ pub(super) fn walk(root: &Path) -> Result<Vec<PathBuf>, ScanError> {
         Ok(())
     }
     let mut out = Vec::new();
-    descend(root, 0, &mut out)?;
+    descend(root, &mut BTreeSet::new(), &mut out)?;
     out.sort();
     Ok(out)
 }

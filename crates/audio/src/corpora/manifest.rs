@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use csv::StringRecord;
-use sottovoce_types::{Annotation, Dimensions, Emotion, Sex};
+use sottovoce_types::{Annotation, Dimensions, Emotion, Sex, edits};
 
 use super::files::{empty, hidden_or_not_audio, name_in, not_empty};
 use super::tables::Table;
 use super::{Clip, CorpusKind, LabelSource, Scan, ScanError, SkipReason, Skipped};
+use crate::synth;
 
 const FILE: &str = "manifest.csv";
 const REQUIRED: [&str; 3] = ["path", "speaker", "emotion"];
@@ -83,7 +84,7 @@ pub(super) fn scan(path: &Path) -> Result<Scan, ScanError> {
     let mut seen: BTreeMap<PathBuf, u64> = BTreeMap::new();
     for row in table.rows() {
         let (line, read) = match row {
-            Ok(row) => (row.position().map_or(0, csv::Position::line), columns.read(root, &row)),
+            Ok(row) => (row.position().map_or(0, csv::Position::line), columns.read(&csv, root, &row)),
             Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => {
                 (error.position().map_or(0, csv::Position::line), Err((csv.clone(), RowProblem::Text)))
             }
@@ -101,6 +102,7 @@ pub(super) fn scan(path: &Path) -> Result<Scan, ScanError> {
             Err((path, problem)) => scan.skipped.push(Skipped { path, reason: SkipReason::Row { line, problem } }),
         }
     }
+    scan.synthetic = scan.synthetic || scan.clips.iter().any(|clip| synth::is_recording(&clip.path));
     not_empty(scan, &csv)
 }
 
@@ -136,9 +138,12 @@ impl Columns {
     }
 
     /// The clip of a row, or the file that it is about and what is wrong.
-    fn read(&self, root: &Path, row: &StringRecord) -> Result<Clip, (PathBuf, RowProblem)> {
+    fn read(&self, csv: &Path, root: &Path, row: &StringRecord) -> Result<Clip, (PathBuf, RowProblem)> {
+        if row.len() != self.count {
+            return Err((csv.to_owned(), RowProblem::Fields { found: row.len(), wanted: self.count }));
+        }
         let named = row.get(self.path).unwrap_or_default();
-        let path = inside(root, named).ok_or_else(|| (root.join(FILE), RowProblem::Outside))?;
+        let path = inside(root, named).ok_or_else(|| (csv.to_owned(), RowProblem::Outside))?;
         match self.annotation(row).and_then(|annotation| usable(&path).map(|()| annotation)) {
             Ok(annotation) => Ok(Clip { name: name_in(root, &path), path, annotation }),
             Err(problem) => Err((path, problem)),
@@ -146,9 +151,6 @@ impl Columns {
     }
 
     fn annotation(&self, row: &StringRecord) -> Result<Annotation, RowProblem> {
-        if row.len() != self.count {
-            return Err(RowProblem::Fields { found: row.len(), wanted: self.count });
-        }
         let field = |i: usize| row.get(i).unwrap_or_default();
         let stated = |i: Option<usize>| i.map(field).filter(|f| !f.is_empty());
         let speaker = field(self.speaker);
@@ -222,28 +224,12 @@ fn nearest_emotions(word: &str) -> Vec<&'static str> {
     if near.is_empty() { Emotion::ALL.map(Emotion::name).to_vec() } else { near }
 }
 
-/// Letters to insert, remove or replace between two words (Levenshtein).
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_misspelt_emotion_is_answered_with_the_nearest_and_a_foreign_one_with_all() {
-        assert_eq!(edits("kitten", "sitting"), 3);
         assert_eq!(nearest_emotions("anger"), ["angry"]);
         assert_eq!(nearest_emotions("surprise"), ["surprised"]);
         assert_eq!(nearest_emotions("Freude").len(), Emotion::ALL.len());

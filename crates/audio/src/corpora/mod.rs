@@ -9,7 +9,7 @@ mod emodb;
 mod files;
 mod iemocap;
 mod kind;
-mod labels;
+mod label_source;
 mod manifest;
 mod published;
 mod ravdess;
@@ -24,10 +24,11 @@ use sottovoce_types::Annotation;
 
 pub use counts::{Counts, Tally};
 pub use kind::{CorpusKind, UnsupportedKind};
-pub use labels::{LabelSource, Labelling, UnknownLabelSource, UnknownLabelling};
+pub use label_source::{LabelSource, UnknownLabelSource};
 pub use manifest::RowProblem;
 pub use published::{Published, published};
 pub use skip::{SkipReason, Skipped};
+pub use sottovoce_types::{Labelling, UnknownLabelling};
 
 /// One recording.
 #[derive(Clone, PartialEq, Debug)]
@@ -48,7 +49,7 @@ pub struct Scan {
     /// Whether the folder says that it was synthesised by Sottovoce: nothing measured on it is about human speech.
     pub synthetic: bool,
     /// What the labels are; every result on this scan must name it.
-    pub labels: LabelSource,
+    pub label_source: LabelSource,
     /// Recordings, by name.
     pub clips: Vec<Clip>,
     /// Files not used, by path.

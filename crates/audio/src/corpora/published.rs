@@ -101,7 +101,7 @@ impl Scan {
     /// The published figures that this scan may be held against: none for synthetic voices, nor for the votes of
     /// CREMA-D's listeners.
     pub fn published(&self) -> Option<Published> {
-        let first = matches!(self.labels, LabelSource::Intended | LabelSource::RaterMajority);
+        let first = matches!(self.label_source, LabelSource::Intended | LabelSource::RaterMajority);
         published(self.kind).filter(|_| first && !self.synthetic)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Extraction to a cache commits what it has computed every [`BATCH`] clips, to small caches of the same format beside the
 //! cache (`CACHE.partial/`). Killed and started again, it goes on from there; the old cache stays whole until the new one takes
-//! its place. Memory holds one batch and the index, whatever the size of the corpus.
+//! its place. Memory holds one batch of features and the index, whatever the length of the recordings.
 mod inspect;
 mod known;
 mod partial;
@@ -96,23 +96,30 @@ pub fn extract(
     progress: Progress<'_>,
 ) -> Result<ExtractReport, ExtractError> {
     let front_end = FrontEnd::new(features)?;
-    let info =
-        CacheInfo { features: features.clone(), kind: scan.kind, labels: scan.labels, synthetic: scan.synthetic };
-    let mut known = Known::default();
-    let before = previous(out, &info)?;
-    if let Some(before) = before {
-        known.add(before);
-    }
-    let unchanged = known.caches().first().map(|c| (c.info().clone(), c.entries().to_vec()));
+    let info = CacheInfo {
+        features: features.clone(),
+        kind: scan.kind,
+        label_source: scan.label_source,
+        synthetic: scan.synthetic,
+    };
+    // Whatever lies at `out` is looked at when nobody else can be writing it.
     let mut partial = Partial::claim(out)?;
-    partial.readers(&info).into_iter().for_each(|part| known.add(part));
+    let before = match previous(out, &info) {
+        Ok(before) => before,
+        Err(e) => {
+            partial.remove_if_empty();
+            return Err(e.into());
+        }
+    };
+    let mut known = Known::new(before);
+    partial.take_over(&info, |path, part| known.add(path, part));
 
     let mut entries: Vec<Entry> = Vec::with_capacity(scan.clips.len());
     let mut report = ExtractReport { written: 0, reused: 0, failed: Vec::new() };
     let done = AtomicUsize::new(0);
     for batch in scan.clips.chunks(BATCH) {
         let one = |clip: &Clip| {
-            let result = one_clip(clip, &front_end, |sha256| known.entry(sha256));
+            let result = one_clip(clip, &front_end, |sha256| known.frames(sha256));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, scan.clips.len());
             result
         };
@@ -133,13 +140,16 @@ pub fn extract(
             }
         }
         if !computed.is_empty() {
-            known.add(partial.commit(&info, &computed)?);
+            let path = partial.commit(&info, &computed)?;
+            let part = Reader::open(&path)?;
+            known.add(path, part);
         }
     }
     if entries.is_empty() && !report.failed.is_empty() {
+        partial.remove_if_empty();
         return Err(nothing_readable(scan, report.failed));
     }
-    if unchanged.is_none_or(|before| before != (info.clone(), entries.clone())) {
+    if known.before().is_none_or(|before| *before.info() != info || before.entries() != entries) {
         cache::replace(out, &info, &entries, |i| known.features(&entries[i].sha256))?;
     }
     drop(known);
@@ -200,19 +210,24 @@ enum OneClip {
     Known(Entry),
 }
 
-fn one_clip(clip: &Clip, front_end: &FrontEnd, known: impl Fn(&Digest) -> Option<Entry>) -> Result<OneClip, Failed> {
+fn one_clip(
+    clip: &Clip,
+    front_end: &FrontEnd,
+    frames_known: impl Fn(&Digest) -> Option<usize>,
+) -> Result<OneClip, Failed> {
     let failed = |error| Failed { path: clip.path.clone(), error };
     let bytes =
         std::fs::read(&clip.path).map_err(|source| failed(DecodeError::Io { path: clip.path.clone(), source }))?;
     let sha256 = Digest::of(&bytes);
-    if let Some(found) = known(&sha256) {
+    let (path, annotation) = (clip.name.clone(), clip.annotation.clone());
+    if let Some(frames) = frames_known(&sha256) {
         // What the corpus says may have changed though the recording has not.
-        return Ok(OneClip::Known(Entry { path: clip.name.clone(), annotation: clip.annotation.clone(), ..found }));
+        return Ok(OneClip::Known(Entry { path, annotation, sha256, frames }));
     }
     let signal = decode_bytes(bytes, &clip.path).map_err(failed)?;
     Ok(OneClip::Computed(Utterance {
-        path: clip.name.clone(),
-        annotation: clip.annotation.clone(),
+        path,
+        annotation,
         sha256,
         width: front_end.spec().width(),
         mfcc: front_end.features(&signal, &clip.path).map_err(failed)?,

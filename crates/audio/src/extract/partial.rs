@@ -8,6 +8,8 @@ use super::ExtractError;
 use crate::cache::{self, Reader, Temporary};
 use crate::{CacheError, CacheInfo};
 
+const LOCK: &str = "lock";
+
 /// The folder `CACHE.partial`, held by this process alone.
 pub(super) struct Partial {
     folder: PathBuf,
@@ -27,7 +29,7 @@ impl Partial {
             move |source| CacheError::Io { path, action, source }
         };
         fs::create_dir_all(&folder).map_err(io("make the folder of unfinished work"))?;
-        let lock = File::create(folder.join("lock")).map_err(io("make the lock of unfinished work"))?;
+        let lock = File::create(folder.join(LOCK)).map_err(io("make the lock of unfinished work"))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(ExtractError::Busy { path: out.to_owned() }),
@@ -37,33 +39,39 @@ impl Partial {
         Ok(Self { folder, _lock: lock, next: 0 })
     }
 
-    /// The parts that a killed extraction left and that were made as `info` says; others are removed.
-    pub(super) fn readers(&mut self, info: &CacheInfo) -> Vec<Reader> {
+    /// Gives `take` the parts that a killed extraction left and that were made as `info` says, one at a time; removes others.
+    pub(super) fn take_over(&mut self, info: &CacheInfo, mut take: impl FnMut(PathBuf, Reader)) {
         let mut parts: Vec<PathBuf> =
             fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        parts.retain(|path| path.file_name().is_some_and(|name| name != "lock"));
+        parts.retain(|path| path.file_name().is_some_and(|name| name != LOCK));
         parts.sort();
-        let mut out = Vec::new();
         for path in parts {
             match Reader::open(&path) {
                 Ok(part) if part.info().features == info.features => {
                     let number = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok());
                     self.next = self.next.max(number.unwrap_or(0) + 1);
-                    out.push(part);
+                    take(path, part);
                 }
                 // Of another spec, or not whole: what cannot be removed is in nobody's way.
                 _ => drop(fs::remove_file(&path)),
             }
         }
-        out
     }
 
-    /// Makes `computed` durable.
-    pub(super) fn commit(&mut self, info: &CacheInfo, computed: &[Utterance]) -> Result<Reader, CacheError> {
+    /// Makes `computed` durable; returns where.
+    pub(super) fn commit(&mut self, info: &CacheInfo, computed: &[Utterance]) -> Result<PathBuf, CacheError> {
         let path = self.folder.join(format!("{:06}.h5", self.next));
         self.next += 1;
         cache::write(&path, info, computed)?;
-        Reader::open(&path)
+        Ok(path)
+    }
+
+    /// Removes the folder where it holds no part.
+    pub(super) fn remove_if_empty(self) {
+        let only_lock = fs::read_dir(&self.folder).is_ok_and(|entries| entries.count() == 1);
+        if only_lock {
+            self.remove();
+        }
     }
 
     /// Removes the folder: the cache holds all that it held.

@@ -11,7 +11,14 @@ use std::sync::OnceLock;
 
 use sottovoce_types::FeatureSpec;
 
+use crate::resample::RATES_HZ;
+
 use chain::Chain;
+
+/// Lengths of the transform: a quarter of a second at 192 kHz is more than speech needs.
+const N_FFT: std::ops::RangeInclusive<u32> = 2..=65_536;
+/// Noise that is heard, up to noise that drowns all.
+pub(crate) const SNR_DB: std::ops::RangeInclusive<f64> = -100.0..=100.0;
 
 /// A feature spec that no front end can follow.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -25,6 +32,8 @@ pub enum SpecError {
          use fewer features.n_mels or a longer features.n_fft"
     )]
     EmptyFilter { filter: usize, n_mels: u16 },
+    #[error("features.n_fft = {0} must be between {low} and {high}", low = N_FFT.start(), high = N_FFT.end())]
+    Fft(u32),
     #[error("features.frame_ms is {frame} samples and must be at least 2 and at most features.n_fft = {n_fft}")]
     Frame { frame: usize, n_fft: u32 },
     #[error("features.hop_ms = {hop_ms} must be at least one sample long")]
@@ -35,7 +44,17 @@ pub enum SpecError {
     MelRange { low_hz: f64, high_hz: f64, nyquist_hz: f64 },
     #[error("features.deltas = {0} must be 0, 1 or 2")]
     Deltas(u8),
-    #[error("features.log_floor = {0} must be above 0 and finite, or silence has no logarithm")]
+    #[error("features.noise_snr_db = {0} must be between {low} and {high}", low = SNR_DB.start(), high = SNR_DB.end())]
+    Noise(f64),
+    #[error(
+        "features.sample_rate_hz = {0} must be between {low} and {high}",
+        low = RATES_HZ.start(),
+        high = RATES_HZ.end()
+    )]
+    SampleRate(u32),
+    #[error(
+        "features.log_floor = {0} must be at least 1.2e-38 (the smallest f32) and finite, or silence has no logarithm"
+    )]
     LogFloor(f64),
     #[error("features.preemphasis = {0} must be at least 0 and below 1")]
     Preemphasis(f64),
@@ -98,6 +117,12 @@ impl std::fmt::Debug for Mfcc {
 
 /// Frame and hop in samples, or the key of the spec that does not fit.
 fn checked_lengths(spec: &FeatureSpec) -> Result<(usize, usize), SpecError> {
+    if !N_FFT.contains(&spec.n_fft) {
+        return Err(SpecError::Fft(spec.n_fft));
+    }
+    if !RATES_HZ.contains(&spec.sample_rate_hz) {
+        return Err(SpecError::SampleRate(spec.sample_rate_hz));
+    }
     let rate = f64::from(spec.sample_rate_hz);
     let samples = |ms: f64| (ms * rate / 1000.0).round() as usize; // a float out of range saturates; NaN becomes 0
     let (frame, hop) = (samples(spec.frame_ms), samples(spec.hop_ms));
@@ -116,7 +141,7 @@ fn checked_lengths(spec: &FeatureSpec) -> Result<(usize, usize), SpecError> {
     if spec.deltas > 2 {
         return Err(SpecError::Deltas(spec.deltas));
     }
-    if !(spec.log_floor > 0.0 && spec.log_floor.is_finite()) {
+    if !(spec.log_floor >= f64::from(f32::MIN_POSITIVE) && spec.log_floor <= f64::from(f32::MAX)) {
         return Err(SpecError::LogFloor(spec.log_floor));
     }
     let (low_hz, high_hz, nyquist_hz) = (spec.mel_low_hz, spec.mel_high_hz, rate / 2.0);
@@ -142,7 +167,9 @@ mod tests {
         assert!(matches!(refused(FeatureSpec { mel_high_hz: 9000.0, ..good.clone() }), SpecError::MelRange { .. }));
         assert!(matches!(refused(FeatureSpec { n_mels: 200, ..good.clone() }), SpecError::EmptyFilter { .. }));
         assert!(matches!(refused(FeatureSpec { deltas: 3, ..good.clone() }), SpecError::Deltas(3)));
-        assert!(matches!(refused(FeatureSpec { log_floor: 0.0, ..good.clone() }), SpecError::LogFloor(_)));
+        assert!(matches!(refused(FeatureSpec { log_floor: 1e-50, ..good.clone() }), SpecError::LogFloor(_)));
+        assert!(matches!(refused(FeatureSpec { n_fft: u32::MAX, ..good.clone() }), SpecError::Fft(_)));
+        assert!(matches!(refused(FeatureSpec { sample_rate_hz: 500, ..good.clone() }), SpecError::SampleRate(500)));
         assert!(Mfcc::new(&good).is_ok());
     }
 

@@ -23,6 +23,8 @@ pub use voice::Voice;
 
 /// Samples per second of every clip.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
+/// Version of the voices: it is raised when the same seed comes to give other samples.
+pub const VERSION: u32 = 2;
 /// First words of the README by which a synthetic corpus is known.
 const MARKER: &str = "SYNTHETIC SPEECH";
 /// First actor's number, as in CREMA-D.
@@ -99,6 +101,12 @@ pub struct WavError(String);
 /// Whether `root` carries the README of a synthetic corpus.
 pub fn is_synthetic(root: &Path) -> bool {
     fs::read(root.join("README.txt")).is_ok_and(|text| text.starts_with(MARKER.as_bytes()))
+}
+
+/// Whether a file lies in a synthetic corpus: in its folder or in the one above.
+pub fn is_recording(file: &Path) -> bool {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    absolute.ancestors().skip(1).take(2).any(is_synthetic)
 }
 
 /// Writes the corpus to `out`, in parallel: `AudioWAV/1001_DFA_ANG_XX.wav` … (16 kHz, mono, 16 bit),
@@ -204,7 +212,7 @@ fn actor_id(actor: usize) -> usize {
 fn readme(spec: &SynthSpec) -> String {
     let SynthSpec { speakers, sentences, seed } = spec;
     format!(
-        "{MARKER}: made by Sottovoce, speakers = {speakers}, sentences = {sentences}, seed = {seed}.\n\n\
+        "{MARKER}: made by Sottovoce, voices of version {VERSION}, speakers = {speakers}, sentences = {sentences}, seed = {seed}.\n\n\
          No human being spoke any of this. The voices are a source-filter synthesiser, the \"emotions\" are rules for\n\
          pitch, rate, loudness and timbre, and the names follow CREMA-D only so that the same reader reads both.\n\
          Results on it show that the software works; they say nothing about emotion in human speech.\n"

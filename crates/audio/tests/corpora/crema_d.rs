@@ -57,7 +57,7 @@ fn every_odd_file_is_listed_with_its_reason_and_the_others_are_read() {
     );
     write(root, "VideoDemographics.csv", DEMOGRAPHICS);
     let scan = scan(CorpusKind::Auto, root, Labelling::default()).unwrap();
-    assert_eq!((scan.kind, scan.synthetic, scan.labels), (CorpusKind::CremaD, false, LabelSource::Intended));
+    assert_eq!((scan.kind, scan.synthetic, scan.label_source), (CorpusKind::CremaD, false, LabelSource::Intended));
     assert_eq!(
         clip_names(&scan),
         ["1001_DFA_ANG_XX.wav", "1001_IEO_SAD_HI.wav", "1002_IEO_FEA_LO.WAV", "1003_WSI_NEU_XX.flac"]
@@ -111,7 +111,7 @@ fn a_copy_without_recordings_is_an_error_that_says_what_is_there_instead() {
 fn votes_that_cannot_be_found_are_an_error_that_says_where_they_belong() {
     let folder = TempDir::new().unwrap();
     touch(folder.path(), &["AudioWAV/1001_IEO_NEU_XX.wav"]);
-    let error = scan(CorpusKind::CremaD, folder.path(), Labelling::VoiceMajority).unwrap_err();
+    let error = scan(CorpusKind::CremaD, folder.path(), Labelling::Voice).unwrap_err();
     assert!(
         matches!(&error, ScanError::Votes { path } if *path == folder.path().join("processedResults/summaryTable.csv"))
     );
@@ -122,7 +122,7 @@ fn votes_that_cannot_be_found_are_an_error_that_says_where_they_belong() {
         "processedResults/summaryTable.csv",
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
     );
-    let error = scan(CorpusKind::CremaD, folder.path(), Labelling::VoiceMajority).unwrap_err();
+    let error = scan(CorpusKind::CremaD, folder.path(), Labelling::Voice).unwrap_err();
     assert!(matches!(error, ScanError::Column { column: "FileName", .. }));
     assert!(error.to_string().contains("git-lfs"), "{error}");
 }
@@ -131,8 +131,8 @@ fn votes_that_cannot_be_found_are_an_error_that_says_where_they_belong() {
 fn clips_on_which_listeners_tie_or_did_not_vote_are_listed_and_the_others_have_the_majority() {
     let folder = TempDir::new().unwrap();
     voted(folder.path());
-    let voice = scan(CorpusKind::Auto, folder.path(), Labelling::VoiceMajority).unwrap();
-    assert_eq!(voice.labels, LabelSource::VoiceMajority);
+    let voice = scan(CorpusKind::Auto, folder.path(), Labelling::Voice).unwrap();
+    assert_eq!(voice.label_source, LabelSource::VoiceMajority);
     assert_eq!(clip_names(&voice), ["1001_IEO_HAP_HI.wav", "1001_IEO_HAP_LO.wav", "1001_IEO_NEU_XX.wav"]);
     assert_eq!(emotions(&voice), [Emotion::Happy, Emotion::Neutral, Emotion::Neutral], "the votes, not the names");
     assert_eq!(voice.clips[1].annotation.level, Level::Low);
@@ -142,8 +142,8 @@ fn clips_on_which_listeners_tie_or_did_not_vote_are_listed_and_the_others_have_t
     let tally: Vec<_> = voice.skipped_by_reason().into_iter().collect();
     assert_eq!(tally, [("listeners tie", 1), ("no votes", 1), ("unknown vote", 1)]);
     assert_eq!(voice.published(), None, "the published figures are of the intended emotions");
-    let multimodal = scan(CorpusKind::Auto, folder.path(), Labelling::MultimodalMajority).unwrap();
-    assert_eq!(multimodal.labels, LabelSource::MultimodalMajority);
+    let multimodal = scan(CorpusKind::Auto, folder.path(), Labelling::Multimodal).unwrap();
+    assert_eq!(multimodal.label_source, LabelSource::MultimodalMajority);
     assert_eq!(emotions(&multimodal), [Emotion::Happy, Emotion::Happy, Emotion::Neutral]);
     assert_eq!(skipped(&multimodal, "1001_IEO_HAP_HI.wav"), &SkipReason::Tie("D:F:N".to_owned()));
     let intended = scan(CorpusKind::Auto, folder.path(), Labelling::Intended).unwrap();
@@ -173,12 +173,12 @@ fn a_whole_copy_has_the_published_counts_under_each_labelling() {
     let five = intended.clips.iter().filter(|c| LabelSet::five().index_of(c.annotation.emotion).is_some()).count();
     assert_eq!(five, 6171, "the five emotions of the seed paper");
 
-    let (counts, skipped, _) = counted(Labelling::VoiceMajority);
+    let (counts, skipped, _) = counted(Labelling::Voice);
     assert_eq!(
         (counts.emotions.values().copied().collect::<Vec<_>>(), skipped),
         (vec![986, 547, 645, 353, 3897, 370], 644)
     );
-    let (counts, skipped, _) = counted(Labelling::MultimodalMajority);
+    let (counts, skipped, _) = counted(Labelling::Multimodal);
     assert_eq!(
         (counts.emotions.values().copied().collect::<Vec<_>>(), skipped),
         (vec![1019, 1139, 1084, 1219, 1972, 589], 420)

@@ -49,7 +49,7 @@ fn utterances_on_which_raters_disagree_are_listed_with_what_they_gave_and_the_ot
         "Ses01F_impro01_F000 [006.2901-008.2357]: Excuse me.\nM: hm\nSes01F_impro01_MXX0 [1-2]: Yeah.\n",
     );
     let scan = read(folder.path());
-    assert_eq!((scan.kind, scan.labels), (CorpusKind::Iemocap, LabelSource::RaterMajority));
+    assert_eq!((scan.kind, scan.label_source), (CorpusKind::Iemocap, LabelSource::RaterMajority));
     assert_eq!(skipped(&scan, "Ses01F_impro01_F001.wav").to_string(), "raters did not agree (xxx)");
     assert_eq!(skipped(&scan, "Ses01F_impro01_M001.wav"), &SkipReason::NoAgreement);
     assert!(skipped(&scan, "Ses01F_impro01_F002.wav").to_string().contains("raters gave `oth`"));
@@ -159,7 +159,7 @@ fn another_labelling_is_refused_by_name() {
     let folder = TempDir::new().unwrap();
     session(folder.path(), &[("Ses01F_impro01_F000", "neu")]);
     for kind in [CorpusKind::Iemocap, CorpusKind::Auto] {
-        let error = scan(kind, folder.path(), Labelling::VoiceMajority).unwrap_err();
+        let error = scan(kind, folder.path(), Labelling::Voice).unwrap_err();
         assert!(error.to_string().contains("iemocap has no labelling \"voice\""), "{error}");
         assert!(error.to_string().contains("crema-d"), "{error}");
     }

@@ -64,7 +64,7 @@ fn every_bad_row_is_listed_with_its_line_and_what_is_wrong() {
     ];
     write(folder.path(), "manifest.csv", &rows.join("\r\n"));
     let scan = scan(CorpusKind::Auto, folder.path(), Labelling::default()).unwrap();
-    assert_eq!((scan.kind, scan.labels), (CorpusKind::Manifest, LabelSource::Manifest));
+    assert_eq!((scan.kind, scan.label_source), (CorpusKind::Manifest, LabelSource::Manifest));
     assert_eq!(scan.published(), None);
     let found = problems(&scan);
     assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), (3..=17).collect::<Vec<_>>());
@@ -116,6 +116,6 @@ fn any_csv_file_may_be_named_and_its_optional_columns_are_read_in_any_order() {
         assert_eq!((a.emotion, a.group.as_deref(), a.sentence.as_str()), (Emotion::Calm, Some("ward"), "s1"));
         assert_eq!((a.transcript.as_deref(), scan.counts().groups["ward"]), (Some("Yes, well"), 1));
     }
-    let error = scan(CorpusKind::Manifest, &csv, Labelling::MultimodalMajority).unwrap_err();
+    let error = scan(CorpusKind::Manifest, &csv, Labelling::Multimodal).unwrap_err();
     assert!(matches!(error, ScanError::Labelling { kind: CorpusKind::Manifest, .. }));
 }

@@ -9,7 +9,7 @@ use crate::{clip_names, skipped, touch};
 
 fn read(kind: CorpusKind, root: &Path) -> Scan {
     let found = scan(CorpusKind::Auto, root, Labelling::default()).unwrap();
-    assert_eq!((found.kind, found.labels), (kind, LabelSource::Intended));
+    assert_eq!((found.kind, found.label_source), (kind, LabelSource::Intended));
     assert_eq!(found, scan(kind, root, Labelling::default()).unwrap());
     found
 }

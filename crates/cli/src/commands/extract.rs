@@ -23,7 +23,7 @@ pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
     let failed: Vec<_> = report.failed.iter().map(|f| json!({"path": f.path, "reason": f.error.to_string()})).collect();
     let object = json!({
-        "schema": SCHEMA_VERSION, "cache": args.out, "kind": scan.kind.name(), "labels": scan.labels.name(),
+        "schema": SCHEMA_VERSION, "cache": args.out, "kind": scan.kind.name(), "label_source": scan.label_source.name(),
         "synthetic": scan.synthetic, "written": report.written,
         "reused": report.reused, "failed": failed, "skipped": scan.skipped.len(),
         "features_sha256": config.features.spec().digest(),

@@ -12,8 +12,8 @@ use crate::{federation, speech, study};
 /// `train`
 pub fn run(args: &ConfigArgs, output: &Output) -> anyhow::Result<Exit> {
     let config = load_config(args)?;
-    let workspace = std::env::temp_dir().join("sottovoce");
-    let speech = speech::load(&config, &workspace, output)?;
+    let workspace = tempfile::tempdir()?;
+    let speech = speech::load(&config, workspace.path(), output)?;
     let partition = federation::partition(&config, &speech.examples(&config))?;
     let trainer = federation::trainer(&config)?;
     let metrics = study::centralised(&config, &trainer, &partition)?;

@@ -1,11 +1,10 @@
 //! A partition in numbers, for tables and pictures.
-use serde::{Deserialize, Serialize};
 use sottovoce_types::{Examples, LabelSet};
 
 use super::Partition;
 
 /// How many clips of which emotion are where.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PartitionCounts {
     /// The emotions, in class order.
     pub classes: Vec<String>,
@@ -20,7 +19,7 @@ pub struct PartitionCounts {
 }
 
 /// One set of clips in numbers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SetCounts {
     /// Name of the client, or of the set.
     pub name: String,

@@ -39,7 +39,7 @@ pub enum PartitionError {
     TooFewClips {
         /// Clips needed.
         needed: usize,
-        /// Clips left after test set and holdout.
+        /// Clips left after the test set.
         found: usize,
     },
     /// What was dealt out is not apart.

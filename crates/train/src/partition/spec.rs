@@ -98,7 +98,7 @@ pub struct PartitionSpec {
     /// fold is then one of as many blocks of the shuffled clips, and speakers given by name are refused.
     pub test_speakers: TestSpeakers,
     /// Fraction of each client's clips that is never trained on, in \[0, 1), spread over its emotions and speakers: the
-    /// non-members of a membership audit. Every speaker keeps one clip at least.
+    /// non-members of a membership audit. Where speakers are kept apart, every speaker keeps one clip at least.
     pub holdout_fraction: f64,
     /// What the split keeps apart.
     pub split: Split,

@@ -36,7 +36,7 @@ fn object(scan: &Scan, counts: &Counts, audio: &Inspection, published: Option<Pu
     let unreadable: Vec<_> =
         audio.failed.iter().map(|f| json!({"path": f.path, "reason": f.error.to_string()})).collect();
     json!({
-        "schema": SCHEMA_VERSION, "kind": scan.kind.name(), "labels": scan.labels.name(), "synthetic": scan.synthetic,
+        "schema": SCHEMA_VERSION, "kind": scan.kind.name(), "label_source": scan.label_source.name(), "synthetic": scan.synthetic,
         "clips": scan.clips.len(), "by_emotion": counts.emotions, "by_speaker": counts.speakers, "by_sex": counts.sexes,
         "by_group": counts.groups, "tasks": tasks(scan), "speakers_by_sex": counts.speakers_by_sex,
         "hours": audio.hours(), "seconds_mean": mean(&audio.seconds), "seconds_min": extreme(&audio.seconds, f64::min),
@@ -52,7 +52,7 @@ fn object(scan: &Scan, counts: &Counts, audio: &Inspection, published: Option<Pu
 fn text(scan: &Scan, counts: &Counts, audio: &Inspection, published: Option<Published>, all: bool) -> String {
     let mut out = format!(
         "{}: {} clips of {} speakers",
-        corpus_name(scan.kind, scan.labels, scan.synthetic),
+        corpus_name(scan.kind, scan.label_source, scan.synthetic),
         scan.clips.len(),
         counts.speakers.len()
     );

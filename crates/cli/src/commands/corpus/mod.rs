@@ -11,6 +11,7 @@ use sottovoce_types::SCHEMA_VERSION;
 use crate::args::{CorpusArgs, CorpusCommand};
 use crate::exit::{Exit, usage};
 use crate::output::Output;
+use crate::speech::scan_error;
 
 /// `corpus`
 pub fn run(command: &CorpusCommand, output: &Output) -> anyhow::Result<Exit> {
@@ -45,5 +46,5 @@ pub fn run(command: &CorpusCommand, output: &Output) -> anyhow::Result<Exit> {
 pub fn scanned(corpus: &CorpusArgs) -> anyhow::Result<Scan> {
     let kind = corpus.kind.parse().map_err(|e: sottovoce_audio::UnsupportedKind| usage(e.to_string()))?;
     let labelling = corpus.labelling.parse().map_err(|e: sottovoce_audio::UnknownLabelling| usage(e.to_string()))?;
-    Ok(scan(kind, &corpus.path, labelling)?)
+    scan(kind, &corpus.path, labelling).map_err(scan_error)
 }

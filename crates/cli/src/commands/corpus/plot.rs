@@ -1,5 +1,5 @@
 //! `corpus plot`: pictures of a corpus, of a recording, of who holds what.
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use serde_json::json;
@@ -41,7 +41,7 @@ fn of_corpus(args: &PlotArgs, path: &Path) -> anyhow::Result<String> {
         counts.emotions.iter().map(|(emotion, n)| EmotionCount { emotion: emotion.name(), clips: *n as u64 }).collect();
     let skipped = scan.skipped.len();
     let note = (skipped > 0).then(|| format!("files not used: {skipped} (corpus check names them)"));
-    let title = title(&corpus_name(scan.kind, scan.labels, scan.synthetic), scan.synthetic).to_owned();
+    let title = title(&corpus_name(scan.kind, scan.label_source, scan.synthetic), scan.synthetic).to_owned();
     Ok(emotion_counts(&title, &bars, note.as_deref(), scan.synthetic))
 }
 
@@ -69,20 +69,14 @@ fn of_recording(args: &PlotArgs, file: &Path) -> anyhow::Result<String> {
         },
         mfcc: Matrix::by_column(spec.width(), &features).context("the features are whole")?,
         frame_hop_s: spec.hop_ms / 1000.0,
-        synthetic: synthetic_recording(file),
+        synthetic: sottovoce_audio::synth::is_recording(file),
     }))
-}
-
-/// Whether a file lies in a corpus that we synthesised: in its folder or in the one above.
-fn synthetic_recording(file: &Path) -> bool {
-    let absolute: PathBuf = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    absolute.ancestors().skip(1).take(2).any(sottovoce_audio::synth::is_synthetic)
 }
 
 fn of_partition(args: &PlotArgs, config: &Path, output: &Output, by_client: bool) -> anyhow::Result<String> {
     let config = load_config_file(config, &args.set)?;
-    let workspace = std::env::temp_dir().join("sottovoce");
-    let speech = speech::load(&config, &workspace, output)?;
+    let workspace = tempfile::tempdir()?;
+    let speech = speech::load(&config, workspace.path(), output)?;
     let dealt = federation::partition(&config, &speech.examples(&config))?;
     let picture = federation::picture(&config, &dealt, speech.synthetic);
     if !by_client {
