@@ -181,15 +181,26 @@ fn a_convention_is_chosen_by_one_key_and_a_rate_is_resampled() {
     mfcc(&["features.n_mels=300"]).expect(2).complains(&["features.n_mels"]);
 }
 
+/// The same samples in another file: a chunk that says nothing is added at its end.
+fn with_a_chunk(wav: &[u8]) -> Vec<u8> {
+    let mut bytes = [wav, b"note", &4u32.to_le_bytes(), b"mine"].concat();
+    let size = u32::try_from(bytes.len() - 8).unwrap();
+    bytes[4..8].copy_from_slice(&size.to_le_bytes());
+    bytes
+}
+
 #[test]
-fn a_recording_under_two_speakers_names_fails_the_run() {
+fn a_recording_under_two_speakers_names_fails_the_run_even_in_another_file() {
     let (dir, corpus) = corpus(8, 1);
-    fs::copy(corpus.join("AudioWAV/1001_DFA_ANG_XX.wav"), corpus.join("AudioWAV/1002_DFA_ANG_XX.wav")).unwrap();
-    let out = dir.path().join("run");
+    let wav = fs::read(corpus.join("AudioWAV/1001_DFA_ANG_XX.wav")).unwrap();
     let path = format!("corpus.path={:?}", arg(&corpus));
-    let refused = run(&["simulate", "configs/smoke.toml", "--set", &path, "--out", arg(&out)]);
-    refused.expect(1).complains(&["1001_DFA_ANG_XX.wav", "1002_DFA_ANG_XX.wav", "the same recording"]);
-    assert!(!out.exists());
+    let out = dir.path().join("run");
+    for copy in [wav.clone(), with_a_chunk(&wav)] {
+        fs::write(corpus.join("AudioWAV/1002_DFA_ANG_XX.wav"), copy).unwrap();
+        let refused = run(&["simulate", "configs/smoke.toml", "--set", &path, "--out", arg(&out)]);
+        refused.expect(1).complains(&["1001_DFA_ANG_XX.wav", "1002_DFA_ANG_XX.wav", "the same recording"]);
+        assert!(!out.exists());
+    }
 }
 
 #[test]
@@ -205,6 +216,16 @@ fn a_speakers_own_copies_count_once() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_unicode_are_listed_and_never_fatal() {
+    use std::os::unix::ffi::OsStrExt;
+    let (_dir, corpus) = corpus(1, 1);
+    fs::write(corpus.join("AudioWAV").join(std::ffi::OsStr::from_bytes(b"\xe4.wav")), b"x").unwrap();
+    let checked = run(&["corpus", "check", arg(&corpus), "--format", "json"]).expect(0).json();
+    assert_eq!(checked["skipped"].as_array().unwrap().len(), 1, "{checked}");
+}
+
 #[test]
 fn labels_that_a_corpus_does_not_have_are_refused_by_name() {
     let (dir, corpus) = corpus(1, 1);
@@ -213,6 +234,8 @@ fn labels_that_a_corpus_does_not_have_are_refused_by_name() {
     run(&voted).expect(2).complains(&["summaryTable.csv"]);
     let check = ["corpus", "check", "--kind", "ravdess", "--labelling", "voice", arg(&corpus)];
     run(&check).expect(2).complains(&["ravdess has no labelling \"voice\""]);
+    let other_section = ["extract", arg(&corpus), "--out", arg(&cache), "--set", "corpus.kind=ravdess"];
+    run(&other_section).expect(2).complains(&["corpus.kind=ravdess", "[features]"]);
     run(&["corpus", "check", "--kind", "msp", arg(&corpus)]).expect(2).complains(&["crema-d", "iemocap", "manifest"]);
 }
 

@@ -1,5 +1,6 @@
 //! wav and flac to mono samples, refusing whatever is not whole.
 use std::io::{Cursor, ErrorKind};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
@@ -70,8 +71,13 @@ pub enum DecodeError {
 /// [`DecodeError`] for a file that cannot be read, is not audio, is cut short (the header promises more than there
 /// is), is damaged (flac: its MD5 disagrees), holds no samples, or holds NaN or infinity.
 pub fn decode(path: &Path) -> Result<Signal, DecodeError> {
-    let bytes = std::fs::read(path).map_err(|source| DecodeError::Io { path: path.to_owned(), source })?;
-    decode_bytes(bytes, path)
+    let io = |source| DecodeError::Io { path: path.to_owned(), source };
+    // Reading a pipe or a device would not end.
+    if std::fs::metadata(path).map_err(io)?.is_file() {
+        decode_bytes(std::fs::read(path).map_err(io)?, path)
+    } else {
+        Err(DecodeError::NotAudio { path: path.to_owned(), reason: "it is no regular file".to_owned() })
+    }
 }
 
 /// Decodes the bytes of a file already read; `path` gives the extension and the name in errors.
@@ -79,6 +85,14 @@ pub fn decode(path: &Path) -> Result<Signal, DecodeError> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_bytes(bytes: Vec<u8>, path: &Path) -> Result<Signal, DecodeError> {
+    // The parser panics on some damaged headers. One bad file must not take the rest of a corpus with it; nothing that a panic
+    // could leave half done outlives the call.
+    std::panic::catch_unwind(AssertUnwindSafe(|| parse(bytes, path))).unwrap_or_else(|_| {
+        Err(DecodeError::Corrupt { path: path.to_owned(), reason: "its header makes no sense".to_owned() })
+    })
+}
+
+fn parse(bytes: Vec<u8>, path: &Path) -> Result<Signal, DecodeError> {
     let not_audio = |reason: &dyn ToString| DecodeError::NotAudio { path: path.to_owned(), reason: reason.to_string() };
     let mut format = open(bytes, path)?;
     let track = format.default_track(TrackType::Audio).ok_or_else(|| not_audio(&"no audio track"))?;

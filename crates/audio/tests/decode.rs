@@ -129,3 +129,27 @@ fn flac_is_read_and_a_damaged_one_is_refused() {
     let error = decode(&path).unwrap_err();
     assert!(matches!(error, DecodeError::Corrupt { .. }), "{error}");
 }
+
+#[test]
+fn a_header_on_which_the_parser_panics_is_this_files_error_and_nobody_elses() {
+    let folder = TempDir::new().unwrap();
+    let path = wav(&folder, spec(1, 16, SampleFormat::Int), |w| write_all(w, &[1i16, 2, 3, 4]));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[22..24].copy_from_slice(&u16::MAX.to_le_bytes()); // channels
+    std::fs::write(&path, bytes).unwrap();
+    let error = decode(&path).unwrap_err();
+    assert!(error.to_string().contains("clip.wav"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_rather_than_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("1001_DFA_ANG_XX.wav");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(matches!(decode(&pipe), Err(DecodeError::NotAudio { .. })));
+    std::fs::write(folder.path().join("1001_DFA_SAD_XX.wav"), b"").unwrap();
+    let kind = sottovoce_audio::CorpusKind::CremaD;
+    let scan = sottovoce_audio::scan(kind, folder.path(), sottovoce_audio::Labelling::default()).unwrap();
+    assert_eq!((scan.clips.len(), scan.skipped_by_reason()["not a file"]), (1, 1));
+}

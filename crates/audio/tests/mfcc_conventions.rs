@@ -1,6 +1,7 @@
 //! Each convention against its own library's output, and single options too. The vectors are made by `vectors/conventions.py`.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 #![allow(clippy::cast_possible_truncation, reason = "the f32 path is tested beside the f64 path")]
+#![allow(clippy::print_stdout, reason = "the table of differences, for --nocapture")]
 
 use std::f64::consts::TAU;
 use std::path::Path;

@@ -133,7 +133,7 @@ pub enum CorpusCommand {
         #[arg(long)]
         out: PathBuf,
         /// Speakers.
-        #[arg(long, default_value_t = 24)]
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8999))]
         speakers: u32,
         /// Sentences of each speaker in each emotion.
         #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=12))]

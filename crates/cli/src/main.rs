@@ -19,6 +19,9 @@ mod study;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, WithExit};
@@ -26,6 +29,13 @@ use crate::output::Output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // A panic of the audio parser on a damaged file is caught and told as that file's error.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.location().is_some_and(|place| place.file().contains("symphonia")) {
+            tell(panic);
+        }
+    }));
     start_log(cli.global.verbose);
     let output = Output::new(&cli.global);
     match run(cli.command, &output) {
@@ -74,5 +84,8 @@ fn start_log(verbose: u8) {
         1 => tracing::Level::INFO,
         _ => tracing::Level::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    // What the audio parser remarks on is in our own errors, with the file's name.
+    let chosen = Targets::new().with_default(level).with_target("symphonia", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time();
+    tracing_subscriber::registry().with(lines.with_filter(chosen)).init();
 }

@@ -193,16 +193,20 @@ fn described(
     Ok(Speech { utterances, description: corpus_name(kind, labels, synthetic), synthetic })
 }
 
-/// A recording that is there twice could be trained on and, as its copy, tested on or held out for a membership audit. After
-/// standardisation per speaker the copies' features differ, so they are known by the file's digest. A speaker's own copies count once;
+/// A recording that is there twice could be trained on and, as its copy, tested on or held out for a membership audit. Copies are known
+/// by their features before standardisation, so that one in another file format is found, too. A speaker's own copies count once;
 /// one recording under two speakers' names is an error, since nobody can say whose it is.
 fn each_recording_once(utterances: Vec<Utterance>, output: &Output) -> Result<Vec<Utterance>> {
     let mut seen: HashMap<Digest, (String, String)> = HashMap::new();
     let mut kept = Vec::with_capacity(utterances.len());
     for u in utterances {
-        match seen.get(&u.sha256) {
+        let bytes: Vec<u8> = u.mfcc.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let features = Digest::of(&bytes);
+        match seen.get(&features) {
+            // Digital silence is the same everywhere and tells nobody apart.
+            _ if u.mfcc.chunks_exact(u.width).all(|frame| frame == &u.mfcc[..u.width]) => kept.push(u),
             None => {
-                seen.insert(u.sha256, (u.path.clone(), u.annotation.speaker.clone()));
+                seen.insert(features, (u.path.clone(), u.annotation.speaker.clone()));
                 kept.push(u);
             }
             Some((path, speaker)) if *speaker == u.annotation.speaker => {

@@ -38,7 +38,7 @@ pub(super) fn read(file: &hdf5::File, path: &Path) -> Result<CacheInfo, CacheErr
     let features = string("features").and_then(|t| serde_json::from_str::<FeatureSpec>(t.as_str()).ok());
     let features = features.ok_or_else(|| damaged("the attribute `features` is no feature spec"))?;
     if string("features_digest").is_none_or(|d| Digest::from_hex(d.as_str()) != Some(features.digest())) {
-        return Err(damaged("`features` and `features_digest` disagree: another version of the front end made it"));
+        return Err(CacheError::OtherFrontEnd { path: path.to_owned() });
     }
     let kind = string("corpus").and_then(|t| t.as_str().parse().ok());
     let label_source = string("label_source").and_then(|t| t.as_str().parse().ok());

@@ -77,21 +77,22 @@ impl Entry {
     }
 }
 
-/// Rows of `/mfcc` before each entry's own, and in all.
-pub(super) fn offsets(entries: &[Entry]) -> (Vec<usize>, usize) {
-    let mut total = 0;
+/// Rows of `/mfcc` before each entry's own, and in all; `None` if there are more than can be counted.
+pub(super) fn offsets(entries: &[Entry]) -> Option<(Vec<usize>, usize)> {
+    let mut total = 0usize;
     let mut offsets = Vec::with_capacity(entries.len());
     for entry in entries {
         offsets.push(total);
-        total += entry.frames;
+        total = total.checked_add(entry.frames)?;
     }
-    (offsets, total)
+    Some((offsets, total))
 }
 
 pub(super) fn write(file: &hdf5::File, entries: &[Entry]) -> hdf5::Result<()> {
     let index = file.create_group("index")?;
     let n = entries.len();
-    let offset = offsets(entries).0.into_iter().map(|v| v as u64).collect::<Vec<_>>();
+    let (offset, _) = offsets(entries).expect("rows that are in memory can be counted");
+    let offset: Vec<u64> = offset.into_iter().map(|v| v as u64).collect();
     let frames: Vec<u64> = entries.iter().map(|e| e.frames as u64).collect();
     for (name, numbers) in [("offset", &offset), ("frames", &frames)] {
         index.new_dataset::<u64>().shape(n).create(name)?.write_raw(numbers)?;

@@ -53,6 +53,8 @@ pub struct CacheInfo {
 pub enum CacheError {
     #[error("{path}: the cache is damaged: {what}; delete it and extract again")]
     Damaged { path: PathBuf, what: &'static str },
+    #[error("{path}: was made by another version of the front end, whose features differ; extract again")]
+    OtherFrontEnd { path: PathBuf },
     #[error("{path}: HDF5 could not {action}: {reason}")]
     Hdf5 { path: PathBuf, action: &'static str, reason: String },
     #[error("{path}: could not {action}: {source}")]

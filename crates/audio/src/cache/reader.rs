@@ -30,7 +30,8 @@ impl Reader {
         let columns = Columns::load(&file).map_err(|e| hdf5_error(path, "read the index", &e))?;
         let entries = columns.entries().map_err(damaged)?;
         let mfcc = file.dataset("mfcc").map_err(|e| hdf5_error(path, "open /mfcc", &e))?;
-        let (offsets, total) = index::offsets(&entries);
+        let (offsets, total) =
+            index::offsets(&entries).ok_or_else(|| damaged("/index/frames holds numbers that are too large"))?;
         if mfcc.shape() != [total, info.features.width()] {
             return Err(damaged("/mfcc does not have the shape that /index and the spec say"));
         }

@@ -98,7 +98,7 @@ fn fill(
     attributes::write(&file, info).map_err(failed)?;
     index::write(&file, entries).map_err(failed)?;
     let width = info.features.width();
-    let (offsets, total) = index::offsets(entries);
+    let (offsets, total) = index::offsets(entries).expect("rows that are in memory can be counted");
     let mfcc = file.new_dataset::<f32>().shape((total, width)).create("mfcc").map_err(failed)?;
     for (i, (entry, &start)) in entries.iter().zip(&offsets).enumerate() {
         let rows = features(i)?;

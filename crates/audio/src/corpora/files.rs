@@ -100,6 +100,9 @@ pub(super) fn hidden_or_not_audio(path: &Path) -> Result<(), SkipReason> {
     if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.')) {
         return Err(SkipReason::Hidden);
     }
+    if !path.is_file() {
+        return Err(SkipReason::NotAFile);
+    }
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     match extension.as_deref() {
         Some("wav" | "flac") => Ok(()),

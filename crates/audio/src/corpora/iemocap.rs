@@ -177,7 +177,8 @@ fn dialog_files(folder: &Path) -> Result<Vec<PathBuf>, ScanError> {
 /// A text file; raters' comments are not all UTF-8.
 fn text(file: &Path) -> Result<String, ScanError> {
     let bytes = std::fs::read(file).map_err(|source| ScanError::Io { path: file.to_owned(), source })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
 struct Label {

@@ -32,6 +32,8 @@ pub enum SkipReason {
     NoEvaluation { dialog: String },
     #[error("dialog/EmoEvaluation/{dialog}.txt has no label line for it")]
     NoLabel { dialog: String },
+    #[error("not a regular file, or a link to nothing")]
+    NotAFile,
     #[error("not a .wav or .flac file")]
     NotAudio,
     #[error("modality {0:?} is not audio alone (03)")]
@@ -68,6 +70,7 @@ impl SkipReason {
             Self::NoAudio => "no recording",
             Self::NoEvaluation { .. } => "no label file",
             Self::NoLabel { .. } => "no label",
+            Self::NotAFile => "not a file",
             Self::NotAudio => "not audio",
             Self::NotAudioOnly(_) => "not audio alone",
             Self::NotSpeech(_) => "not speech",

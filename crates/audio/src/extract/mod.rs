@@ -200,7 +200,12 @@ fn previous(out: &Path, info: &CacheInfo) -> Result<Option<Reader>, CacheError> 
     match Reader::open(out) {
         Ok(found) => Ok(Some(found).filter(|found| found.info().features == info.features)),
         // Ours by its attributes, but of no use here: it is replaced once the new one is whole.
-        Err(CacheError::Version { .. } | CacheError::Damaged { .. } | CacheError::Hdf5 { .. }) => Ok(None),
+        Err(
+            CacheError::Version { .. }
+            | CacheError::OtherFrontEnd { .. }
+            | CacheError::Damaged { .. }
+            | CacheError::Hdf5 { .. },
+        ) => Ok(None),
         Err(e) => Err(e),
     }
 }

@@ -66,7 +66,8 @@ pub enum SpecError {
 /// differences. What comes before it (resampling, denoising, trimming, loudness) is [`FrontEnd`](crate::FrontEnd)'s.
 ///
 /// With the default spec this is python_speech_features 0.6 with `winfunc=numpy.hamming, appendEnergy=False`; a golden
-/// vector holds the f64 path to 1e-6 and the f32 path to 1e-3 of it. It is shared freely between threads.
+/// vector holds the f64 path to 1e-6 and the f32 path to 1e-3 of it. Frames of digital silence but for the lowest bit come out up to a few units apart in
+/// f32: there the rounding of the transform is as large as the energy. It is shared freely between threads.
 pub struct Mfcc {
     spec: FeatureSpec,
     single: Chain<f32>,

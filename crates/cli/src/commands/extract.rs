@@ -4,7 +4,7 @@ use sottovoce_audio::decode;
 use sottovoce_types::SCHEMA_VERSION;
 
 use super::corpus::scanned;
-use super::default_config;
+use super::features_config;
 use crate::args::{ExtractArgs, MfccArgs};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -12,7 +12,7 @@ use crate::speech;
 
 /// `extract`
 pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
-    let config = default_config(&args.set)?;
+    let config = features_config(&args.set)?;
     speech::front_end(&config)?;
     let scan = scanned(&args.corpus)?;
     speech::report_skipped(&scan, output);
@@ -21,9 +21,13 @@ pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    let failed: Vec<_> = report.failed.iter().map(|f| json!({"path": f.path, "reason": f.error.to_string()})).collect();
+    let failed: Vec<_> = report
+        .failed
+        .iter()
+        .map(|f| json!({"path": f.path.to_string_lossy(), "reason": f.error.to_string()}))
+        .collect();
     let object = json!({
-        "schema": SCHEMA_VERSION, "cache": args.out, "kind": scan.kind.name(), "label_source": scan.label_source.name(),
+        "schema": SCHEMA_VERSION, "cache": args.out.to_string_lossy(), "kind": scan.kind.name(), "label_source": scan.label_source.name(),
         "synthetic": scan.synthetic, "written": report.written,
         "reused": report.reused, "failed": failed, "skipped": scan.skipped.len(),
         "features_sha256": config.features.spec().digest(),
@@ -47,7 +51,7 @@ pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
 
 /// `mfcc`
 pub fn mfcc(args: &MfccArgs, output: &Output) -> anyhow::Result<Exit> {
-    let config = default_config(&args.set)?;
+    let config = features_config(&args.set)?;
     let front_end = speech::front_end(&config)?;
     let values = front_end.features(&decode(&args.file)?, &args.file)?;
     let spec = front_end.spec();

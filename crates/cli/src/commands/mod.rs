@@ -37,6 +37,16 @@ pub fn default_config(set: &[String]) -> anyhow::Result<Config> {
     Config::parse("", set).map_err(|e| usage(e.render(false)))
 }
 
+/// The defaults with overrides of `[features]`: the command line names the corpus, so other keys would be overlooked.
+pub fn features_config(set: &[String]) -> anyhow::Result<Config> {
+    if let Some(other) = set.iter().find(|s| !s.trim_start().starts_with("features.")) {
+        return Err(usage(format!(
+            "--set {other}: this command takes keys of [features] alone, as in --set features.n_mfcc=20"
+        )));
+    }
+    default_config(set)
+}
+
 /// `completions`
 pub fn completions(shell: clap_complete::Shell) -> Exit {
     let mut script = Vec::new();

@@ -1,5 +1,5 @@
 //! A partition in numbers.
-use sottovoce_train::{Partition, PartitionCounts, PartitionSpec, SetCounts, Split, TestSpeakers};
+use sottovoce_train::{Partition, PartitionSpec, SetCounts, Split, TestSpeakers};
 use sottovoce_types::LabelSet;
 
 use crate::corpus;
@@ -31,9 +31,6 @@ fn counts_are_clips_by_client_and_emotion_with_test_set_and_holdout_beside_them(
     let by_emotion: Vec<u64> = (0..5).map(|class| sets().map(|s| s.counts[class]).sum()).collect();
     assert_eq!(by_emotion, [5; 5]);
     assert_eq!(sets().map(|s| s.counts.iter().sum::<u64>()).collect::<Vec<_>>(), [12, 8, 5]);
-
-    let text = serde_json::to_string(&counts).unwrap();
-    assert_eq!(serde_json::from_str::<PartitionCounts>(&text).unwrap(), counts);
 }
 
 #[test]

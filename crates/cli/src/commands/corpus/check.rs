@@ -31,10 +31,12 @@ fn object(scan: &Scan, counts: &Counts, audio: &Inspection, published: Option<Pu
     let skipped: Vec<_> = scan
         .skipped
         .iter()
-        .map(|s| json!({"path": s.path, "why": s.reason.tally_name(), "reason": s.reason.to_string()}))
+        .map(
+            |s| json!({"path": s.path.to_string_lossy(), "why": s.reason.tally_name(), "reason": s.reason.to_string()}),
+        )
         .collect();
     let unreadable: Vec<_> =
-        audio.failed.iter().map(|f| json!({"path": f.path, "reason": f.error.to_string()})).collect();
+        audio.failed.iter().map(|f| json!({"path": f.path.to_string_lossy(), "reason": f.error.to_string()})).collect();
     json!({
         "schema": SCHEMA_VERSION, "kind": scan.kind.name(), "label_source": scan.label_source.name(), "synthetic": scan.synthetic,
         "clips": scan.clips.len(), "by_emotion": counts.emotions, "by_speaker": counts.speakers, "by_sex": counts.sexes,

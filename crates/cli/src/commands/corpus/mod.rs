@@ -25,7 +25,7 @@ pub fn run(command: &CorpusCommand, output: &Output) -> anyhow::Result<Exit> {
             })?;
             bar.finish_and_clear();
             let object = json!({
-                "schema": SCHEMA_VERSION, "synthetic": true, "path": out, "speakers": speakers, "sentences": sentences,
+                "schema": SCHEMA_VERSION, "synthetic": true, "path": out.to_string_lossy(), "speakers": speakers, "sentences": sentences,
                 "seed": seed, "clips": report.clips, "seconds": report.seconds,
             });
             output.result(&object, || {

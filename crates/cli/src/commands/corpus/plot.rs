@@ -11,7 +11,7 @@ use sottovoce_report::speech::{
 use sottovoce_report::write_text;
 use sottovoce_types::SCHEMA_VERSION;
 
-use super::super::{default_config, load_config_file};
+use super::super::{features_config, load_config_file};
 use super::scanned;
 use crate::args::{CorpusArgs, PlotArgs};
 use crate::exit::Exit;
@@ -27,8 +27,12 @@ pub(super) fn run(args: &PlotArgs, output: &Output) -> anyhow::Result<Exit> {
         (.., Some(config)) => ("emotion counts by client", of_partition(args, config, output, true)?),
         _ => unreachable!("the command line asks for one of them"),
     };
+    if let Some(folder) = args.out.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     write_text(&args.out, &svg)?;
-    let object = json!({ "schema": SCHEMA_VERSION, "picture": what, "path": args.out, "bytes": svg.len() });
+    let object =
+        json!({ "schema": SCHEMA_VERSION, "picture": what, "path": args.out.to_string_lossy(), "bytes": svg.len() });
     output.result(&object, || format!("{what}: {}", args.out.display()))?;
     Ok(Exit::Ok)
 }
@@ -51,7 +55,7 @@ fn title(description: &str, synthetic: bool) -> &str {
 }
 
 fn of_recording(args: &PlotArgs, file: &Path) -> anyhow::Result<String> {
-    let front_end = speech::front_end(&default_config(&args.set)?)?;
+    let front_end = speech::front_end(&features_config(&args.set)?)?;
     let signal = decode(file)?;
     let samples = front_end.condition(&signal, file)?;
     let features = front_end.features(&signal, file)?;

@@ -23,9 +23,10 @@ pub(super) fn run(path: &Path, folds: u32, labels: &str, output: &Output) -> any
     let (info, utterances) = cache::read_any(path)?;
     let set = format!("corpus.kind={}", info.kind.name());
     let labels = super::super::default_config(&[set, format!("corpus.labels={labels}")])?.corpus.label_set();
-    let folds = folds as usize;
     let bar = output.progress("probing", 5);
     let raw = examples(&utterances, &labels, Standardisation::None);
+    // A fold tests one speaker at least.
+    let folds = (folds as usize).min(raw.speakers().len());
     let per_speaker = examples(&utterances, &labels, Standardisation::PerSpeaker);
     let mut readings = Vec::new();
     let mut ask = |reads, of, standardisation, data: &Examples, fold: &[usize]| {
@@ -56,7 +57,7 @@ pub(super) fn run(path: &Path, folds: u32, labels: &str, output: &Output) -> any
         })
         .collect();
     let object = json!({
-        "schema": SCHEMA_VERSION, "corpus": corpus, "synthetic": info.synthetic, "cache": path, "folds": folds,
+        "schema": SCHEMA_VERSION, "corpus": corpus, "synthetic": info.synthetic, "cache": path.to_string_lossy(), "folds": folds,
         "labels": labels.names(), "speakers": raw.speakers().len(), "probes": rows,
     });
     output.result(&object, || {
