@@ -117,7 +117,10 @@ fn a_federation_is_simulated_evaluated_audited_and_reported() {
     is_self_contained(&page);
 
     let clips: Vec<_> = (0..2)
-        .map(|i| out.join(format!("data/synthetic-10x2-1/AudioWAV/1001_DFA_{}_XX.wav", ["ANG", "SAD"][i])))
+        .map(|i| {
+            let corpus = format!("data/synthetic-v{}-10x2-1", sottovoce_audio::synth::VERSION);
+            out.join(corpus).join(format!("AudioWAV/1001_DFA_{}_XX.wav", ["ANG", "SAD"][i]))
+        })
         .collect();
     let model = out.join("checkpoints/round-0002.safetensors");
     let predicted = run(&["predict", "--model", arg(&model), arg(&clips[0]), arg(&clips[1]), "--format", "json"]);
