@@ -1,10 +1,12 @@
 //! Files good and bad, through the decoder.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::cast_possible_truncation, reason = "samples")]
 
 use std::path::{Path, PathBuf};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
-use sottovoce_audio::{DecodeError, Signal, decode};
+use sottovoce_audio::{DecodeError, FrontEnd, Signal, decode};
+use sottovoce_types::FeatureSpec;
 use tempfile::TempDir;
 
 fn spec(channels: u16, bits_per_sample: u16, sample_format: SampleFormat) -> WavSpec {
@@ -152,4 +154,50 @@ fn a_pipe_is_refused_rather_than_waited_for() {
     let kind = sottovoce_audio::CorpusKind::CremaD;
     let scan = sottovoce_audio::scan(kind, folder.path(), sottovoce_audio::Labelling::default()).unwrap();
     assert_eq!((scan.clips.len(), scan.skipped_by_reason()["not a file"]), (1, 1));
+}
+
+/// A tone of 440 Hz and level 0.4 for a second, as the formula has it.
+fn tone(rate: u32) -> Vec<f32> {
+    (0..rate).map(|n| (0.4 * (std::f64::consts::TAU * 440.0 * f64::from(n) / f64::from(rate)).sin()) as f32).collect()
+}
+
+#[test]
+fn recordings_of_any_rate_width_and_number_of_channels_become_the_same_tone() {
+    let folder = TempDir::new().unwrap();
+    let front_end = FrontEnd::new(&FeatureSpec::default()).unwrap();
+    for (sample_rate, channels, bits_per_sample, sample_format) in [
+        (8_000, 1, 16, SampleFormat::Int),
+        (16_000, 1, 16, SampleFormat::Int),
+        (22_050, 1, 24, SampleFormat::Int),
+        (44_100, 2, 16, SampleFormat::Int),
+        (48_000, 2, 24, SampleFormat::Int),
+        (48_000, 1, 32, SampleFormat::Float),
+    ] {
+        let path = wav(&folder, WavSpec { channels, sample_rate, bits_per_sample, sample_format }, |w| {
+            for x in tone(sample_rate) {
+                for _ in 0..channels {
+                    match sample_format {
+                        SampleFormat::Float => w.write_sample(x).unwrap(),
+                        SampleFormat::Int => {
+                            let full_scale = f64::from(1u32 << (bits_per_sample - 1));
+                            w.write_sample((f64::from(x) * full_scale).round() as i32).unwrap();
+                        }
+                    }
+                }
+            }
+        });
+        let signal = decode(&path).unwrap();
+        assert_eq!((signal.sample_rate_hz, signal.channels), (sample_rate, usize::from(channels)));
+        let heard = front_end.condition(&signal, &path).unwrap();
+        let wanted = tone(16_000);
+        assert_eq!(heard.len(), wanted.len(), "{sample_rate} Hz: the same second");
+        // The ends ring; 16 bits leave about 90 dB, and a channel or a rate taken wrongly leaves less than 10.
+        let inner = 2_000..14_000;
+        let power = |x: f64| 10.0 * x.log10();
+        let signal_power: f64 = wanted[inner.clone()].iter().map(|x| f64::from(x * x)).sum();
+        let error: f64 = heard[inner.clone()].iter().zip(&wanted[inner]).map(|(h, w)| f64::from(h - w).powi(2)).sum();
+        let ratio = power(signal_power / error.max(1e-30));
+        assert!(ratio > 75.0, "{sample_rate} Hz, {bits_per_sample} bits, {channels} channels: {ratio:.0} dB");
+        assert_eq!(front_end.features(&signal, &path).unwrap().len(), 50 * 13);
+    }
 }
