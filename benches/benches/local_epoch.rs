@@ -43,6 +43,7 @@ fn local_epoch(c: &mut Criterion) {
             proximal_mu: 0.0,
             optimiser: LocalOptimiser::Sgd,
             seed: 1,
+            ..TrainJob::default()
         };
         // Elements are gradient steps, so that criterion prints steps a second.
         group.throughput(Throughput::Elements(u64::from(n).div_ceil(u64::from(BATCH))));

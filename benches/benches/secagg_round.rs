@@ -30,6 +30,7 @@ fn plan() -> Arc<RunPlan> {
             proximal_mu: 0.0,
             optimiser: LocalOptimiser::Sgd,
             seed: 1,
+            ..TrainJob::default()
         },
         features: Digest::default(),
         unit: Unit::None,

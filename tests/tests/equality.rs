@@ -55,6 +55,7 @@ fn plan() -> Arc<RunPlan> {
             proximal_mu: 0.0,
             optimiser: LocalOptimiser::Sgd,
             seed: 1,
+            ..TrainJob::default()
         },
         features: Digest([0; 32]),
         unit: Unit::Speaker,

@@ -104,6 +104,7 @@ impl Federation {
             proximal_mu: 0.0,
             optimiser: LocalOptimiser::Sgd,
             seed: round,
+            ..TrainJob::default()
         };
         let one = |data: &Examples| {
             let update = self.trainer.train(global, data, &job).unwrap();

@@ -77,6 +77,7 @@ mod tests {
             proximal_mu: 0.0,
             optimiser: LocalOptimiser::Sgd,
             seed: 1,
+            ..TrainJob::default()
         };
         // Finite, as a coordinator may send it: it overflows on large features alone.
         let mut trap = spec.initialise(1);

@@ -309,6 +309,7 @@ mod tests {
                 proximal_mu: 0.0,
                 optimiser: LocalOptimiser::Sgd,
                 seed: 1,
+                ..TrainJob::default()
             },
             features: Digest::default(),
             unit: Unit::Speaker,

@@ -199,6 +199,7 @@ impl Training {
             proximal_mu: self.proximal_mu,
             optimiser: sottovoce_types::LocalOptimiser::Sgd,
             seed,
+            ..TrainJob::default()
         }
     }
 }

@@ -58,6 +58,7 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
             proximal_mu: 0.0,
             optimiser: LocalOptimiser::Sgd,
             seed: 0,
+            ..TrainJob::default()
         },
         features: Digest([0; 32]),
         unit: Unit::Client,

@@ -223,10 +223,7 @@ impl RunPlan {
         let mut w = Sha256Writer::new("sottovoce/1/plan");
         w.field(self.manifest.digest().as_bytes()).field(s.name.as_bytes()).number(s.rounds);
         w.field(self.layout.digest().as_bytes()).number(s.init_seed).field(s.features.as_bytes());
-        w.number(s.job.epochs.into()).number(s.job.batch.into()).number(s.job.seed);
-        for v in [s.job.learning_rate, s.job.momentum, s.job.weight_decay, s.job.proximal_mu] {
-            w.number(v.to_bits());
-        }
+        s.job.write_to(&mut w);
         w.field(s.unit.name().as_bytes()).number(s.clip.value().to_bits()).number(s.clip_bits.into());
         w.number(u8::from(s.lanes).into());
         if let Some(p) = &s.privacy {

@@ -21,6 +21,8 @@
 //! let job = TrainJob {
 //!     epochs: 5, batch: 2, learning_rate: 0.1, momentum: 0.0, weight_decay: 0.0, proximal_mu: 0.0,
 //!     optimiser: LocalOptimiser::Sgd, seed: 1,
+//!,
+//!     ..TrainJob::default()
 //! };
 //! let update = trainer.train(&spec.initialise(7), &data, &job)?;
 //! assert!(update.norm() > 0.0);

@@ -165,7 +165,7 @@ impl Trainer {
         job: &TrainJob,
         on_epoch: &mut dyn FnMut(EpochLoss),
     ) -> Result<FlatParams, TrainError> {
-        check_job(job)?;
+        job.check(self.spec.classes())?;
         self.check_inputs(start, data)?;
         if data.is_empty() || job.epochs == 0 {
             return Ok(start.clone());
@@ -205,18 +205,18 @@ impl Trainer {
         if let Some(parameter) = params.values().iter().position(|v| !v.is_finite()) {
             return Err(InputError::ParameterNotFinite { parameter });
         }
-        let ModelSpec::Dnn { inputs, classes, .. } = self.spec;
+        let (inputs, classes) = (self.spec.inputs(), self.spec.classes());
         if data.width != inputs {
             return Err(InputError::Width { expected: inputs, found: data.width });
         }
-        if data.features.len() != data.len() * data.width || data.meta.len() != data.len() {
+        if !data.is_consistent() {
             return Err(InputError::Ragged { examples: data.len() });
         }
         if let Some(example) = data.labels.iter().position(|&l| usize::from(l) >= classes) {
             return Err(InputError::Label { example, label: data.labels[example], classes });
         }
         if let Some(place) = data.features.iter().position(|v| !v.is_finite()) {
-            return Err(InputError::NotFinite { example: place / data.width });
+            return Err(InputError::NotFinite { example: data.example_at(place) });
         }
         Ok(())
     }
@@ -244,20 +244,6 @@ pub fn unit_updates(
     units.iter().map(train).collect()
 }
 
-fn check_job(job: &TrainJob) -> Result<(), OutOfRange> {
-    if job.batch == 0 {
-        return Err(OutOfRange { what: "the batch", must: "at least 1", is: 0.0 });
-    }
-    let positive = |v: f64| v.is_finite() && v >= 0.0;
-    let rules = [
-        ("the learning rate", "finite and at least 0", job.learning_rate, positive(job.learning_rate)),
-        ("the momentum", "in [0, 1)", job.momentum, (0.0..1.0).contains(&job.momentum)),
-        ("the weight decay", "finite and at least 0", job.weight_decay, positive(job.weight_decay)),
-        ("FedProx's mu", "finite and at least 0", job.proximal_mu, positive(job.proximal_mu)),
-    ];
-    rules.into_iter().try_for_each(|(what, must, is, ok)| if ok { Ok(()) } else { Err(OutOfRange { what, must, is }) })
-}
-
 fn fit<B: AutodiffBackend>(
     device: &B::Device,
     start: &FlatParams,
@@ -272,7 +258,7 @@ fn fit<B: AutodiffBackend>(
     let mut order: Vec<usize> = (0..n).collect();
     let mut model = Dnn::<B>::unflatten(start, device);
     let mut sgd = match job.optimiser {
-        LocalOptimiser::Sgd => Sgd::<B>::new(job),
+        LocalOptimiser::Sgd | LocalOptimiser::AdamW => Sgd::<B>::new(job),
     };
     for epoch in 1..=job.epochs {
         // One copy to the device an epoch; the steps take slices of it.

@@ -18,6 +18,7 @@ fn job() -> TrainJob {
         proximal_mu: 0.0,
         optimiser: LocalOptimiser::Sgd,
         seed: 5,
+        ..TrainJob::default()
     }
 }
 

@@ -27,17 +27,18 @@ mod features;
 mod ids;
 mod labelling;
 mod metrics;
+mod model;
 mod params;
 mod records;
 mod ring;
-mod specs;
 mod spelling;
+mod training;
 
 pub use annotation::{Annotation, Dimensions, Level};
 pub use checked::{ClipNorm, Delta, Epsilon, NoiseMultiplier, OutOfRange, Probability};
 pub use digest::{Digest, Sha256Writer};
 pub use emotion::{Emotion, LabelSet, Sex, UnknownEmotion};
-pub use examples::{ExampleMeta, Examples, Utterance};
+pub use examples::{ExampleMeta, Examples, Utterance, word_hash, word_hashes};
 pub use features::{
     Convention, Denoising, FeatureSpec, FirstCoefficient, Loudness, MelNorm, MelScale, Standardisation,
     UnknownConvention, Window,
@@ -45,10 +46,11 @@ pub use features::{
 pub use ids::{AttemptId, ClientId, RoundId, RunId, Tick};
 pub use labelling::{Labelling, UnknownLabelling};
 pub use metrics::{ClassMetrics, Interval, Metrics};
+pub use model::{InputKind, ModelSpec};
 pub use params::{FlatParams, LayoutMismatch, ParamEntry, ParamLayout, Update};
 pub use records::{
     AttackScore, CanaryAudit, EpsilonByVantage, RoundRecord, RunSummary, SCHEMA_VERSION, SweepRow, Vantage, Verdict,
 };
 pub use ring::{LaneOverflow, Lanes, RingVec};
-pub use specs::{LocalOptimiser, ModelSpec, TrainJob, Unit};
 pub use spelling::edits;
+pub use training::{ClassWeights, LocalOptimiser, Schedule, TrainJob, Unit};

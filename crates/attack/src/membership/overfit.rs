@@ -71,6 +71,7 @@ pub fn overfit_control(
         proximal_mu: 0.0,
         optimiser: LocalOptimiser::Sgd,
         seed: spec.seed,
+        ..TrainJob::default()
     };
     let trained = trainer.train_centralised(&model.initialise(spec.seed), members, &job, |_| ())?;
     let mut score = {

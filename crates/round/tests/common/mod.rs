@@ -50,6 +50,7 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
             proximal_mu: 0.0,
             optimiser: LocalOptimiser::Sgd,
             seed: 1,
+            ..TrainJob::default()
         },
         features: Digest::default(),
         unit: Unit::Speaker,

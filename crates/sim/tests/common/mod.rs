@@ -31,6 +31,7 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
             proximal_mu: 0.0,
             optimiser: LocalOptimiser::Sgd,
             seed: 1,
+            ..TrainJob::default()
         },
         features: Digest::default(),
         unit: Unit::None,
