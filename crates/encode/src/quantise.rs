@@ -106,6 +106,9 @@ pub enum SiteSumError {
 
 /// A site's sum over its privacy units, in grid steps: `[coords]`. Adding or removing one unit moves it by at most
 /// 2^clip_bits in L2 (`proof.md`, 2).
+///
+/// A copy may be kept for a further attempt: it is no release, and each attempt draws noise and is charged for itself.
+#[derive(Clone)]
 pub struct SiteSum {
     coords: Vec<i64>,
     units: u64,

@@ -14,7 +14,7 @@ use sottovoce_net::{
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, Journal,
     JournalError, JournalEvent, LocalTrainer, Manifest, Member, MemoryJournal, Outcome, Persist, PrivacyPlan,
-    PublicKey, RunPlan, RunSpec, TrainFailed,
+    PublicKey, RunPlan, RunSpec, TrainFailed, UnitSum, Work,
 };
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_transcript::MemoryTap;
@@ -84,8 +84,8 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
 struct ToyTrainer;
 
 impl LocalTrainer for ToyTrainer {
-    fn train(&mut self, global: &FlatParams, _job: &TrainJob) -> Result<Vec<Update>, TrainFailed> {
-        Ok(vec![Update { values: vec![0.01; global.values().len()], examples: 1 }])
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        Ok(units.add(&Update { values: vec![0.01; work.params.values().len()], examples: 1 })?)
     }
 }
 

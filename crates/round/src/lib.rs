@@ -23,7 +23,7 @@ mod plan;
 mod session;
 mod work;
 
-pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, TooManyUnits, WEIGHT_CAP_EXAMPLES, site_sum};
+pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
 pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
 pub use fault::{PeerFault, ProtocolFault, ResumeError};
 pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist};

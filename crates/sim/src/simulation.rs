@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Journal, LocalTrainer,
-    MemoryJournal, Outcome, RunPlan, Work,
+    MemoryJournal, Outcome, RunPlan, UnitSum, Work,
 };
 use sottovoce_secagg::Identity;
 use sottovoce_transcript::{Party, Tap};
@@ -112,7 +112,7 @@ struct Driver<'a> {
     faults: Vec<String>,
     sites: Vec<Site>,
     script: Script,
-    works: Vec<(usize, u64, Work)>,
+    works: Vec<(usize, u64, Work, UnitSum)>,
     tap: &'a mut dyn Tap,
     observe: &'a mut dyn FnMut(&CoordinatorEvent),
 }
@@ -268,18 +268,18 @@ impl Driver<'_> {
                     self.disconnect(now, client);
                 }
             }
-            Event::Trained { client, session, work, updates } => {
+            Event::Trained { client, session, work, units } => {
                 let site = &mut self.sites[client];
                 if site.session != session || !site.connected {
                     return;
                 }
-                match updates {
-                    Ok(updates) => {
-                        if let Err(fault) = site.engine.handle_updates(now, work.round, work.attempt, updates) {
+                match *units {
+                    Ok(units) => {
+                        if let Err(fault) = site.engine.handle_trained(now, work.round, work.attempt, units) {
                             site.faults.push(fault.to_string());
                         }
                     }
-                    Err(_) => site.engine.handle_work_failed(now, work.round, work.attempt),
+                    Err(failed) => site.engine.handle_work_failed(now, work.round, work.attempt, &failed),
                 }
                 self.pump_client(now, client);
             }
@@ -329,8 +329,8 @@ impl Driver<'_> {
             let event = Event::ToCoordinator { client, session: site.session, frame };
             self.queue.schedule(now.after_ms(LATENCY_MS), event);
         }
-        if let Some(work) = site.engine.poll_work() {
-            self.works.push((client, site.session, work));
+        if let Some((work, units)) = site.engine.poll_work() {
+            self.works.push((client, site.session, work, units));
         }
         while let Some(event) = site.engine.poll_event() {
             site.events.push(event);
@@ -373,9 +373,9 @@ impl Driver<'_> {
         if works.is_empty() {
             return;
         }
-        let mut slots: Vec<Option<(u64, Work)>> = self.sites.iter().map(|_| None).collect();
-        for (client, session, work) in works {
-            slots[client] = Some((session, work));
+        let mut slots: Vec<Option<(u64, Work, UnitSum)>> = self.sites.iter().map(|_| None).collect();
+        for (client, session, work, units) in works {
+            slots[client] = Some((session, work, units));
         }
         let done: Vec<_> = self
             .sites
@@ -383,13 +383,13 @@ impl Driver<'_> {
             .zip(slots)
             .enumerate()
             .filter_map(|(client, (site, slot))| {
-                let (session, work) = slot?;
-                let updates = site.trainer.train(&work.params, &work.job);
-                Some((client, session, work, updates))
+                let (session, work, mut units) = slot?;
+                let units = site.trainer.train(&work, &mut units).map(|()| units);
+                Some((client, session, work, units))
             })
             .collect();
-        for (client, session, work, updates) in done {
-            let event = Event::Trained { client, session, work: Box::new(work), updates };
+        for (client, session, work, units) in done {
+            let event = Event::Trained { client, session, work: Box::new(work), units: Box::new(units) };
             self.queue.schedule(now.after_ms(TRAINING_MS), event);
         }
     }

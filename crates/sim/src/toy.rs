@@ -1,6 +1,6 @@
 //! Trainers without a model: for tests of everything around training.
-use sottovoce_round::{LocalTrainer, TrainFailed};
-use sottovoce_types::{FlatParams, TrainJob, Update};
+use sottovoce_round::{LocalTrainer, TrainFailed, UnitSum, Work};
+use sottovoce_types::Update;
 
 /// Moves the parameters a fixed fraction of the way to a target: local training of a quadratic loss.
 #[derive(Clone, Debug)]
@@ -12,12 +12,12 @@ pub struct TargetTrainer {
 }
 
 impl LocalTrainer for TargetTrainer {
-    fn train(&mut self, global: &FlatParams, _job: &TrainJob) -> Result<Vec<Update>, TrainFailed> {
-        let towards = |target: &Vec<f32>| Update {
-            values: global.values().iter().zip(target).map(|(g, t)| self.step * (t - g)).collect(),
-            examples: 1,
-        };
-        Ok(self.targets.iter().map(towards).collect())
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        for target in &self.targets {
+            let values = work.params.values().iter().zip(target).map(|(g, t)| self.step * (t - g)).collect();
+            units.add(&Update { values, examples: 1 })?;
+        }
+        Ok(())
     }
 }
 
@@ -29,7 +29,7 @@ pub struct PoisonedTrainer {
 }
 
 impl LocalTrainer for PoisonedTrainer {
-    fn train(&mut self, _global: &FlatParams, _job: &TrainJob) -> Result<Vec<Update>, TrainFailed> {
-        Ok(vec![Update { values: self.direction.clone(), examples: 1 }])
+    fn train(&mut self, _work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        Ok(units.add(&Update { values: self.direction.clone(), examples: 1 })?)
     }
 }

@@ -6,7 +6,6 @@ use sottovoce_secagg::{Advertised, labels, verify};
 use sottovoce_types::{Digest, FlatParams, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
 
-use super::privatise::site_sum;
 use super::{ClientEngine, ClientEvent, ClientOutcome, State};
 use crate::fault::ProtocolFault;
 use crate::journal::{JournalEvent, Persist};
@@ -119,17 +118,16 @@ impl ClientEngine {
         }
         self.state = State::Training;
         self.events.push_back(ClientEvent::Training { round, attempt });
-        self.work = Some(Work { round, attempt, params: model, job: self.plan.spec().job.clone() });
+        let job = self.plan.spec().job.in_round(round.0, rounds);
+        self.work = Some(Work { round, attempt, params: model, job });
         Ok(())
     }
 
     /// Keys are drawn after training: nearly all dropouts then fall before shares exist.
     pub(super) fn advertise(&mut self) -> Result<(), ProtocolFault> {
-        let (Some(point), Some(base), Some((_, _, updates))) = (self.point, &self.base, &self.trained) else {
+        let (Some(point), Some(base), true) = (self.point, &self.base, self.trained.is_some()) else {
             return Err(ProtocolFault::Unexpected { what: "update", state: self.state.name() });
         };
-        // Clipped now, so that broken data stops here and not after keys were spent on it.
-        site_sum(&self.plan, &self.identity.client_id(), updates)?;
         let cfg = config_digest(&self.plan, point.run, point.round, point.attempt, base.digest());
         let session = session(&self.plan, cfg, self.allow_plain);
         let (advertised, advert) = Advertised::start(session, &self.identity, &mut self.rng)?;
@@ -186,10 +184,10 @@ impl ClientEngine {
     /// Reserve → durable → leave. Once the masked input is out, the other survivors can open it without this client, so
     /// its cost counts as spent from here on, whatever happens next.
     fn submit(&mut self, masking: sottovoce_secagg::Masking) -> Result<(), ProtocolFault> {
-        let (Some(point), Some((_, _, updates))) = (self.point, &self.trained) else {
+        let (Some(point), Some((_, _, sum))) = (self.point, &self.trained) else {
             return Err(ProtocolFault::Unexpected { what: "Envelopes", state: self.state.name() });
         };
-        let sum = site_sum(&self.plan, &self.identity.client_id(), updates)?;
+        let sum = sum.clone();
         let mut entry = None;
         if let Some(ledger) = &mut self.ledger {
             let (reservation, reserved) =

@@ -125,10 +125,12 @@ impl Site {
             let persist = self.engine.poll_persist();
             let work = if persist.is_none() { self.engine.poll_work() } else { None };
             assert!(frame.is_none() || persist.is_none(), "a frame left while an entry waited to be durable");
-            if let Some(work) = &work {
-                self.engine.handle_updates(Tick(0), work.round, work.attempt, self.updates.clone()).unwrap();
+            let worked = work.is_some();
+            if let Some((work, mut units)) = work {
+                self.updates.iter().for_each(|update| units.add(update).unwrap());
+                self.engine.handle_trained(Tick(0), work.round, work.attempt, units).unwrap();
             }
-            if frame.is_none() && persist.is_none() && work.is_none() {
+            if frame.is_none() && persist.is_none() && !worked {
                 break;
             }
             left.extend(frame);
