@@ -1,43 +1,83 @@
 //! Local training at one site: what its privacy units are, and one update for each.
-use sottovoce_round::{LocalTrainer, TrainFailed, UnitSum, Work};
+use sottovoce_round::{LocalTrainer, TrainFailed, UnitRefused, UnitSum, Work};
 use sottovoce_train::{TrainError, Trainer, unit_updates};
-use sottovoce_types::{Examples, Unit, Update};
+use sottovoce_types::{Examples, FlatParams, LocalOptimiser, TrainJob, Unit, Update};
 
 /// A site's data, cut into its privacy units.
 pub struct SiteTrainer {
     trainer: Trainer,
-    units: Vec<(String, Examples)>,
-    /// Whether there is a privacy unit, so that nothing may show that one of them diverged.
-    private: bool,
+    /// What has an update: a speaker or the whole site, with a name; one utterance.
+    parts: Vec<(String, Examples)>,
+    unit: Unit,
 }
 
 impl SiteTrainer {
-    /// One unit per speaker, or the whole site as one.
+    /// One unit per speaker, per utterance, or the whole site as one.
     pub fn new(trainer: Trainer, unit: Unit, data: &Examples) -> Self {
-        let units = match unit {
-            Unit::Speaker | Unit::Utterance => data.by_speaker(),
-            Unit::Client | Unit::None => vec![("site".to_owned(), data.clone())],
+        let parts = match unit {
+            Unit::Speaker => data.by_speaker(),
+            Unit::Client | Unit::None | Unit::Utterance => vec![("site".to_owned(), data.clone())],
         };
-        Self { trainer, units, private: unit != Unit::None }
+        Self { trainer, parts, unit }
     }
 }
 
 impl LocalTrainer for SiteTrainer {
     fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
-        for unit in &self.units {
-            match unit_updates(&self.trainer, &work.params, &work.job, std::slice::from_ref(unit)) {
+        for part in &self.parts {
+            if self.unit == Unit::Utterance {
+                utterance_updates(&self.trainer, &work.params, &work.job, &part.1, &mut |update| units.add(&update))?;
+                continue;
+            }
+            match unit_updates(&self.trainer, &work.params, &work.job, std::slice::from_ref(part)) {
                 Ok(of_unit) => of_unit.iter().try_for_each(|update| units.add(update))?,
-                // Whether a unit diverges depends on its data, and the coordinator chooses the model: a site that then sat
-                // out would answer questions about one speaker, without noise and without a charge.
-                Err(diverged @ TrainError::Diverged { .. }) if self.private => {
-                    tracing::warn!(%diverged, "one unit contributes nothing to this round; the site takes part all the same");
-                    units.add(&Update { values: vec![0.0; work.params.values().len()], examples: 0 })?;
-                }
-                Err(error) => return Err(TrainFailed(Box::new(error))),
+                Err(error) => units.add(&nothing_of(error, self.unit, &work.params)?)?,
             }
         }
         Ok(())
     }
+}
+
+/// What a unit whose training diverged contributes: nothing, and nobody is told.
+///
+/// Whether it diverges depends on its data, and the coordinator chooses the model: a site that then sat out would answer questions
+/// about one unit, without noise and without a charge. Without a privacy unit nothing is promised, and the fault is told.
+fn nothing_of(error: TrainError, unit: Unit, params: &FlatParams) -> Result<Update, TrainFailed> {
+    match error {
+        diverged @ TrainError::Diverged { .. } if unit != Unit::None => {
+            tracing::warn!(%diverged, "one unit contributes nothing to this round; the site takes part all the same");
+            Ok(Update { values: vec![0.0; params.values().len()], examples: 0 })
+        }
+        other => Err(TrainFailed(Box::new(other))),
+    }
+}
+
+/// Minus the gradient of each utterance by itself, at `global`: one step of SGD with learning rate 1 on it alone moves the
+/// parameters by just that, to the rounding of f32.
+fn utterance_updates(
+    trainer: &Trainer,
+    global: &FlatParams,
+    job: &TrainJob,
+    data: &Examples,
+    take: &mut dyn FnMut(Update) -> Result<(), UnitRefused>,
+) -> Result<(), TrainFailed> {
+    let one_step = TrainJob {
+        epochs: 1,
+        steps: 0,
+        batch: 1,
+        accumulate: 1,
+        learning_rate: 1.0,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        proximal_mu: 0.0,
+        optimiser: LocalOptimiser::Sgd,
+        ..job.clone()
+    };
+    for i in 0..data.len() {
+        let update = trainer.train(global, &data.select(&[i]), &one_step);
+        take(update.or_else(|error| nothing_of(error, Unit::Utterance, global))?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -49,8 +89,7 @@ mod tests {
     use sottovoce_secagg::{Identity, MaskSuite};
     use sottovoce_train::Device;
     use sottovoce_types::{
-        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, ModelSpec, NoiseMultiplier, RoundId,
-        TrainJob, Utterance,
+        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, RoundId, Utterance,
     };
 
     use super::*;
@@ -131,5 +170,31 @@ mod tests {
         let open = plan(spec, Unit::None);
         let failed = trained(&mut SiteTrainer::new(trainer, Unit::None, &data), &open, trap).unwrap_err();
         assert!(failed.0.to_string().contains("diverged"), "{}", failed.0);
+    }
+
+    #[test]
+    fn an_utterances_update_is_minus_its_gradient_and_each_is_clipped_by_itself() {
+        let data = two_speakers().filter(|m| m.speaker == "calm");
+        let spec = ModelSpec::Dnn { inputs: data.width, hidden: vec![], classes: 5 };
+        let trainer = Trainer::new(spec.clone(), Device::Cpu).unwrap();
+        let plan = plan(spec.clone(), Unit::Utterance);
+        let start = spec.initialise(1);
+        let sum = |data: &Examples, rate: f64| {
+            let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
+            let mut units = UnitSum::new(&plan, &member);
+            let job = TrainJob { learning_rate: rate, ..plan.spec().job.clone() };
+            let work = Work { round: RoundId(1), attempt: AttemptId(1), params: start.clone(), job };
+            SiteTrainer::new(trainer.clone(), Unit::Utterance, data).train(&work, &mut units).unwrap();
+            (units.added(), units.into_site_sum().unwrap().into_coords())
+        };
+        let (units, both) = sum(&data, 0.1);
+        assert_eq!(units, 2, "one update an utterance");
+        assert_eq!(both, sum(&data, 0.7).1, "the learning rate is the coordinator's to apply");
+        let alone = |i: usize| sum(&data.select(&[i]), 0.1).1;
+        assert_eq!(both, alone(0).iter().zip(alone(1)).map(|(a, b)| a + b).collect::<Vec<_>>());
+        // The softmax cross-entropy's gradient at the output bias is p − 1 at the label: the update's is positive there alone.
+        let label = usize::from(data.labels[0]);
+        let bias = &alone(0)[data.width * 5..];
+        assert!(bias.iter().enumerate().all(|(c, v)| (*v > 0) == (c == label)), "{bias:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! What must go together before anything is read: found here, an error still has its place in the file.
 use sottovoce_round::PlanError;
 use sottovoce_secagg::quorum;
-use sottovoce_types::{Labelling, Unit};
+use sottovoce_types::{Labelling, Standardisation, Unit};
 
 use crate::corpus::CorpusKind;
 use crate::error::Problem;
@@ -25,6 +25,7 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::Headroom(_) => "aggregation.lanes",
         PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
         PlanError::Privacy { .. } => "privacy.unit",
+        PlanError::BalancedUtterances => "training.class_weights",
         _ => "privacy.clip_bits",
     }
 }
@@ -161,7 +162,7 @@ fn test_speakers(c: &Config) -> Found {
 
 fn privacy(c: &Config) -> Found {
     if c.privacy.unit == Unit::Utterance {
-        return Err(("privacy.unit", Problem::UtteranceUnit));
+        utterance(c)?;
     }
     if c.privacy.epsilon.is_some() && c.privacy.noise_multiplier.is_some() {
         return Err(("privacy.noise_multiplier", Problem::TwoNoises));
@@ -173,6 +174,24 @@ fn privacy(c: &Config) -> Found {
         Some(units) if c.privacy.unit != Unit::None => delta_below(c, units),
         _ => Ok(()),
     }
+}
+
+/// What an utterance's gradient may depend on: the model and that utterance, and nothing else.
+fn utterance(c: &Config) -> Found {
+    if c.features.standardisation == Standardisation::PerSpeaker {
+        return Err(("features.standardisation", Problem::NotOneUtterance));
+    }
+    let job = c.training.job(c.run.seed);
+    for (key, is) in [
+        ("training.momentum", job.momentum),
+        ("training.weight_decay", job.weight_decay),
+        ("training.proximal_mu", job.proximal_mu),
+    ] {
+        if is > 0.0 {
+            return Err((key, Problem::NoLocalTraining { is }));
+        }
+    }
+    Ok(())
 }
 
 /// δ ≥ 1/N is met by publishing one unit's recordings as they are.

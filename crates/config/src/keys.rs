@@ -177,7 +177,7 @@ const KEYS: &[Key] = &[
     key(
         "privacy",
         "unit",
-        "What neighbouring data sets differ by: `speaker`, `client`, or `none` (no differential privacy: epsilon is infinite).",
+        "What neighbouring data sets differ by: `speaker`, `utterance` (DP-FedSGD: one gradient of every utterance a round, and `training` gives its learning rate alone), `client`, or `none` (no differential privacy: epsilon is infinite).",
     ),
     key("privacy", "clip_l2", "L2 bound C of one unit's update."),
     key("privacy", "clip_bits", "C is 2^clip_bits steps of the integer grid."),

@@ -165,6 +165,7 @@ impl Config {
         let clients = u64::from(self.stated_clients()?);
         match (self.privacy.unit, self.partition.mode, self.partition.speakers_per_client) {
             (Unit::Client | Unit::None, ..) => Some(clients),
+            (Unit::Utterance, ..) => None,
             (_, PartitionMode::Speakers, each) if each > 0 => Some(clients * u64::from(each)),
             _ => None,
         }

@@ -138,8 +138,19 @@ fn a_sum_that_could_open_one_client_is_refused() {
 }
 
 #[test]
-fn utterance_privacy_is_refused_rather_than_faked() {
-    assert_eq!(problem("[privacy]\nunit = \"utterance\"\n"), ("privacy.unit", Problem::UtteranceUnit));
+fn utterance_privacy_needs_gradients_that_depend_on_one_utterance_alone() {
+    let text = |rest: &str| format!("[privacy]\nunit = \"utterance\"\ndelta = 1e-6\n{rest}");
+    let (key, what) = problem(&text(""));
+    assert!(key == "features.standardisation" && what.to_string().contains("`per-utterance` or `none`"), "{what}");
+    for standardisation in ["per-utterance", "none"] {
+        let good = text(&format!("[features]\nstandardisation = \"{standardisation}\"\n"));
+        Config::parse(&good, &[] as &[&str]).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        for key in ["momentum", "weight_decay", "proximal_mu"] {
+            let (place, what) = problem(&format!("{good}[training]\n{key} = 0.5\n"));
+            assert_eq!(place, format!("training.{key}"));
+            assert!(what.to_string().contains("no local training"), "{what}");
+        }
+    }
 }
 
 #[test]

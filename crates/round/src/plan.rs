@@ -5,8 +5,8 @@ use sottovoce_dp::{Budget, DpEvent, NoiseShare, ShareError};
 use sottovoce_encode::{EncodePlan, EncodeSpec, Headroom};
 use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
-    ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, ModelSpec, NoiseMultiplier, ParamLayout,
-    Sha256Writer, TrainJob, Unit,
+    ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, ModelSpec, NoiseMultiplier,
+    ParamLayout, Sha256Writer, TrainJob, Unit,
 };
 
 use crate::manifest::{Manifest, Member};
@@ -102,6 +102,12 @@ pub enum PlanError {
         /// Members.
         members: u32,
     },
+    /// Class weights that make one utterance's gradient depend on the others of its client.
+    #[error(
+        "class_weights = \"balanced\" counts the classes of a client, so that the gradient of one utterance depends on the others \
+         and clipping it by itself bounds nothing: with privacy.unit = \"utterance\" use none, or public numbers"
+    )]
+    BalancedUtterances,
     /// A DP unit without parameters, or parameters without a unit.
     #[error("privacy.unit = {unit:?} needs {needs}")]
     Privacy {
@@ -131,16 +137,13 @@ impl RunPlan {
     pub fn new(spec: RunSpec, manifest: Arc<Manifest>) -> Result<Self, PlanError> {
         match (spec.unit, &spec.privacy) {
             (Unit::None, Some(_)) => return Err(PlanError::Privacy { unit: "none", needs: "no noise parameters" }),
-            (Unit::Speaker | Unit::Client, None) => {
+            (Unit::Speaker | Unit::Utterance | Unit::Client, None) => {
                 return Err(PlanError::Privacy { unit: spec.unit.name(), needs: "epsilon or a noise multiplier" });
             }
-            (Unit::Utterance, _) => {
-                return Err(PlanError::Privacy {
-                    unit: "utterance",
-                    needs: "per-utterance gradients, which this version does not have: use speaker or client",
-                });
-            }
             _ => {}
+        }
+        if spec.unit == Unit::Utterance && spec.job.class_weights == ClassWeights::Balanced {
+            return Err(PlanError::BalancedUtterances);
         }
         let members = manifest.len();
         if spec.n_min > members {
@@ -187,6 +190,16 @@ impl RunPlan {
     /// Initial parameters.
     pub fn initial_params(&self) -> FlatParams {
         self.initial.clone()
+    }
+
+    /// What a released mean is multiplied by before the server's optimiser sees it. With [`Unit::Utterance`] a unit's update is
+    /// minus its gradient at θ_t, and this is the learning rate of `round` (DP-FedSGD: Abadi et al. 2016, Algorithm 1, with its
+    /// noise shared out among the clients). An update that was trained locally has its learning rate in it: 1.
+    pub fn step_of_mean(&self, round: u64) -> f64 {
+        match self.spec.unit {
+            Unit::Utterance => self.spec.job.learning_rate_at(round, self.spec.rounds),
+            Unit::Speaker | Unit::Client | Unit::None => 1.0,
+        }
     }
 
     /// Privacy units that a client may contribute in a round; 0 for one that is no member.

@@ -29,8 +29,8 @@ impl From<UnitRefused> for TrainFailed {
 
 /// Local training at one site.
 pub trait LocalTrainer: Send {
-    /// Hands one `Update` per privacy unit of this site (speaker, utterance, or the whole site) to `units`, as soon as it is
-    /// there: each is clipped and added at once, so that memory is that of one update however many units there are.
+    /// Hands one `Update` per privacy unit of this site to `units`, as soon as it is there. Of a speaker, or of the whole site,
+    /// that is what local training changed; of an utterance it is minus its gradient at θ_t, without a learning rate. Each is clipped and added at once, so that memory is that of one update however many units there are.
     ///
     /// # Errors
     /// [`TrainFailed`] when no update could be made, for a cause that does not depend on the data: the coordinator sees that

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use common::hostile::{Hostile, NOW, greeted};
 use common::{identity, plan, plan_with};
-use sottovoce_round::{ClientEngine, ClientEvent, ProtocolFault, RunPlan, TrainFailed, UnitRefused, UnitSum, Work};
-use sottovoce_types::{ClientId, Lanes, RoundId, Schedule, Unit, Update};
+use sottovoce_round::{
+    ClientEngine, ClientEvent, PlanError, ProtocolFault, RunPlan, TrainFailed, UnitRefused, UnitSum, Work,
+};
+use sottovoce_types::{ClassWeights, ClientId, Lanes, RoundId, Schedule, Unit, Update};
 use sottovoce_wire::{Frame, Kind};
 
 fn member() -> ClientId {
@@ -50,7 +52,9 @@ fn the_sum_is_that_of_each_unit_by_itself() {
     let plan = plan(4, 1, 2);
     let sum_of = |values: &[f32]| {
         let mut units = UnitSum::new(&plan, &member());
-        values.iter().for_each(|v| units.add(&update(&plan, *v)).unwrap());
+        for v in values {
+            units.add(&update(&plan, *v)).unwrap();
+        }
         assert_eq!(units.added(), u32::try_from(values.len()).unwrap());
         units.into_site_sum().unwrap().into_coords()
     };
@@ -67,7 +71,9 @@ fn claim_no_data_dependent_refusal_an_update_that_is_not_finite_does_not_keep_it
     let plan = plan(4, 1, 2);
     let sum_of = |values: &[f32]| {
         let mut units = UnitSum::new(&plan, &member());
-        values.iter().for_each(|v| units.add(&update(&plan, *v)).unwrap());
+        for v in values {
+            units.add(&update(&plan, *v)).unwrap();
+        }
         units.into_site_sum().unwrap().into_coords()
     };
     for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
@@ -161,4 +167,18 @@ fn a_rounds_job_has_that_rounds_learning_rate() {
     while client.poll_persist().is_some() {}
     assert!((rate(&mut client) - 0.025).abs() < 1e-12, "a quarter of the run is left in round 4 of 4");
     assert_eq!(plan.spec().job.in_round(RoundId(4).0, 4).schedule, Schedule::Constant);
+}
+
+#[test]
+fn class_weights_that_count_a_clients_classes_are_refused_for_utterances() {
+    let base = plan(4, 1, 2);
+    let with = |unit, class_weights| {
+        let mut spec = base.spec().clone();
+        spec.unit = unit;
+        spec.job.class_weights = class_weights;
+        RunPlan::new(spec, Arc::clone(base.manifest())).err()
+    };
+    assert_eq!(with(Unit::Utterance, ClassWeights::Balanced), Some(PlanError::BalancedUtterances));
+    assert_eq!(with(Unit::Utterance, ClassWeights::None), None);
+    assert_eq!(with(Unit::Speaker, ClassWeights::Balanced), None);
 }

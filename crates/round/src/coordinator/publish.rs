@@ -52,7 +52,7 @@ impl Coordinator {
         self.next_round(now);
     }
 
-    /// The mean over *public* unit counts of the contributors: they are in the manifest and in the signed survivor set,
+    /// The mean over *public* unit counts of the contributors, times [`crate::RunPlan::step_of_mean`]: the counts are in the manifest and in the signed survivor set,
     /// so the denominator depends on nobody's data.
     fn mean_update(&self, sum: &SecureSum) -> Vec<f32> {
         let encode = self.plan.encode();
@@ -61,7 +61,11 @@ impl Coordinator {
             return encode.decode_weighted(sum.sum()).unwrap_or_else(|_| vec![0.0; self.plan.layout().len()]);
         }
         let units: u32 = sum.contributors().iter().map(|c| self.plan.units_of(c)).sum();
-        encode.decode(sum.sum(), f64::from(units.max(1)))
+        let step = self.plan.step_of_mean(self.round.0);
+        let mean = encode.decode(sum.sum(), f64::from(units.max(1)));
+        #[allow(clippy::cast_possible_truncation, reason = "back to the width of parameters")]
+        let scaled = mean.into_iter().map(|v| (f64::from(v) * step) as f32).collect();
+        scaled
     }
 
     pub(super) fn send_last_model(&mut self, client: ClientId) {
