@@ -85,7 +85,7 @@ fn utterance_updates(
 mod tests {
     use std::sync::Arc;
 
-    use sottovoce_round::{Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec};
+    use sottovoce_round::{Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec};
     use sottovoce_secagg::{Identity, MaskSuite};
     use sottovoce_train::Device;
     use sottovoce_types::{
@@ -135,7 +135,7 @@ mod tests {
             max_corrupt: 0,
             suite: MaskSuite::Aes256Ctr,
             deadlines: Deadlines { join_ms: 1, advert_ms: 1, phase_ms: 1 },
-            server_learning_rate: 1.0,
+            server: ServerSpec::default(),
             max_attempts: 1,
         };
         RunPlan::new(spec, Arc::new(manifest)).unwrap()

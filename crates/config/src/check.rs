@@ -25,6 +25,7 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::Headroom(_) => "aggregation.lanes",
         PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
         PlanError::Privacy { .. } => "privacy.unit",
+        PlanError::Server(_) => "server.optimiser",
         PlanError::BalancedUtterances => "training.class_weights",
         _ => "privacy.clip_bits",
     }
@@ -50,7 +51,7 @@ fn numbers(c: &Config) -> Found {
     let positive = |key, v: f64| within(key, "finite and above 0", v.is_finite() && v > 0.0, v);
     let not_negative = |key, v: f64| within(key, "finite and at least 0", v.is_finite() && v >= 0.0, v);
     positive("training.learning_rate", c.training.learning_rate)?;
-    positive("server.learning_rate", c.server.learning_rate)?;
+    c.server.check()?;
     not_negative("training.momentum", c.training.momentum)?;
     not_negative("training.weight_decay", c.training.weight_decay)?;
     not_negative("training.proximal_mu", c.training.proximal_mu)?;

@@ -116,6 +116,16 @@ pub enum Problem {
         /// The value.
         is: f64,
     },
+    /// A key that the server's optimiser does not look at.
+    #[error(
+        "does nothing with server.optimiser = \"{optimiser}\": leave it at {default}, or choose an optimiser that looks at it"
+    )]
+    NotHeeded {
+        /// The optimiser.
+        optimiser: &'static str,
+        /// The key's default.
+        default: f64,
+    },
     /// Two sources of the noise.
     #[error("epsilon and noise_multiplier both say how much noise to add: give one of them")]
     TwoNoises,
@@ -200,6 +210,9 @@ impl Problem {
             }
             Self::TooFewHonest { .. } | Self::TooFewClients { .. } => {
                 Some("an opened sum over n clients holds at least floor((n + max_corrupt) / 2) + 1 of them")
+            }
+            Self::NotHeeded { .. } => {
+                Some("fedavgm: momentum; fedadagrad: beta1, tau; fedadam and fedyogi: beta1, beta2, tau")
             }
             Self::DeltaTooLarge { .. } => {
                 Some("1e-5 or smaller is usual; the units are speakers, utterances or clients, by privacy.unit")

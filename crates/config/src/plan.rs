@@ -212,7 +212,7 @@ impl Config {
                 advert_ms: self.transport.advert_deadline_ms,
                 phase_ms: self.transport.phase_deadline_ms,
             },
-            server_learning_rate: self.server.learning_rate,
+            server: self.server.spec(),
             max_attempts: self.aggregation.max_attempts,
         }
     }

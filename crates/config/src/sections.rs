@@ -312,31 +312,6 @@ impl Default for Aggregation {
     }
 }
 
-/// How the released mean moves the model.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ServerOptimiser {
-    /// θ ← θ + learning rate × mean.
-    #[default]
-    Fedavg,
-}
-
-/// `[server]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Server {
-    /// The rule.
-    pub optimiser: ServerOptimiser,
-    /// Its learning rate.
-    pub learning_rate: f64,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self { optimiser: ServerOptimiser::default(), learning_rate: 1.0 }
-    }
-}
-
 /// `[transport]`
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

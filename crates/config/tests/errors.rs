@@ -259,3 +259,30 @@ fn what_an_extended_file_cuts_can_be_taken_back_with_none() {
     let error = Config::parse("[features]\ntrim_db = \"nothing\"\n", NONE).unwrap_err().render(false);
     assert!(error.contains("features.trim_db") && error.contains("none"), "{error}");
 }
+
+#[test]
+fn a_server_key_that_the_optimiser_does_not_look_at_is_refused() {
+    for (optimiser, heeds) in [
+        ("fedavg", &[][..]),
+        ("fedavgm", &["momentum"]),
+        ("fedadagrad", &["beta1", "tau"]),
+        ("fedadam", &["beta1", "beta2", "tau"]),
+        ("fedyogi", &["beta1", "beta2", "tau"]),
+    ] {
+        for key in ["momentum", "beta1", "beta2", "tau"] {
+            let text = format!("[server]\noptimiser = \"{optimiser}\"\n{key} = 0.5\n");
+            if heeds.contains(&key) {
+                Config::parse(&text, NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+                let (place, what) = problem(&text.replace("0.5", "-0.5"));
+                assert!(place == format!("server.{key}") && matches!(what, Problem::OutOfRange { .. }), "{what}");
+            } else {
+                let (place, what) = problem(&text);
+                assert_eq!(place, format!("server.{key}"));
+                assert!(what.to_string().contains(optimiser), "{what}");
+            }
+        }
+    }
+    let error = refused("[server]\noptimizer = \"fedadam\"\n");
+    assert!(error.render(false).contains("server.optimiser"), "{}", error.render(false));
+    assert!(problem("[server]\nlearning_rate = 0.0\n").0 == "server.learning_rate");
+}

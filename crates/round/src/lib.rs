@@ -20,6 +20,7 @@ mod journal;
 mod manifest;
 mod messages;
 mod plan;
+mod server;
 mod session;
 mod work;
 
@@ -32,4 +33,5 @@ pub use messages::{
     Finished, Hello, MAX_REASON, ParamCount, Refusal, RoundConfig, RoundResult, Welcome, config_digest,
 };
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
+pub use server::{ServerOutOfRange, ServerRule, ServerSpec, ServerState, ServerStateError};
 pub use work::{LocalTrainer, TrainFailed, Work};

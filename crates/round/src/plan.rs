@@ -10,6 +10,7 @@ use sottovoce_types::{
 };
 
 use crate::manifest::{Manifest, Member};
+use crate::server::{ServerOutOfRange, ServerSpec};
 
 /// The privacy part of a plan; absent when the unit is [`Unit::None`].
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -66,8 +67,8 @@ pub struct RunSpec {
     pub suite: MaskSuite,
     /// Deadlines.
     pub deadlines: Deadlines,
-    /// FedAvg's server learning rate: θ ← θ + lr · mean.
-    pub server_learning_rate: f64,
+    /// How the released mean moves the model.
+    pub server: ServerSpec,
     /// Attempts at one round before the run fails.
     pub max_attempts: u32,
 }
@@ -102,6 +103,9 @@ pub enum PlanError {
         /// Members.
         members: u32,
     },
+    /// A number of the server's optimiser.
+    #[error(transparent)]
+    Server(#[from] ServerOutOfRange),
     /// Class weights that make one utterance's gradient depend on the others of its client.
     #[error(
         "class_weights = \"balanced\" counts the classes of a client, so that the gradient of one utterance depends on the others \
@@ -145,6 +149,7 @@ impl RunPlan {
         if spec.unit == Unit::Utterance && spec.job.class_weights == ClassWeights::Balanced {
             return Err(PlanError::BalancedUtterances);
         }
+        spec.server.check()?;
         let members = manifest.len();
         if spec.n_min > members {
             return Err(PlanError::TooFewMembers { n_min: spec.n_min, members });
@@ -245,7 +250,8 @@ impl RunPlan {
         }
         w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
         w.number(s.deadlines.advert_ms).number(s.deadlines.phase_ms);
-        w.number(s.server_learning_rate.to_bits()).number(s.max_attempts.into());
+        s.server.write_to(&mut w);
+        w.number(s.max_attempts.into());
         w.finish()
     }
 }

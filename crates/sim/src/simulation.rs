@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Journal, LocalTrainer,
-    MemoryJournal, Outcome, RunPlan, UnitSum, Work,
+    MemoryJournal, Outcome, RunPlan, Standing, UnitSum, Work,
 };
 use sottovoce_secagg::Identity;
 use sottovoce_transcript::{Party, Tap};
@@ -17,6 +17,8 @@ use crate::script::Script;
 
 /// Milliseconds that a frame is on its way.
 const LATENCY_MS: u64 = 5;
+/// Milliseconds from a kill of the coordinator until clients are back.
+const RESTART_MS: u64 = 50;
 /// Milliseconds that local training takes on the virtual clock.
 const TRAINING_MS: u64 = 1_000;
 
@@ -49,6 +51,12 @@ pub enum SimError {
     /// A client's engine could not be made.
     #[error("a simulated client cannot start from its journal")]
     Ledger(#[from] sottovoce_dp::LedgerError),
+    /// A killed coordinator cannot go on.
+    #[error("the coordinator cannot go on from its journal")]
+    Resume(#[from] sottovoce_round::ResumeError),
+    /// Its checkpoints cannot be read back.
+    #[error("the coordinator's journal cannot be read back")]
+    Journal(#[from] sottovoce_round::JournalError),
     /// Nothing is left to happen, yet the run is not over.
     #[error("nothing is left to happen at {0:?}, and the run is not over: a bug of the engines")]
     Stuck(Tick),
@@ -112,6 +120,10 @@ struct Driver<'a> {
     faults: Vec<String>,
     sites: Vec<Site>,
     script: Script,
+    /// Of the coordinator, for its next life.
+    seed: [u8; 32],
+    /// Killed, and not started again yet.
+    killed: bool,
     works: Vec<(usize, u64, Work, UnitSum)>,
     tap: &'a mut dyn Tap,
     observe: &'a mut dyn FnMut(&CoordinatorEvent),
@@ -174,6 +186,7 @@ impl Simulation {
             });
         }
         let initial = self.plan.initial_params();
+        let seed = *self.coordinator.seed();
         let mut driver = Driver {
             queue: Queue::default(),
             coordinator: Coordinator::new(self.plan, self.coordinator, run_id(self.seed)),
@@ -182,6 +195,8 @@ impl Simulation {
             faults: Vec::new(),
             sites,
             script: self.script,
+            seed,
+            killed: false,
             works: Vec::new(),
             tap,
             observe,
@@ -222,6 +237,9 @@ impl Driver<'_> {
                 heeded = timer;
             }
             self.train(now);
+            if self.killed {
+                self.restart(now)?;
+            }
         }
     }
 
@@ -300,8 +318,17 @@ impl Driver<'_> {
 
     /// persist, transmit, event: in this order, each until empty.
     fn pump_coordinator(&mut self, now: Tick) {
-        while let Some(persist) = self.coordinator.poll_persist() {
+        while !self.killed
+            && let Some(persist) = self.coordinator.poll_persist()
+        {
             self.journal.append(&persist).expect("memory does not fail");
+            if self.script.kills.first() == Some(&self.journal.entries().len()) {
+                self.script.kills.remove(0);
+                self.killed = true;
+            }
+        }
+        if self.killed {
+            return;
         }
         while let Some(transmit) = self.coordinator.poll_transmit() {
             self.tap.record(now, Party::Coordinator, Party::Client(transmit.to), &transmit.frame);
@@ -315,6 +342,28 @@ impl Driver<'_> {
             (self.observe)(&event);
             self.events.push(event);
         }
+    }
+
+    /// A new process: all that it knows is in the journal. Every connection is gone with the old one.
+    fn restart(&mut self, now: Tick) -> Result<(), SimError> {
+        let entries = self.journal.replay()?;
+        let plan = Arc::clone(self.coordinator.plan());
+        // A journal of nothing but the run's beginning resumes too.
+        let standing = Standing::of(&entries).ok_or(sottovoce_round::ResumeError::Empty)?;
+        let params = self.journal.checkpoint(standing.model, plan.layout())?;
+        let state = standing.state.map(|state| self.journal.server_state(state)).transpose()?;
+        let identity = Identity::from_seed(self.seed);
+        self.coordinator = Coordinator::resume(plan, identity, &entries, params, state.as_ref())?;
+        self.killed = false;
+        for client in 0..self.sites.len() {
+            if std::mem::take(&mut self.sites[client].connected) {
+                self.sites[client].engine.handle_disconnect(now);
+                self.queue.schedule(now.after_ms(RESTART_MS), Event::Connect { client });
+            }
+        }
+        self.coordinator.start(now);
+        self.pump_coordinator(now);
+        Ok(())
     }
 
     fn pump_client(&mut self, now: Tick, client: usize) {

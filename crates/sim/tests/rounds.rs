@@ -10,7 +10,7 @@ use sottovoce_types::{RoundId, Unit};
 use sottovoce_wire::Kind;
 
 fn drop_of(client: usize, round: u64, after: DropAfter, back_after_ms: Option<u64>) -> Script {
-    Script { dropouts: vec![Dropout { client, round: RoundId(round), after, back_after_ms }] }
+    Script { dropouts: vec![Dropout { client, round: RoundId(round), after, back_after_ms }], ..Script::default() }
 }
 
 #[test]

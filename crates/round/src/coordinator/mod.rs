@@ -25,6 +25,7 @@ use crate::fault::PeerFault;
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{Hello, Refusal, Welcome, kind_name};
 use crate::plan::RunPlan;
+use crate::server::Server;
 
 /// A frame on its way to a client.
 #[derive(Clone, Debug)]
@@ -117,6 +118,8 @@ pub struct Coordinator {
     ledger: Option<Ledger>,
     reservation: Option<Reservation>,
     params: FlatParams,
+    /// How the mean moves the model, and what that carries from round to round.
+    server: Server,
     /// The round that is open or comes next.
     round: RoundId,
     /// The attempt that is open, or was last.
@@ -158,6 +161,7 @@ impl Coordinator {
         attempt: AttemptId,
     ) -> Self {
         Self {
+            server: Server::new(&plan),
             plan,
             identity,
             run,

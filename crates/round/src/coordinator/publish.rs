@@ -6,18 +6,14 @@ use sottovoce_wire::Kind;
 use super::{Coordinator, CoordinatorEvent};
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{Finished, RoundResult};
+use crate::server::ServerState;
 
 impl Coordinator {
     pub(super) fn publish(&mut self, now: Tick, sum: &SecureSum) {
         let mean = self.mean_update(sum);
-        let step = self.plan.spec().server_learning_rate;
-        // FedAvg (McMahan et al. 2017, Algorithm 1): θ ← θ + lr · mean.
-        for (theta, m) in self.params.values_mut().iter_mut().zip(&mean) {
-            #[allow(clippy::cast_possible_truncation, reason = "parameters are f32; the step is computed in f64")]
-            let next = (f64::from(*theta) + step * f64::from(*m)) as f32;
-            *theta = next;
-        }
+        self.server.step(self.params.values_mut(), &mean);
         let model = self.params.digest();
+        let state = self.server.state(model);
         let contributors = sum.contributors();
         let lost = self.asked.iter().filter(|c| !contributors.contains(c) || !self.present(c)).count();
         let record = RoundRecord {
@@ -39,10 +35,12 @@ impl Coordinator {
             round: self.round,
             attempt: self.attempt,
             model,
+            state: state.as_ref().map(ServerState::digest),
             record: Box::new(record.clone()),
         };
         let mut persist = Persist::entry(event, None);
         persist.checkpoint = Some(self.params.clone());
+        persist.state = state;
         self.persist.push_back(persist);
         self.events.push_back(CoordinatorEvent::Published { record: Box::new(record) });
         let result = RoundResult { model, contributors: count(contributors.len()) };

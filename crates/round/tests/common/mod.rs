@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, JournalEvent, Manifest,
-    Member, PeerFault, PrivacyPlan, PublicKey, RunPlan, RunSpec, Transmit,
+    Member, PeerFault, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec, Transmit,
 };
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_types::{
@@ -66,7 +66,7 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         max_corrupt: f,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
-        server_learning_rate: 1.0,
+        server: ServerSpec::default(),
         max_attempts: 3,
     };
     change(&mut spec);
