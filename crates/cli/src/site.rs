@@ -85,7 +85,9 @@ fn utterance_updates(
 mod tests {
     use std::sync::Arc;
 
-    use sottovoce_round::{Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec};
+    use sottovoce_round::{
+        Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RoundTerms, RunPlan, RunSpec, ServerSpec,
+    };
     use sottovoce_secagg::{Identity, MaskSuite};
     use sottovoce_train::Device;
     use sottovoce_types::{
@@ -144,9 +146,9 @@ mod tests {
     /// What a site trains, and the sum of its units in grid steps.
     fn trained(site: &mut SiteTrainer, plan: &RunPlan, params: FlatParams) -> Result<(u32, Vec<i64>), TrainFailed> {
         let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
-        let mut units = UnitSum::new(plan, &member);
+        let mut units = UnitSum::new(plan, &member, &RoundTerms::first(plan));
         let job = plan.spec().job.in_round(1, 1);
-        site.train(&Work { round: RoundId(1), attempt: AttemptId(1), params, job }, &mut units)?;
+        site.train(&Work { round: RoundId(1), attempt: AttemptId(1), params, job, correction: None }, &mut units)?;
         Ok((units.added(), units.into_site_sum().unwrap().into_coords()))
     }
 
@@ -181,9 +183,9 @@ mod tests {
         let start = spec.initialise(1);
         let sum = |data: &Examples, rate: f64| {
             let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
-            let mut units = UnitSum::new(&plan, &member);
+            let mut units = UnitSum::new(&plan, &member, &RoundTerms::first(&plan));
             let job = TrainJob { learning_rate: rate, ..plan.spec().job.clone() };
-            let work = Work { round: RoundId(1), attempt: AttemptId(1), params: start.clone(), job };
+            let work = Work { round: RoundId(1), attempt: AttemptId(1), params: start.clone(), job, correction: None };
             SiteTrainer::new(trainer.clone(), Unit::Utterance, data).train(&work, &mut units).unwrap();
             (units.added(), units.into_site_sum().unwrap().into_coords())
         };

@@ -25,7 +25,7 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::Headroom(_) => "aggregation.lanes",
         PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
         PlanError::Privacy { .. } => "privacy.unit",
-        PlanError::Server(_) => "server.optimiser",
+        PlanError::Server(_) | PlanError::Scaffold(_) => "server.optimiser",
         PlanError::BalancedUtterances => "training.class_weights",
         _ => "privacy.clip_bits",
     }

@@ -168,6 +168,11 @@ const KEYS: &[Key] = &[
     key("model", "kind", "`dnn`: fully connected layers on statistics of a clip."),
     key("model", "hidden", "Width of each hidden layer; `[]` for a linear model."),
     key("training", "epochs", "Passes over a unit's examples in one round."),
+    key(
+        "training",
+        "steps",
+        "So many steps of a unit in one round, for every unit alike, instead of `epochs`; 0 for none. SCAFFOLD needs it.",
+    ),
     key("training", "batch", "Examples per step."),
     key("training", "learning_rate", "Learning rate of a client."),
     key("training", "momentum", "Momentum; 0 for none."),
@@ -224,7 +229,7 @@ const KEYS: &[Key] = &[
     key(
         "server",
         "optimiser",
-        "How the released mean moves the model: `fedavg` (θ ← θ + learning rate × mean), `fedavgm` (with momentum; Hsu et al. 2019), `fedadagrad`, `fedadam`, `fedyogi` (Reddi et al. 2021, Algorithm 2, without bias correction, as there).",
+        "How the released mean moves the model: `fedavg` (θ ← θ + learning rate × mean), `fedavgm` (with momentum; Hsu et al. 2019), `fedadagrad`, `fedadam`, `fedyogi` (Reddi et al. 2021, Algorithm 2, without bias correction, as there), `scaffold` (Karimireddy et al. 2020, Algorithm 1: FedAvg with control variates against client drift, for `privacy.unit = \"none\"`, `training.steps` above 0 and SGD without momentum; `aggregation.max_update_l2` must leave room for K steps along one gradient).",
     ),
     key(
         "server",

@@ -173,6 +173,8 @@ pub enum Device {
 pub struct Training {
     /// Passes over a unit's examples in one round.
     pub epochs: u32,
+    /// So many steps instead; 0 for none.
+    pub steps: u32,
     /// Examples per step.
     pub batch: u32,
     /// Learning rate.
@@ -192,6 +194,7 @@ impl Training {
     pub fn job(&self, seed: u64) -> TrainJob {
         TrainJob {
             epochs: self.epochs,
+            steps: self.steps,
             batch: self.batch,
             learning_rate: self.learning_rate,
             momentum: self.momentum,
@@ -208,6 +211,7 @@ impl Default for Training {
     fn default() -> Self {
         Self {
             epochs: 2,
+            steps: 0,
             batch: 16,
             learning_rate: 0.05,
             momentum: 0.0,

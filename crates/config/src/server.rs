@@ -19,6 +19,8 @@ pub enum ServerOptimiser {
     Fedadam,
     /// By the root of one that forgets more slowly.
     Fedyogi,
+    /// FedAvg's step, with control variates against client drift.
+    Scaffold,
 }
 
 impl ServerOptimiser {
@@ -30,6 +32,7 @@ impl ServerOptimiser {
             Self::Fedadagrad => "fedadagrad",
             Self::Fedadam => "fedadam",
             Self::Fedyogi => "fedyogi",
+            Self::Scaffold => "scaffold",
         }
     }
 }
@@ -75,6 +78,7 @@ impl Server {
             ServerOptimiser::Fedadagrad => ServerRule::FedAdagrad { beta1, tau },
             ServerOptimiser::Fedadam => ServerRule::FedAdam { beta1, beta2, tau },
             ServerOptimiser::Fedyogi => ServerRule::FedYogi { beta1, beta2, tau },
+            ServerOptimiser::Scaffold => ServerRule::Scaffold,
         };
         ServerSpec { rule, learning_rate: self.learning_rate }
     }
@@ -82,7 +86,7 @@ impl Server {
     /// The keys that the rule looks at.
     fn heeded(&self) -> &'static [&'static str] {
         match self.optimiser {
-            ServerOptimiser::Fedavg => &[],
+            ServerOptimiser::Fedavg | ServerOptimiser::Scaffold => &[],
             ServerOptimiser::Fedavgm => &["server.momentum"],
             ServerOptimiser::Fedadagrad => &["server.beta1", "server.tau"],
             ServerOptimiser::Fedadam | ServerOptimiser::Fedyogi => &["server.beta1", "server.beta2", "server.tau"],

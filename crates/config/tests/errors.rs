@@ -286,3 +286,20 @@ fn a_server_key_that_the_optimiser_does_not_look_at_is_refused() {
     assert!(error.render(false).contains("server.optimiser"), "{}", error.render(false));
     assert!(problem("[server]\nlearning_rate = 0.0\n").0 == "server.learning_rate");
 }
+
+#[test]
+fn scaffold_is_refused_where_it_does_not_hold() {
+    let text = |unit: &str, training: &str| {
+        format!("[server]\noptimiser = \"scaffold\"\n[privacy]\nunit = \"{unit}\"\n[training]\n{training}\n")
+    };
+    Config::parse(&text("none", "steps = 10"), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    for (unit, training, says) in [
+        ("none", "", "training.steps"),
+        ("none", "steps = 10\nmomentum = 0.9", "without momentum"),
+        ("speaker", "steps = 10", "second release"),
+        ("client", "steps = 10", "second release"),
+    ] {
+        let (key, what) = problem(&text(unit, training));
+        assert!(key == "server.optimiser" && what.to_string().contains(says), "{what}");
+    }
+}

@@ -99,6 +99,9 @@ pub enum ProtocolFault {
         /// What came.
         found: Digest,
     },
+    /// Terms that the plan does not allow.
+    #[error("the coordinator sent {0}")]
+    Terms(#[from] crate::terms::TermsRefused),
     /// Parameters that are not finite.
     #[error("the coordinator sent a model with values that are not finite")]
     NotFinite,

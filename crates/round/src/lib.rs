@@ -22,6 +22,7 @@ mod messages;
 mod plan;
 mod server;
 mod session;
+mod terms;
 mod work;
 
 pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
@@ -30,8 +31,9 @@ pub use fault::{PeerFault, ProtocolFault, ResumeError};
 pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist};
 pub use manifest::{Manifest, ManifestError, Member, PublicKey};
 pub use messages::{
-    Finished, Hello, MAX_REASON, ParamCount, Refusal, RoundConfig, RoundResult, Welcome, config_digest,
+    ConfigShape, Finished, Hello, MAX_REASON, ParamCount, Refusal, RoundConfig, RoundResult, Welcome, config_digest,
 };
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
 pub use server::{ServerOutOfRange, ServerRule, ServerSpec, ServerState, ServerStateError};
+pub use terms::{RoundTerms, TermsRefused};
 pub use work::{LocalTrainer, TrainFailed, Work};

@@ -5,12 +5,13 @@ use sottovoce_dp::{Budget, DpEvent, NoiseShare, ShareError};
 use sottovoce_encode::{EncodePlan, EncodeSpec, Headroom};
 use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
-    ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, ModelSpec, NoiseMultiplier,
-    ParamLayout, Sha256Writer, TrainJob, Unit,
+    ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
+    NoiseMultiplier, ParamLayout, Sha256Writer, TrainJob, Unit,
 };
 
 use crate::manifest::{Manifest, Member};
 use crate::server::{ServerOutOfRange, ServerSpec};
+use crate::terms::RoundTerms;
 
 /// The privacy part of a plan; absent when the unit is [`Unit::None`].
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -106,6 +107,9 @@ pub enum PlanError {
     /// A number of the server's optimiser.
     #[error(transparent)]
     Server(#[from] ServerOutOfRange),
+    /// SCAFFOLD where it does not hold.
+    #[error("server.optimiser = \"scaffold\" {0}")]
+    Scaffold(&'static str),
     /// Class weights that make one utterance's gradient depend on the others of its client.
     #[error(
         "class_weights = \"balanced\" counts the classes of a client, so that the gradient of one utterance depends on the others \
@@ -150,6 +154,7 @@ impl RunPlan {
             return Err(PlanError::BalancedUtterances);
         }
         spec.server.check()?;
+        scaffold_holds(&spec)?;
         let members = manifest.len();
         if spec.n_min > members {
             return Err(PlanError::TooFewMembers { n_min: spec.n_min, members });
@@ -192,6 +197,11 @@ impl RunPlan {
         &self.encode
     }
 
+    /// The same under the terms of a round: the same integers, of another size.
+    pub fn encode_under(&self, _terms: &RoundTerms) -> EncodePlan {
+        self.encode
+    }
+
     /// Initial parameters.
     pub fn initial_params(&self) -> FlatParams {
         self.initial.clone()
@@ -205,6 +215,17 @@ impl RunPlan {
             Unit::Utterance => self.spec.job.learning_rate_at(round, self.spec.rounds),
             Unit::Speaker | Unit::Client | Unit::None => 1.0,
         }
+    }
+
+    /// K·η of `round`: how far K local steps along a gradient of length 1 go. For SCAFFOLD's plans, whose K is fixed.
+    pub fn local_path(&self, round: u64) -> f64 {
+        f64::from(self.spec.job.steps) * self.spec.job.learning_rate_at(round, self.spec.rounds)
+    }
+
+    /// The clipping norms that `round` may have.
+    pub fn clips_allowed(&self, _round: u64) -> std::ops::RangeInclusive<f64> {
+        let clip = self.spec.clip.value();
+        clip..=clip
     }
 
     /// Privacy units that a client may contribute in a round; 0 for one that is no member.
@@ -254,6 +275,33 @@ impl RunPlan {
         w.number(s.max_attempts.into());
         w.finish()
     }
+}
+
+/// Karimireddy et al. 2020, Algorithm 1, is of plain SGD with the same K for everybody; and it is no private algorithm.
+fn scaffold_holds(spec: &RunSpec) -> Result<(), PlanError> {
+    if !spec.server.is_scaffold() {
+        return Ok(());
+    }
+    let refuse = |why| Err(PlanError::Scaffold(why));
+    if spec.unit != Unit::None {
+        return refuse(
+            "would carry what one round saw of a unit into every later round: c_i is a second release of it, and the correction c - c_i \
+             adds what is not clipped with it; use fedavg or fedyogi, or privacy.unit = \"none\"",
+        );
+    }
+    if spec.job.steps == 0 {
+        return refuse("needs as many local steps at every client: set training.steps above 0");
+    }
+    if spec.job.optimiser != LocalOptimiser::Sgd || spec.job.momentum > 0.0 {
+        return refuse(
+            "is made for local SGD without momentum: set training.optimiser = \"sgd\" and training.momentum = 0",
+        );
+    }
+    let rates = (1..=spec.rounds).map(|round| spec.job.learning_rate_at(round, spec.rounds));
+    if rates.into_iter().any(|rate| !(rate.is_finite() && rate > 0.0)) {
+        return refuse("divides by the learning rate of each round: set training.learning_rate above 0");
+    }
+    Ok(())
 }
 
 fn units_of(unit: Unit, member: &Member) -> u32 {

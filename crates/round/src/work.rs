@@ -14,6 +14,8 @@ pub struct Work {
     pub params: FlatParams,
     /// How, in this round: its learning rate is the round's ([`TrainJob::in_round`]).
     pub job: TrainJob,
+    /// SCAFFOLD's c − c_i, `[d]`: added to the gradient of every local step. `None` under any other rule.
+    pub correction: Option<Vec<f32>>,
 }
 
 /// Local training failed; the client sits this round out.

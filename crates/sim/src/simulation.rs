@@ -102,6 +102,8 @@ pub struct SimOutcome {
 
 struct Site {
     id: ClientId,
+    /// Of its identity, for its next life.
+    seed: [u8; 32],
     engine: ClientEngine,
     trainer: Box<dyn LocalTrainer>,
     journal: MemoryJournal,
@@ -150,6 +152,12 @@ pub fn run_id(seed: u64) -> RunId {
     RunId(run)
 }
 
+fn first_eight(seed: &[u8; 32]) -> [u8; 8] {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&seed[..8]);
+    eight
+}
+
 fn derive(what: &str, seed: u64, i: u64) -> [u8; 32] {
     Sha256Writer::new(what).number(seed).number(i).finish().0
 }
@@ -163,6 +171,7 @@ impl Simulation {
         let mut sites = Vec::new();
         for (i, client) in self.clients.into_iter().enumerate() {
             let id = client.identity.client_id();
+            let seed = *client.identity.seed();
             let seeds = client_seeds(self.seed, i as u64);
             let engine = ClientEngine::new(ClientSetup {
                 plan: self.plan.clone(),
@@ -176,6 +185,7 @@ impl Simulation {
             let (events, faults) = (Vec::new(), Vec::new());
             sites.push(Site {
                 id,
+                seed,
                 engine,
                 trainer: client.trainer,
                 journal,
@@ -229,7 +239,7 @@ impl Driver<'_> {
             now = next;
             while let Some(event) = self.queue.pop_at(now) {
                 heeded = None;
-                self.dispatch(now, event);
+                self.dispatch(now, event)?;
             }
             if timer.is_some_and(|t| t <= now) {
                 self.coordinator.handle_timeout(now);
@@ -243,9 +253,12 @@ impl Driver<'_> {
         }
     }
 
-    fn dispatch(&mut self, now: Tick, event: Event) {
+    fn dispatch(&mut self, now: Tick, event: Event) -> Result<(), SimError> {
         match event {
             Event::Connect { client } => {
+                if self.script.forgetful.contains(&client) && self.sites[client].session > 0 {
+                    self.renew(client)?;
+                }
                 let site = &mut self.sites[client];
                 site.session += 1;
                 site.connected = true;
@@ -257,7 +270,7 @@ impl Driver<'_> {
             Event::ToCoordinator { client, session, frame } => {
                 let site = &self.sites[client];
                 if !site.connected || site.session != session {
-                    return;
+                    return Ok(());
                 }
                 let id = site.id;
                 if let Err(fault) = self.coordinator.handle_frame(now, id, &frame) {
@@ -269,12 +282,12 @@ impl Driver<'_> {
             Event::ToClient { client, session, frame } => {
                 let site = &mut self.sites[client];
                 if !site.connected || site.session != session {
-                    return;
+                    return Ok(());
                 }
                 let gone = self.drops_at_config(now, client, &frame);
                 let site = &mut self.sites[client];
                 if gone {
-                    return;
+                    return Ok(());
                 }
                 if let Err(fault) = site.engine.handle_frame(now, &frame) {
                     site.faults.push(fault.to_string());
@@ -289,7 +302,7 @@ impl Driver<'_> {
             Event::Trained { client, session, work, units } => {
                 let site = &mut self.sites[client];
                 if site.session != session || !site.connected {
-                    return;
+                    return Ok(());
                 }
                 match *units {
                     Ok(units) => {
@@ -302,6 +315,22 @@ impl Driver<'_> {
                 self.pump_client(now, client);
             }
         }
+        Ok(())
+    }
+
+    /// A new process of a client: its journal, and keys and noise that no earlier one drew.
+    fn renew(&mut self, client: usize) -> Result<(), SimError> {
+        let site = &mut self.sites[client];
+        let fresh = |what: &str| derive(what, site.session, u64::from_le_bytes(first_eight(&site.seed)));
+        site.engine = ClientEngine::new(ClientSetup {
+            plan: Arc::clone(self.coordinator.plan()),
+            identity: Identity::from_seed(site.seed),
+            noise: Box::new(SeededNoise::new(fresh("sottovoce/1/sim/noise-again"))),
+            seed: fresh("sottovoce/1/sim/keys-again"),
+            history: site.journal.replay()?,
+            allow_plain: true,
+        })?;
+        Ok(())
     }
 
     fn disconnect(&mut self, now: Tick, client: usize) {

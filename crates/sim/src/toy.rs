@@ -21,6 +21,33 @@ impl LocalTrainer for TargetTrainer {
     }
 }
 
+/// Local SGD on f(y) = h/2·‖y − a‖²: K = `job.steps` exact gradient steps, with SCAFFOLD's correction where there is one.
+#[derive(Clone, Debug)]
+pub struct QuadraticTrainer {
+    /// h.
+    pub curvature: f64,
+    /// a, `[d]`.
+    pub target: Vec<f32>,
+    /// Examples that it says it has.
+    pub examples: u32,
+}
+
+impl LocalTrainer for QuadraticTrainer {
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        let local = |(i, theta): (usize, &f32)| {
+            let (start, target) = (f64::from(*theta), f64::from(self.target[i]));
+            let correction = work.correction.as_ref().map_or(0.0, |c| f64::from(c[i]));
+            let step = |y: f64| y - work.job.learning_rate * (self.curvature * (y - target) + correction);
+            let end = (0..work.job.steps).fold(start, |y, _| step(y));
+            #[allow(clippy::cast_possible_truncation, reason = "updates are f32")]
+            let moved = (end - start) as f32;
+            moved
+        };
+        let values = work.params.values().iter().enumerate().map(local).collect();
+        Ok(units.add(&Update { values, examples: self.examples })?)
+    }
+}
+
 /// A client that sends the same poisoned direction in every round, as large as it likes.
 #[derive(Clone, Debug)]
 pub struct PoisonedTrainer {

@@ -29,6 +29,7 @@ use crate::journal::{Entry, JournalEvent, Persist};
 use crate::messages::{Hello, Refusal};
 use crate::plan::RunPlan;
 use crate::session::LedgerPoint;
+use crate::terms::RoundTerms;
 use crate::work::{TrainFailed, Work};
 
 /// How a client's part in a run ended.
@@ -65,6 +66,15 @@ pub enum ClientEvent {
     SatOut { round: RoundId, attempt: AttemptId, reason: String },
     /// The part of this client is over.
     Finished { outcome: ClientOutcome },
+}
+
+/// What an attempt begins from.
+struct Origin {
+    terms: RoundTerms,
+    /// Digest of the model and the terms.
+    begins: Digest,
+    /// cfg of the attempt.
+    cfg: Digest,
 }
 
 enum State {
@@ -134,7 +144,10 @@ pub struct ClientEngine {
     must_follow: Option<(RoundId, Digest)>,
     /// The sum trained from a model, kept for a further attempt at the same round: each attempt adds noise of its own.
     trained: Option<(RoundId, Digest, SiteSum)>,
-    base: Option<FlatParams>,
+    /// What the open attempt begins from.
+    origin: Option<Origin>,
+    /// SCAFFOLD's c_i, `[d]`; `None` before the first training, and after a restart.
+    control: Option<Vec<f32>>,
     last_model: Option<FlatParams>,
     persist: VecDeque<Persist>,
     transmit: VecDeque<Frame>,
@@ -171,7 +184,8 @@ impl ClientEngine {
             point: None,
             must_follow: None,
             trained: None,
-            base: None,
+            origin: None,
+            control: None,
             last_model: None,
             persist: VecDeque::new(),
             transmit: VecDeque::new(),
@@ -238,10 +252,12 @@ impl ClientEngine {
         if !self.is_open(round, attempt) || !matches!(self.state, State::Training) {
             return Ok(());
         }
-        let Some(base) = &self.base else { return Ok(()) };
-        let base = base.digest();
+        let Some(begins) = self.origin.as_ref().map(|o| o.begins) else { return Ok(()) };
+        if let Some(control) = units.control() {
+            self.control = Some(control.to_vec());
+        }
         let advertised = units.into_site_sum().map_err(privatise::privatise_fault).and_then(|sum| {
-            self.trained = Some((round, base, sum));
+            self.trained = Some((round, begins, sum));
             self.advertise()
         });
         if let Err(fault) = &advertised {
@@ -285,7 +301,9 @@ impl ClientEngine {
             return None;
         }
         let work = self.work.take()?;
-        let units = UnitSum::new(&self.plan, &self.id());
+        let terms = &self.origin.as_ref()?.terms;
+        let path = self.plan.local_path(work.round.0);
+        let units = UnitSum::new(&self.plan, &self.id(), terms).correcting(work.correction.clone(), path);
         Some((work, units))
     }
 

@@ -1,8 +1,9 @@
 //! A site's privacy units, one update at a time: clipped, quantised and added at once.
-use sottovoce_encode::{Clipped, EncodePlan, NonFinite, QuantiseError, SiteSum, SiteSumError};
+use sottovoce_encode::{Clipped, EncodePlan, NonFinite, QuantiseError, SiteSum, SiteSumError, exact};
 use sottovoce_types::{ClientId, Unit, Update};
 
 use crate::plan::RunPlan;
+use crate::terms::RoundTerms;
 
 /// Example weights are counted in units of this many examples, so that one client's weight is at most 1; larger sites
 /// weigh as much as one with this many. Only without DP.
@@ -54,12 +55,23 @@ pub struct UnitSum {
     declared: u32,
     added: u32,
     refused: Option<UnitRefused>,
+    correction: Option<Correction>,
+}
+
+/// SCAFFOLD: what was added to every gradient, and what comes of it.
+struct Correction {
+    /// c − c_i, `[d]`.
+    added: Vec<f32>,
+    /// K·η.
+    path: f64,
+    /// c_i⁺, `[d]`, once there is an update.
+    control: Option<Vec<f32>>,
 }
 
 impl UnitSum {
-    /// An empty sum of this client's units under a plan. One that is no member may add none.
-    pub fn new(plan: &RunPlan, client: &ClientId) -> Self {
-        let encode = *plan.encode();
+    /// An empty sum of this client's units under a plan and the terms of a round. One that is no member may add none.
+    pub fn new(plan: &RunPlan, client: &ClientId, terms: &RoundTerms) -> Self {
+        let encode = plan.encode_under(terms);
         Self {
             sum: SiteSum::empty(&encode),
             encode,
@@ -67,7 +79,21 @@ impl UnitSum {
             declared: plan.units_of(client),
             added: 0,
             refused: None,
+            correction: None,
         }
+    }
+
+    /// SCAFFOLD: takes `correction` (c − c_i, `[d]`), which local training adds to the gradient of each of its steps, out of
+    /// the update again. `path` is K·η. See `server/scaffold.rs`.
+    #[must_use]
+    pub(crate) fn correcting(mut self, correction: Option<Vec<f32>>, path: f64) -> Self {
+        self.correction = correction.map(|added| Correction { added, path, control: None });
+        self
+    }
+
+    /// SCAFFOLD's c_i⁺, `[d]`: this site's mean gradient along its local steps.
+    pub(crate) fn control(&self) -> Option<&[f32]> {
+        self.correction.as_ref()?.control.as_deref()
     }
 
     /// Adds one unit's update.
@@ -87,21 +113,27 @@ impl UnitSum {
             return Err(UnitRefused::TooManyUnits { declared: self.declared });
         }
         self.added += 1;
+        if self.unit == Unit::None && update.examples == 0 {
+            return Ok(());
+        }
+        let uncorrected = self.correction.as_ref().map(|c| c.take_out(update));
+        let update = uncorrected.as_ref().unwrap_or(update);
         let clipped = match Clipped::new(update, self.encode.spec().clip) {
             Ok(clipped) => clipped,
             Err(_) if self.unit != Unit::None => return Ok(()),
             Err(not_finite) => return Err(not_finite.into()),
         };
         let quantised = if self.unit == Unit::None {
-            if update.examples == 0 {
-                return Ok(());
-            }
             let weight = f64::from(update.examples.min(WEIGHT_CAP_EXAMPLES)) / f64::from(WEIGHT_CAP_EXAMPLES);
             clipped.quantise_weighted(&self.encode, weight)?
         } else {
             clipped.quantise(&self.encode)?
         };
-        Ok(self.sum.add(quantised)?)
+        self.sum.add(quantised)?;
+        if let Some(correction) = &mut self.correction {
+            correction.learn(update);
+        }
+        Ok(())
     }
 
     /// Units handed over so far, those that count as zero included.
@@ -115,6 +147,25 @@ impl UnitSum {
     /// [`UnitRefused`] when an update was refused.
     pub fn into_site_sum(self) -> Result<SiteSum, UnitRefused> {
         self.refused.map_or(Ok(self.sum), Err)
+    }
+}
+
+impl Correction {
+    /// U_i = Δ_i + Kη·(c − c_i).
+    fn take_out(&self, update: &Update) -> Update {
+        if update.values.len() != self.added.len() {
+            // Of another model: quantising says so.
+            return update.clone();
+        }
+        let values = update.values.iter().zip(&self.added);
+        let values = values.map(|(d, c)| exact::to_f32(f64::from(*d) + self.path * f64::from(*c))).collect();
+        Update { values, examples: update.examples }
+    }
+
+    /// c_i⁺ = −U_i / (Kη).
+    fn learn(&mut self, uncorrected: &Update) {
+        let control = uncorrected.values.iter().map(|u| exact::to_f32(-f64::from(*u) / self.path));
+        self.control = Some(control.collect());
     }
 }
 

@@ -359,5 +359,7 @@ impl Coordinator {
 /// The largest frames that either side of a plan may send.
 pub(crate) fn limits(plan: &RunPlan) -> Limits {
     let members = usize::try_from(plan.manifest().len()).unwrap_or(usize::MAX);
-    Limits::new(members, plan.encode().words(), plan.layout().len())
+    // A round's config carries a control variate beside the model, under SCAFFOLD.
+    let vectors = 1 + usize::from(plan.spec().server.is_scaffold());
+    Limits::new(members, plan.encode().words(), plan.layout().len().saturating_mul(vectors))
 }

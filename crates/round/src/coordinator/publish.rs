@@ -11,7 +11,8 @@ use crate::server::ServerState;
 impl Coordinator {
     pub(super) fn publish(&mut self, now: Tick, sum: &SecureSum) {
         let mean = self.mean_update(sum);
-        self.server.step(self.params.values_mut(), &mean);
+        let share = f64::from(count(sum.contributors().len())) / f64::from(self.plan.manifest().len().max(1));
+        self.server.step(&self.plan, self.round.0, self.params.values_mut(), &mean, share);
         let model = self.params.digest();
         let state = self.server.state(model);
         let contributors = sum.contributors();

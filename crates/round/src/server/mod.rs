@@ -8,15 +8,20 @@ mod fedavg;
 mod fedavgm;
 mod fedyogi;
 mod moments;
+mod scaffold;
 mod spec;
 mod state;
 
 pub use spec::{ServerOutOfRange, ServerRule, ServerSpec};
 pub use state::{ServerState, ServerStateError};
 
-use sottovoce_types::Digest;
+use sottovoce_types::{ClipNorm, Digest};
 
 use crate::plan::RunPlan;
+use crate::terms::RoundTerms;
+
+/// Name of SCAFFOLD's c in a [`ServerState`].
+const CONTROL: &str = "control";
 
 /// One server optimiser. θ `[d]` moves by a step that is made of the released mean `[d]` and of what earlier steps left.
 ///
@@ -41,7 +46,7 @@ fn moved(theta: f32, step: f64) -> f32 {
 fn optimiser(spec: &ServerSpec, dim: usize) -> Box<dyn ServerOptimiser> {
     let rate = spec.learning_rate;
     match spec.rule {
-        ServerRule::FedAvg => Box::new(fedavg::FedAvg { rate }),
+        ServerRule::FedAvg | ServerRule::Scaffold => Box::new(fedavg::FedAvg { rate }),
         ServerRule::FedAvgM { momentum } => Box::new(fedavgm::FedAvgM::new(rate, momentum, dim)),
         ServerRule::FedAdagrad { beta1, tau } => {
             Box::new(moments::Moments::new(rate, beta1, tau, fedadagrad::Sum, dim))
@@ -58,12 +63,19 @@ fn optimiser(spec: &ServerSpec, dim: usize) -> Box<dyn ServerOptimiser> {
 /// The optimiser of a run with all that it carries.
 pub(crate) struct Server {
     optimiser: Box<dyn ServerOptimiser>,
+    control: Option<scaffold::Control>,
+    clip: ClipNorm,
 }
 
 impl Server {
     /// As a run begins.
     pub(crate) fn new(plan: &RunPlan) -> Self {
-        Self { optimiser: optimiser(&plan.spec().server, plan.layout().len()) }
+        let (spec, dim) = (plan.spec(), plan.layout().len());
+        Self {
+            optimiser: optimiser(&spec.server, dim),
+            control: spec.server.is_scaffold().then(|| scaffold::Control::zeros(dim)),
+            clip: spec.clip,
+        }
     }
 
     /// As it was after the model that `state` belongs to; without a state, as a run begins.
@@ -78,12 +90,20 @@ impl Server {
             return Err(ServerStateError::OtherModel { expected: model, found: state.model() });
         }
         let mut left = state.vectors().clone();
-        for (name, vector) in server.optimiser.carried() {
+        let mut take = |name, expected| {
             let found = left.remove(name).ok_or(ServerStateError::Missing { name })?;
-            if found.len() != vector.len() {
-                return Err(ServerStateError::Length { name, expected: vector.len(), found: found.len() });
+            let found_len = found.len();
+            if found_len == expected {
+                Ok(found)
+            } else {
+                Err(ServerStateError::Length { name, expected, found: found_len })
             }
-            *vector = found;
+        };
+        for (name, vector) in server.optimiser.carried() {
+            *vector = take(name, vector.len())?;
+        }
+        if let Some(control) = &mut server.control {
+            control.restore(&take(CONTROL, control.values().len())?);
         }
         match left.into_keys().next() {
             Some(name) => Err(ServerStateError::Unknown { name }),
@@ -91,9 +111,17 @@ impl Server {
         }
     }
 
-    /// θ_t becomes θ_{t+1}.
-    pub(crate) fn step(&mut self, theta: &mut [f32], mean: &[f32]) {
+    /// θ_t becomes θ_{t+1}, by the released mean of `round`, to which `share` of all members contributed.
+    pub(crate) fn step(&mut self, plan: &RunPlan, round: u64, theta: &mut [f32], mean: &[f32], share: f64) {
         self.optimiser.step(theta, mean);
+        if let Some(control) = &mut self.control {
+            control.step(plan, round, mean, share);
+        }
+    }
+
+    /// What the next round begins from besides the model.
+    pub(crate) fn terms(&self) -> RoundTerms {
+        RoundTerms { clip: self.clip, control: self.control.as_ref().map(|c| c.values().to_vec()) }
     }
 
     /// What must be durable with the model that was just made; `None` where the model is all.
@@ -101,6 +129,9 @@ impl Server {
         let mut state = ServerState::of(model);
         for (name, vector) in self.optimiser.carried() {
             state.keep(name, vector.clone());
+        }
+        if let Some(control) = &self.control {
+            state.keep(CONTROL, control.to_f64());
         }
         (!state.vectors().is_empty()).then_some(state)
     }

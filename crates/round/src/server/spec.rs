@@ -36,6 +36,8 @@ pub enum ServerRule {
         /// τ, above 0.
         tau: f64,
     },
+    /// FedAvg's step, with control variates against client drift (Karimireddy et al. 2020, Algorithm 1, option II).
+    Scaffold,
 }
 
 impl ServerRule {
@@ -47,13 +49,14 @@ impl ServerRule {
             Self::FedAdagrad { .. } => "fedadagrad",
             Self::FedAdam { .. } => "fedadam",
             Self::FedYogi { .. } => "fedyogi",
+            Self::Scaffold => "scaffold",
         }
     }
 
     /// Its numbers, each with the key that sets it.
     fn numbers(&self) -> Vec<(&'static str, f64)> {
         match *self {
-            Self::FedAvg => vec![],
+            Self::FedAvg | Self::Scaffold => vec![],
             Self::FedAvgM { momentum } => vec![("momentum", momentum)],
             Self::FedAdagrad { beta1, tau } => vec![("beta1", beta1), ("tau", tau)],
             Self::FedAdam { beta1, beta2, tau } | Self::FedYogi { beta1, beta2, tau } => {
@@ -92,6 +95,11 @@ pub struct ServerOutOfRange {
 }
 
 impl ServerSpec {
+    /// Whether clients need a control variate.
+    pub fn is_scaffold(&self) -> bool {
+        self.rule == ServerRule::Scaffold
+    }
+
     /// Whether every number is in its range.
     ///
     /// # Errors
