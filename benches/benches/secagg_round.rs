@@ -42,6 +42,7 @@ fn plan() -> Arc<RunPlan> {
         max_corrupt: 3,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
+        adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 1,
     };

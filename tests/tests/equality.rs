@@ -71,6 +71,7 @@ fn plan() -> Arc<RunPlan> {
         max_corrupt: 1,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 30_000, advert_ms: 30_000, phase_ms: 30_000 },
+        adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
     };

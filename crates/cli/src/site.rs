@@ -137,6 +137,7 @@ mod tests {
             max_corrupt: 0,
             suite: MaskSuite::Aes256Ctr,
             deadlines: Deadlines { join_ms: 1, advert_ms: 1, phase_ms: 1 },
+            adaptive_clip: None,
             server: ServerSpec::default(),
             max_attempts: 1,
         };

@@ -1,5 +1,5 @@
 //! What must go together before anything is read: found here, an error still has its place in the file.
-use sottovoce_round::PlanError;
+use sottovoce_round::{AdaptiveClipRefused, PlanError};
 use sottovoce_secagg::quorum;
 use sottovoce_types::{Labelling, Standardisation, Unit};
 
@@ -7,7 +7,7 @@ use crate::corpus::CorpusKind;
 use crate::error::Problem;
 use crate::plan::rehearse;
 use crate::sections::{FoldBy, Partition, PartitionMode, TestSpeakers};
-use crate::{Config, EpsilonTarget};
+use crate::{Config, EpsilonTarget, Privacy};
 
 type Found = Result<(), (&'static str, Problem)>;
 
@@ -25,6 +25,8 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::Headroom(_) => "aggregation.lanes",
         PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
         PlanError::Privacy { .. } => "privacy.unit",
+        PlanError::AdaptiveClip(AdaptiveClipRefused::Unit { .. }) => "privacy.adaptive_clip",
+        PlanError::AdaptiveClip(_) => "privacy.clip_count_noise",
         PlanError::Server(_) | PlanError::Scaffold(_) => "server.optimiser",
         PlanError::BalancedUtterances => "training.class_weights",
         _ => "privacy.clip_bits",
@@ -165,6 +167,7 @@ fn privacy(c: &Config) -> Found {
     if c.privacy.unit == Unit::Utterance {
         utterance(c)?;
     }
+    adaptive_clip(&c.privacy)?;
     if c.privacy.epsilon.is_some() && c.privacy.noise_multiplier.is_some() {
         return Err(("privacy.noise_multiplier", Problem::TwoNoises));
     }
@@ -175,6 +178,35 @@ fn privacy(c: &Config) -> Found {
         Some(units) if c.privacy.unit != Unit::None => delta_below(c, units),
         _ => Ok(()),
     }
+}
+
+/// Numbers in their range, and none that would do nothing. Whether the count can be afforded is the plan's to say.
+fn adaptive_clip(p: &Privacy) -> Found {
+    let key_of = |key: &str| match key {
+        "clip_quantile" => "privacy.clip_quantile",
+        "clip_learning_rate" => "privacy.clip_learning_rate",
+        _ => "privacy.clip_count_noise",
+    };
+    if let Some(adaptive) = p.adaptive() {
+        return match adaptive.check() {
+            Err(AdaptiveClipRefused::OutOfRange { key, must, is }) => {
+                Err((key_of(key), Problem::OutOfRange { must, is }))
+            }
+            _ => Ok(()),
+        };
+    }
+    let defaults = Privacy::default();
+    let moved = |a: f64, b: f64| a.to_bits() != b.to_bits();
+    for (key, set) in [
+        ("privacy.clip_quantile", moved(p.clip_quantile, defaults.clip_quantile)),
+        ("privacy.clip_learning_rate", moved(p.clip_learning_rate, defaults.clip_learning_rate)),
+        ("privacy.clip_count_noise", p.clip_count_noise.is_some()),
+    ] {
+        if set {
+            return Err((key, Problem::ClipStays));
+        }
+    }
+    Ok(())
 }
 
 /// What an utterance's gradient may depend on: the model and that utterance, and nothing else.

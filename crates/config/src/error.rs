@@ -116,6 +116,9 @@ pub enum Problem {
         /// The value.
         is: f64,
     },
+    /// A key of adaptive clipping without adaptive clipping.
+    #[error("does nothing while the clipping norm stays: set privacy.adaptive_clip = true, or leave it out")]
+    ClipStays,
     /// A key that the server's optimiser does not look at.
     #[error(
         "does nothing with server.optimiser = \"{optimiser}\": leave it at {default}, or choose an optimiser that looks at it"

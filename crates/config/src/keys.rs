@@ -188,6 +188,18 @@ const KEYS: &[Key] = &[
     key("privacy", "clip_bits", "C is 2^clip_bits steps of the integer grid."),
     key(
         "privacy",
+        "adaptive_clip",
+        "Whether C follows a quantile of the units' update norms, from `clip_l2` on (Andrew et al. 2021); for the units `speaker` and `utterance`. The count that it follows is noised and released with the mean: ε stays what it is, and the noise on the mean grows a little.",
+    ),
+    key("privacy", "clip_quantile", "The share of units that should be within C."),
+    key("privacy", "clip_learning_rate", "η of C ← C·exp(−η·(share within C − `clip_quantile`))."),
+    key(
+        "privacy",
+        "clip_count_noise",
+        "Standard deviation of the noise on the count of units within C. Where it is not given: a twentieth of the units, and at least 1.2 times the noise multiplier, which makes the noise on the mean a tenth larger. Refused where the count would cost more than a quarter, or say nothing.",
+    ),
+    key(
+        "privacy",
         "epsilon",
         "ε of the whole run; noise is calibrated for `run.rounds`. 8 where neither it nor `noise_multiplier` is given.",
     ),

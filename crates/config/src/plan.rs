@@ -212,6 +212,7 @@ impl Config {
                 advert_ms: self.transport.advert_deadline_ms,
                 phase_ms: self.transport.phase_deadline_ms,
             },
+            adaptive_clip: self.privacy.adaptive(),
             server: self.server.spec(),
             max_attempts: self.aggregation.max_attempts,
         }
@@ -232,5 +233,10 @@ pub(crate) fn rehearse(config: &Config) -> Result<(), PlanError> {
     let manifest =
         Manifest::new("rehearsal".into(), PublicKey([0; 32]), members).expect("distinct keys, each with units");
     // The width does not enter any of the plan's checks; the corpus decides it.
-    RunPlan::new(config.run_spec(Facts { inputs: 1 }), Arc::new(manifest)).map(|_| ())
+    let mut spec = config.run_spec(Facts { inputs: 1 });
+    if config.stated_units().is_none() && matches!(spec.unit, Unit::Speaker | Unit::Utterance) {
+        // Whether a count among the units can be afforded is known when they are.
+        spec.adaptive_clip = None;
+    }
+    RunPlan::new(spec, Arc::new(manifest)).map(|_| ())
 }

@@ -303,3 +303,27 @@ fn scaffold_is_refused_where_it_does_not_hold() {
         assert!(key == "server.optimiser" && what.to_string().contains(says), "{what}");
     }
 }
+
+#[test]
+fn adaptive_clipping_is_refused_where_it_cannot_be_afforded_and_its_keys_where_they_do_nothing() {
+    let text = |rest: &str| format!("[privacy]\nadaptive_clip = true\nnoise_multiplier = 2.0\n{rest}\n");
+    // Sixteen speakers: σ_b is 2.4.
+    Config::parse(&text(""), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    for (rest, place, says) in [
+        ("clip_count_noise = 1.0", "privacy.clip_count_noise", "infinitely many"),
+        ("clip_count_noise = 1.2", "privacy.clip_count_noise", "1.81 times"),
+        ("clip_count_noise = 9.0", "privacy.clip_count_noise", "18 units"),
+        ("clip_count_noise = -1.0", "privacy.clip_count_noise", "above 0"),
+        ("clip_quantile = 1.0", "privacy.clip_quantile", "below 1"),
+        ("clip_learning_rate = 0.0", "privacy.clip_learning_rate", "above 0"),
+        ("unit = \"client\"", "privacy.adaptive_clip", "speakers or utterances"),
+    ] {
+        let (key, what) = problem(&text(rest));
+        assert!(key == place && what.to_string().contains(says), "{key}: {what}");
+    }
+    for key in ["clip_quantile = 0.6", "clip_learning_rate = 0.3", "clip_count_noise = 5.0"] {
+        let (place, what) = problem(&format!("[privacy]\n{key}\n"));
+        assert!(key.starts_with(place.trim_start_matches("privacy.")), "{place}");
+        assert_eq!(what, Problem::ClipStays);
+    }
+}

@@ -178,6 +178,8 @@ mod tests {
             gdp_mu_spent: 0.25,
             duration_ms: 1,
             metrics: None,
+            clip_l2: None,
+            unclipped_fraction: None,
         }
     }
 

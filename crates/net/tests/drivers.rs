@@ -74,6 +74,7 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         max_corrupt: 0,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 20_000, advert_ms, phase_ms: 20_000 },
+        adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
     };

@@ -34,6 +34,8 @@ pub use messages::{
     ConfigShape, Finished, Hello, MAX_REASON, ParamCount, Refusal, RoundConfig, RoundResult, Welcome, config_digest,
 };
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
-pub use server::{ServerOutOfRange, ServerRule, ServerSpec, ServerState, ServerStateError};
+pub use server::{
+    AdaptiveClip, AdaptiveClipRefused, ServerOutOfRange, ServerRule, ServerSpec, ServerState, ServerStateError,
+};
 pub use terms::{RoundTerms, TermsRefused};
 pub use work::{LocalTrainer, TrainFailed, Work};

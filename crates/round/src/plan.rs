@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use sottovoce_dp::{Budget, DpEvent, NoiseShare, ShareError};
-use sottovoce_encode::{EncodePlan, EncodeSpec, Headroom};
+use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, Headroom};
 use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
     ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
@@ -10,8 +10,7 @@ use sottovoce_types::{
 };
 
 use crate::manifest::{Manifest, Member};
-use crate::server::{ServerOutOfRange, ServerSpec};
-use crate::terms::RoundTerms;
+use crate::server::{AdaptiveClip, AdaptiveClipRefused, ServerOutOfRange, ServerSpec, limits};
 
 /// The privacy part of a plan; absent when the unit is [`Unit::None`].
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -68,6 +67,8 @@ pub struct RunSpec {
     pub suite: MaskSuite,
     /// Deadlines.
     pub deadlines: Deadlines,
+    /// How the clipping norm follows the units' updates; `None` where it stays.
+    pub adaptive_clip: Option<AdaptiveClip>,
     /// How the released mean moves the model.
     pub server: ServerSpec,
     /// Attempts at one round before the run fails.
@@ -107,6 +108,9 @@ pub enum PlanError {
     /// A number of the server's optimiser.
     #[error(transparent)]
     Server(#[from] ServerOutOfRange),
+    /// Adaptive clipping where it cannot be.
+    #[error(transparent)]
+    AdaptiveClip(#[from] AdaptiveClipRefused),
     /// SCAFFOLD where it does not hold.
     #[error("server.optimiser = \"scaffold\" {0}")]
     Scaffold(&'static str),
@@ -163,15 +167,17 @@ impl RunPlan {
         if spec.n_min < 2 || honest < 2 {
             return Err(PlanError::TooFewHonest { n_min: spec.n_min, max_corrupt: spec.max_corrupt, honest });
         }
+        let max_units = manifest.members().iter().map(|m| u64::from(units_of(spec.unit, m))).sum();
+        let extra = extra(&spec, max_units)?;
         let layout = Arc::new(spec.model.layout());
         let encode = EncodePlan::new(EncodeSpec {
             dim: layout.len(),
             clip: spec.clip,
             clip_bits: spec.clip_bits,
             lanes: spec.lanes,
-            max_units: manifest.members().iter().map(|m| u64::from(units_of(spec.unit, m))).sum(),
-            weighted: spec.unit == Unit::None,
-            noise_tail: noise_tail(&spec, members)?,
+            max_units,
+            extra,
+            noise_tail: noise_tail(&spec, extra, members)?,
         })?;
         let initial = spec.model.initialise(spec.init_seed);
         Ok(Self { spec, manifest, layout, encode, initial })
@@ -197,9 +203,9 @@ impl RunPlan {
         &self.encode
     }
 
-    /// The same under the terms of a round: the same integers, of another size.
-    pub fn encode_under(&self, _terms: &RoundTerms) -> EncodePlan {
-        self.encode
+    /// The same under a round's clipping norm: the same integers, of another size.
+    pub fn encode_under(&self, clip: ClipNorm) -> EncodePlan {
+        self.encode.with_clip(clip)
     }
 
     /// Initial parameters.
@@ -223,9 +229,12 @@ impl RunPlan {
     }
 
     /// The clipping norms that `round` may have.
-    pub fn clips_allowed(&self, _round: u64) -> std::ops::RangeInclusive<f64> {
-        let clip = self.spec.clip.value();
-        clip..=clip
+    pub fn clips_allowed(&self, round: u64) -> std::ops::RangeInclusive<f64> {
+        let clip = self.spec.clip;
+        match self.spec.adaptive_clip {
+            Some(_) if round > 1 => limits(clip),
+            _ => clip.value()..=clip.value(),
+        }
     }
 
     /// Privacy units that a client may contribute in a round; 0 for one that is no member.
@@ -271,10 +280,26 @@ impl RunPlan {
         }
         w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
         w.number(s.deadlines.advert_ms).number(s.deadlines.phase_ms);
+        if let Some(adaptive) = &s.adaptive_clip {
+            adaptive.write_to(&mut w);
+        }
         s.server.write_to(&mut w);
         w.number(s.max_attempts.into());
         w.finish()
     }
+}
+
+/// What vectors carry behind the parameters.
+fn extra(spec: &RunSpec, units: u64) -> Result<Extra, PlanError> {
+    let Some(adaptive) = &spec.adaptive_clip else {
+        return Ok(if spec.unit == Unit::None { Extra::Weight } else { Extra::None });
+    };
+    let Some(privacy) = &spec.privacy else {
+        return Err(AdaptiveClipRefused::Unit { unit: spec.unit.name() }.into());
+    };
+    let clip_steps = 1 << spec.clip_bits.min(62);
+    let steps = adaptive.count_steps(spec.unit, units, privacy.noise_multiplier, clip_steps)?;
+    Ok(Extra::Unclipped { steps })
 }
 
 /// Karimireddy et al. 2020, Algorithm 1, is of plain SGD with the same K for everybody; and it is no private algorithm.
@@ -316,12 +341,14 @@ const NOISE_TAIL_SIGMAS: u32 = 13;
 
 /// [`NOISE_TAIL_SIGMAS`] standard deviations of all the noise that can be in one sum: every one of n clients adds a share that is sized for
 /// the honest survivors guaranteed at that n, and n may be anything from n_min to the number of members.
-fn noise_tail(spec: &RunSpec, members: u32) -> Result<u64, PlanError> {
+fn noise_tail(spec: &RunSpec, extra: Extra, members: u32) -> Result<u64, PlanError> {
     let Some(privacy) = &spec.privacy else { return Ok(0) };
+    let clip = u128::from(1u64 << spec.clip_bits.min(62));
+    let count = if let Extra::Unclipped { steps } = extra { u128::from(steps) } else { 0 };
     let mut worst = 0;
     for n in spec.n_min..=members {
         let honest = honest_floor(n, spec.max_corrupt).max(1);
-        let share = NoiseShare::new(privacy.noise_multiplier, 1u64 << spec.clip_bits.min(62), honest)?;
+        let share = NoiseShare::joint(privacy.noise_multiplier, clip * clip + count * count, honest)?;
         worst = worst.max(share.tail_of_sum(n, NOISE_TAIL_SIGMAS));
     }
     Ok(worst)

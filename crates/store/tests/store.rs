@@ -65,6 +65,8 @@ fn published(round: u64) -> Persist {
         gdp_mu_spent: 1.357_645_019_878_171,
         duration_ms: 12,
         metrics: None,
+        clip_l2: Some(0.1 + 0.2),
+        unclipped_fraction: Some(-1.0 / 3.0),
     };
     let digest = model.digest();
     let mut state = ServerState::of(digest);

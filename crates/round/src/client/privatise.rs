@@ -15,7 +15,7 @@ impl ClientEngine {
         let encode = *sum.plan();
         match self.plan.spec().privacy {
             Some(privacy) => {
-                let share = NoiseShare::new(privacy.noise_multiplier, encode.clip_steps(), honest_floor)
+                let share = NoiseShare::joint(privacy.noise_multiplier, encode.squared_sensitivity(), honest_floor)
                     .map_err(privatise_fault)?;
                 let noised = self.noise.add(sum, &share).map_err(privatise_fault)?;
                 noised.wrap(&encode).map_err(privatise_fault)

@@ -71,7 +71,7 @@ struct Correction {
 impl UnitSum {
     /// An empty sum of this client's units under a plan and the terms of a round. One that is no member may add none.
     pub fn new(plan: &RunPlan, client: &ClientId, terms: &RoundTerms) -> Self {
-        let encode = plan.encode_under(terms);
+        let encode = plan.encode_under(terms.clip);
         Self {
             sum: SiteSum::empty(&encode),
             encode,

@@ -1,4 +1,5 @@
 //! From a secure sum to the next model.
+use sottovoce_encode::EncodePlan;
 use sottovoce_secagg::SecureSum;
 use sottovoce_types::{ClientId, RoundRecord, SCHEMA_VERSION, Tick, Unit};
 use sottovoce_wire::Kind;
@@ -10,9 +11,15 @@ use crate::server::ServerState;
 
 impl Coordinator {
     pub(super) fn publish(&mut self, now: Tick, sum: &SecureSum) {
-        let mean = self.mean_update(sum);
+        let clip = self.server.clip();
+        let encode = self.plan.encode_under(clip);
+        let mean = self.mean_update(sum, &encode);
+        let unclipped = encode.decode_unclipped(sum.sum(), self.units_in(sum));
         let share = f64::from(count(sum.contributors().len())) / f64::from(self.plan.manifest().len().max(1));
         self.server.step(&self.plan, self.round.0, self.params.values_mut(), &mean, share);
+        if let Some(unclipped) = unclipped {
+            self.server.adapt(&self.plan, unclipped);
+        }
         let model = self.params.digest();
         let state = self.server.state(model);
         let contributors = sum.contributors();
@@ -30,6 +37,8 @@ impl Coordinator {
             gdp_mu_spent: self.ledger.as_ref().map_or(0.0, sottovoce_dp::Ledger::spent_mu),
             duration_ms: now.0.saturating_sub(self.round_began.0),
             metrics: None,
+            clip_l2: unclipped.map(|_| clip.value()),
+            unclipped_fraction: unclipped,
         };
         let event = JournalEvent::Published {
             run: self.run,
@@ -53,18 +62,22 @@ impl Coordinator {
 
     /// The mean over *public* unit counts of the contributors, times [`crate::RunPlan::step_of_mean`]: the counts are in the manifest and in the signed survivor set,
     /// so the denominator depends on nobody's data.
-    fn mean_update(&self, sum: &SecureSum) -> Vec<f32> {
-        let encode = self.plan.encode();
+    fn mean_update(&self, sum: &SecureSum, encode: &EncodePlan) -> Vec<f32> {
         if self.plan.spec().unit == Unit::None {
             // All weights zero: every contributor had no examples, and the model stays.
             return encode.decode_weighted(sum.sum()).unwrap_or_else(|_| vec![0.0; self.plan.layout().len()]);
         }
-        let units: u32 = sum.contributors().iter().map(|c| self.plan.units_of(c)).sum();
         let step = self.plan.step_of_mean(self.round.0);
-        let mean = encode.decode(sum.sum(), f64::from(units.max(1)));
+        let mean = encode.decode(sum.sum(), self.units_in(sum));
         #[allow(clippy::cast_possible_truncation, reason = "back to the width of parameters")]
         let scaled = mean.into_iter().map(|v| (f64::from(v) * step) as f32).collect();
         scaled
+    }
+
+    /// Public units of the contributors.
+    fn units_in(&self, sum: &SecureSum) -> f64 {
+        let units: u32 = sum.contributors().iter().map(|c| self.plan.units_of(c)).sum();
+        f64::from(units.max(1))
     }
 
     pub(super) fn send_last_model(&mut self, client: ClientId) {

@@ -2,6 +2,7 @@
 //!
 //! Everything here is post-processing of what a round released: it costs no privacy, and depends on nobody's data but through
 //! the released mean.
+mod clip;
 mod fedadagrad;
 mod fedadam;
 mod fedavg;
@@ -12,6 +13,8 @@ mod scaffold;
 mod spec;
 mod state;
 
+pub(crate) use clip::limits;
+pub use clip::{AdaptiveClip, AdaptiveClipRefused};
 pub use spec::{ServerOutOfRange, ServerRule, ServerSpec};
 pub use state::{ServerState, ServerStateError};
 
@@ -22,6 +25,8 @@ use crate::terms::RoundTerms;
 
 /// Name of SCAFFOLD's c in a [`ServerState`].
 const CONTROL: &str = "control";
+/// Name of the next round's C there.
+const CLIP: &str = "clip_l2";
 
 /// One server optimiser. θ `[d]` moves by a step that is made of the released mean `[d]` and of what earlier steps left.
 ///
@@ -65,6 +70,7 @@ pub(crate) struct Server {
     optimiser: Box<dyn ServerOptimiser>,
     control: Option<scaffold::Control>,
     clip: ClipNorm,
+    adapts: bool,
 }
 
 impl Server {
@@ -75,6 +81,7 @@ impl Server {
             optimiser: optimiser(&spec.server, dim),
             control: spec.server.is_scaffold().then(|| scaffold::Control::zeros(dim)),
             clip: spec.clip,
+            adapts: spec.adaptive_clip.is_some(),
         }
     }
 
@@ -105,6 +112,12 @@ impl Server {
         if let Some(control) = &mut server.control {
             control.restore(&take(CONTROL, control.values().len())?);
         }
+        if plan.spec().adaptive_clip.is_some() {
+            let found = take(CLIP, 1)?[0];
+            let allowed = limits(plan.spec().clip);
+            let clip = ClipNorm::new(found).ok().filter(|clip| allowed.contains(&clip.value()));
+            server.clip = clip.ok_or(ServerStateError::Clip { found: found.to_string() })?;
+        }
         match left.into_keys().next() {
             Some(name) => Err(ServerStateError::Unknown { name }),
             None => Ok(server),
@@ -117,6 +130,18 @@ impl Server {
         if let Some(control) = &mut self.control {
             control.step(plan, round, mean, share);
         }
+    }
+
+    /// C_t becomes C_{t+1}, by the released share of unclipped units.
+    pub(crate) fn adapt(&mut self, plan: &RunPlan, unclipped: f64) {
+        if let Some(adaptive) = &plan.spec().adaptive_clip {
+            self.clip = adaptive.next(plan.spec().clip, self.clip, unclipped);
+        }
+    }
+
+    /// C_t of the round that is open, or comes next.
+    pub(crate) fn clip(&self) -> ClipNorm {
+        self.clip
     }
 
     /// What the next round begins from besides the model.
@@ -132,6 +157,9 @@ impl Server {
         }
         if let Some(control) = &self.control {
             state.keep(CONTROL, control.to_f64());
+        }
+        if self.adapts {
+            state.keep(CLIP, vec![self.clip.value()]);
         }
         (!state.vectors().is_empty()).then_some(state)
     }

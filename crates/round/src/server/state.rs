@@ -31,6 +31,12 @@ pub enum ServerStateError {
         /// What.
         name: &'static str,
     },
+    /// A clipping norm that the plan does not allow.
+    #[error("its clipping norm {found} is out of the plan's limits")]
+    Clip {
+        /// As it stands there.
+        found: String,
+    },
     /// Something is there that the optimiser does not carry.
     #[error("it has a {name}, which this run's optimiser does not carry")]
     Unknown {

@@ -66,6 +66,7 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         max_corrupt: f,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
+        adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
     };

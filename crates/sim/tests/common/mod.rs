@@ -45,6 +45,7 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
         max_corrupt,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
+        adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
     }
