@@ -48,14 +48,21 @@
     reason = "samples, batches and plots, not privacy"
 )]
 
+mod batch;
 mod device;
-mod dnn;
 mod evaluate;
+mod kernels;
+mod layers;
+mod loss;
 mod metrics;
+mod models;
+mod optimiser;
 mod partition;
+mod pass;
 mod random;
-mod sgd;
 mod trainer;
+mod training;
+mod units;
 
 pub use device::{Device, DeviceError, UnknownDevice};
 pub use evaluate::EvaluateError;
@@ -64,4 +71,5 @@ pub use partition::{
     ClientData, Fold, FoldBy, Leak, Partition, PartitionCounts, PartitionError, PartitionMode, PartitionSpec, Place,
     SetCounts, Split, TestSpeakers, TooFewSpeakers,
 };
-pub use trainer::{EpochLoss, InputError, TrainError, Trainer, unit_updates};
+pub use trainer::{ClippedGradient, EpochLoss, InputError, TrainError, Trainer};
+pub use units::{unit_updates, utterance_updates};
