@@ -3,6 +3,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use sottovoce_types::{Examples, InputKind, ModelSpec};
 
+use crate::pass::Value;
+
 /// Where the rows of a batch of clips are: clip i takes rows i·period to (i+1)·period − 1, of which the first `margin` and those
 /// beyond its own length belong to nobody and hold zeros.
 ///
@@ -82,6 +84,13 @@ pub(crate) struct Frames<B: Backend> {
     pub(crate) clips: std::sync::Arc<Clips>,
 }
 
+impl<B: Backend> Frames<B> {
+    /// What a model begins from.
+    pub(crate) fn value(&self) -> Value<B> {
+        Value::constant(self.values.clone())
+    }
+}
+
 /// What goes into a model at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch<B: Backend> {
@@ -95,9 +104,9 @@ impl<B: Backend> Batch<B> {
     /// The examples at `indices`.
     pub(crate) fn new(spec: &ModelSpec, data: &Examples, indices: &[usize], device: &B::Device) -> Self {
         let margin = match spec {
-            ModelSpec::Cnn { kernel, .. } | ModelSpec::AttentionFcn { kernel, .. } | ModelSpec::TextCnn { kernel, .. } => {
-                kernel / 2
-            }
+            ModelSpec::Cnn { kernel, .. }
+            | ModelSpec::AttentionFcn { kernel, .. }
+            | ModelSpec::TextCnn { kernel, .. } => kernel / 2,
             _ => 0,
         };
         let clips = Clips::new(indices.iter().map(|&i| data.frames(i)).collect(), margin);

@@ -265,9 +265,7 @@ impl Trainer {
         match self.device {
             Device::Cpu => training::fit::<Flex>(&FlexDevice, start, &run, on_epoch),
             #[cfg(feature = "cuda")]
-            Device::Cuda(index) => {
-                training::fit::<burn::backend::Cuda>(&cuda_device(index), start, &run, on_epoch)
-            }
+            Device::Cuda(index) => training::fit::<burn::backend::Cuda>(&cuda_device(index), start, &run, on_epoch),
             #[cfg(not(feature = "cuda"))]
             Device::Cuda(index) => Err(DeviceError::NotCompiledIn { index }.into()),
         }

@@ -1,5 +1,4 @@
 //! The training loop, on any backend.
-use burn::backend::Autodiff;
 use burn::tensor::{ElementConversion as _, Tensor};
 use sottovoce_types::{Examples, FlatParams, ModelSpec, TrainJob};
 
@@ -109,11 +108,10 @@ fn differentiate<B: Recurrence>(
     device: &B::Device,
 ) -> (Tensor<B, 1>, Backward<B>) {
     let batch = Batch::<B>::new(run.spec, run.data, examples, device);
-    let mut pass = Pass::<Autodiff<B>>::new(params);
+    let mut pass = Pass::training(params);
     let logits = models::logits(run.spec, &mut pass, &batch);
-    // The tape begins at the logits: the softmax above them is most of the tape of a small model.
-    let (sum, gradient) = cross_entropy(logits.clone().inner(), loss.targets(run.data, examples, device));
-    (sum, pass.backward(logits, gradient))
+    let (sum, gradient) = cross_entropy(logits.tensor.clone(), loss.targets(run.data, examples, device));
+    (sum, pass.backward(&logits, gradient))
 }
 
 /// Each example's gradient, `[examples of a batch, d]` row by row, a batch at a time.
@@ -141,12 +139,7 @@ pub(crate) fn clipped_gradient<B: Recurrence>(
     (norms, read(sum))
 }
 
-fn by_batch<B: Recurrence>(
-    device: &B::Device,
-    start: &FlatParams,
-    run: &Run<'_>,
-    each: &mut dyn FnMut(Backward<B>),
-) {
+fn by_batch<B: Recurrence>(device: &B::Device, start: &FlatParams, run: &Run<'_>, each: &mut dyn FnMut(Backward<B>)) {
     let (params, loss) = (Parameters::<B>::upload(start, device), run.loss());
     let all: Vec<usize> = (0..run.data.len()).collect();
     for examples in all.chunks(run.job.batch as usize) {
@@ -165,7 +158,7 @@ pub(crate) fn forward<B: Recurrence>(
     let all: Vec<usize> = (0..data.len()).collect();
     let of_batch = |examples: &[usize]| {
         let batch = Batch::<B>::new(spec, data, examples, device);
-        read(models::logits(spec, &mut Pass::<B>::new(&params), &batch))
+        read(models::logits(spec, &mut Pass::inference(&params), &batch).tensor)
     };
     all.chunks(FORWARD_BATCH).flat_map(of_batch).collect()
 }

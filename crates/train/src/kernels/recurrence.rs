@@ -39,9 +39,12 @@ pub(crate) struct Run<B: Backend> {
     cells: Tensor<B, 2>,
 }
 
-/// A plain backend's way through a recurrent layer.
-pub(crate) trait Recurrence: Backend + super::Kernels<Plain = Self> {
-    /// All states from all gates, as [`Kernels::recur`](super::Kernels::recur).
+/// A backend's way through a recurrent layer.
+///
+/// `gates` `[m, 4h]` is what inputs and biases give, `weight` `[4h, h]` acts on the state. Gates in the order input, forget, cell,
+/// output. Outside a clip's own frames the state is 0.
+pub(crate) trait Recurrence: Backend {
+    /// All states from all gates.
     fn run(gates: Tensor<Self, 2>, weight: Tensor<Self, 2>, clips: &Clips, direction: Direction) -> Run<Self> {
         run(gates, weight, clips, direction)
     }

@@ -1,12 +1,10 @@
 //! Both operations against burn's own tape over the same thing in small steps.
-use std::sync::Arc;
-
 use burn::backend::flex::FlexDevice;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData};
 
 use super::recurrence;
-use super::{Direction, Kernels, Recurrence};
+use super::{Direction, Recurrence, convolve, input_gradient};
 use crate::batch::Clips;
 use crate::pass::read;
 use crate::random::Draws;
@@ -45,17 +43,14 @@ fn a_convolution_is_that_of_its_definition_and_so_is_its_gradient() {
         let gradients = (expected.clone() * Tensor::from_inner(upstream.clone())).sum().backward();
         let expected_gradient = tracked.grad(&gradients).unwrap();
 
-        let ours = Taped::watched(x);
-        let y = Taped::convolve(ours.clone(), w.clone());
-        close(y.clone().inner(), expected.inner(), 1e-5, "values");
-        let gradients = (y * Tensor::from_inner(upstream)).sum().backward();
-        close(ours.grad(&gradients).unwrap(), expected_gradient, 1e-5, "gradient");
+        close(convolve(x, w.clone()), expected.inner(), 1e-5, "values");
+        close(input_gradient(upstream, w), expected_gradient, 1e-5, "gradient");
     }
 }
 
 /// Clips of different lengths, one of a single frame, with a margin that belongs to nobody.
-fn clips() -> Arc<Clips> {
-    Arc::new(Clips::new(vec![6, 1, 4], 1))
+fn clips() -> Clips {
+    Clips::new(vec![6, 1, 4], 1)
 }
 
 #[test]
@@ -66,8 +61,7 @@ fn the_loop_over_slices_is_the_one_over_tensors_in_both_directions() {
     for direction in [Direction::Forward, Direction::Reverse] {
         // The small steps, each on burn's tape.
         let tracked = Tensor::<Taped, 2>::from_inner(gates.clone()).require_grad();
-        let states =
-            recurrence::run(tracked.clone(), Tensor::from_inner(weight.clone()), &clips, direction).states;
+        let states = recurrence::run(tracked.clone(), Tensor::from_inner(weight.clone()), &clips, direction).states;
         let gradients = (states.clone() * Tensor::from_inner(upstream.clone())).sum().backward();
         let expected = tracked.grad(&gradients).unwrap();
 
@@ -79,10 +73,8 @@ fn the_loop_over_slices_is_the_one_over_tensors_in_both_directions() {
         let ours = Flex::run(gates.clone(), weight.clone(), &clips, direction);
         close(ours.states.clone(), in_tensors.states, 1e-6, "states");
         close(ours.states.clone(), states.inner(), 1e-6, "states on the tape");
-        let watched = Taped::watched(gates.clone());
-        let y = Taped::recur(watched.clone(), weight.clone(), &clips, direction);
-        let gradients = (y * Tensor::from_inner(upstream.clone())).sum().backward();
-        close(watched.grad(&gradients).unwrap(), expected, 1e-5, "the backward pass in slices");
+        let back = Flex::gate_gradients(ours.clone(), weight.clone(), &clips, direction, upstream.clone());
+        close(back, expected, 1e-5, "the backward pass in slices");
 
         let mask = clips.mask::<Flex>(&FlexDevice);
         close(ours.states.clone() * mask, ours.states, 0.0, "nobody's frames have no state");
@@ -95,10 +87,10 @@ fn a_clip_has_the_same_states_whatever_lies_beside_it() {
     let weight = random::<2>(7, [4 * width, width]);
     let gates = random::<2>(8, [5, 4 * width]);
     for direction in [Direction::Forward, Direction::Reverse] {
-        let alone = Flex::recur(gates.clone(), weight.clone(), &Arc::new(Clips::new(vec![5], 0)), direction);
+        let alone = Flex::run(gates.clone(), weight.clone(), &Clips::new(vec![5], 0), direction).states;
         // First among rows of period 9, with other numbers after it.
         let beside = Tensor::cat(vec![gates.clone(), random::<2>(9, [13, 4 * width])], 0);
-        let together = Flex::recur(beside, weight.clone(), &Arc::new(Clips::new(vec![5, 9], 0)), direction);
+        let together = Flex::run(beside, weight.clone(), &Clips::new(vec![5, 9], 0), direction).states;
         close(together.slice([0..5, 0..width]), alone, 1e-6, "states");
     }
 }

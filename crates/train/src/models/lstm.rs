@@ -1,22 +1,16 @@
 //! A recurrent layer, read in one direction or both.
-use burn::tensor::Tensor;
-
 use crate::batch::Batch;
-use crate::kernels::{Direction, Kernels};
-use crate::layers::{lstm, mean};
-use crate::pass::Pass;
+use crate::kernels::{Direction, Recurrence};
+use crate::layers::{lstm, mean, side_by_side};
+use crate::pass::{Pass, Value};
 
 /// Frames `[rows, inputs]` to states `[rows, h]` in each direction, to their mean `[n, h or 2h]`, to `[n, classes]`.
-pub(super) fn logits<B: Kernels>(
-    bidirectional: bool,
-    pass: &mut Pass<'_, B>,
-    batch: &Batch<B::Plain>,
-) -> Tensor<B, 2> {
+pub(super) fn logits<B: Recurrence>(bidirectional: bool, pass: &mut Pass<'_, B>, batch: &Batch<B>) -> Value<B> {
     let mut states = lstm(pass, Direction::Forward, &batch.frames);
     if bidirectional {
         let backward = lstm(pass, Direction::Reverse, &batch.frames);
-        states = Tensor::cat(vec![states, backward], 1);
+        states = side_by_side(pass, &states, &backward);
     }
-    let pooled = mean(states, &batch.frames.clips);
-    pass.linear("output", pooled)
+    let pooled = mean(pass, &states, &batch.frames.clips);
+    pass.linear("output", &pooled)
 }

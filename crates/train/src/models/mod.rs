@@ -6,15 +6,14 @@ mod lstm;
 mod lstm_transformer;
 mod text_cnn;
 
-use burn::tensor::Tensor;
 use sottovoce_types::ModelSpec;
 
 use crate::batch::Batch;
-use crate::kernels::Kernels;
-use crate::pass::Pass;
+use crate::kernels::Recurrence;
+use crate::pass::{Pass, Value};
 
 /// Logits `[n, classes]` of a batch.
-pub(crate) fn logits<B: Kernels>(spec: &ModelSpec, pass: &mut Pass<'_, B>, batch: &Batch<B::Plain>) -> Tensor<B, 2> {
+pub(crate) fn logits<B: Recurrence>(spec: &ModelSpec, pass: &mut Pass<'_, B>, batch: &Batch<B>) -> Value<B> {
     match spec {
         ModelSpec::Dnn { hidden, .. } => dnn::logits(hidden.len(), pass, batch),
         ModelSpec::Cnn { channels, .. } => cnn::logits(channels.len(), pass, batch),
