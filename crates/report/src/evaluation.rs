@@ -1,7 +1,7 @@
 //! An evaluation as text for a terminal.
-use sottovoce_types::{Calibration, CalibrationBin, Interval, Metrics, SexGap};
+use sottovoce_types::{Calibration, CalibrationBin, Interval, Metrics, SexGap, SexMetrics};
 
-use crate::text::{Align, NONE, TextTable, interval, percent, points, significant};
+use crate::text::{Align, NONE, TextTable, interval, percent, percent_in, points, significant};
 
 /// Figures by class, and their means over classes.
 pub fn per_class_text(metrics: &Metrics) -> String {
@@ -52,7 +52,7 @@ pub(crate) fn groups_notes(metrics: &Metrics) -> Vec<String> {
         notes
             .push(format!("{} examples of speakers whose sex is not told are in no group", metrics.examples - grouped));
     }
-    let few = |g: &&sottovoce_types::SexMetrics| (2..Metrics::ROUGH_BELOW_SPEAKERS).contains(&g.speakers);
+    let few = |g: &&SexMetrics| (2..Metrics::ROUGH_BELOW_SPEAKERS).contains(&g.speakers);
     for group in metrics.by_sex.iter().filter(few) {
         notes.push(format!("the {} group has {} speakers: its interval is rough", group.sex.name(), group.speakers));
     }
@@ -76,14 +76,6 @@ fn gap_note(gap: &SexGap) -> String {
                 .to_owned()
         }
         None => "the gap has no interval: a group has one speaker".to_owned(),
-    }
-}
-
-/// A gap in percentage points, with its interval.
-pub(crate) fn gap_in(gap: f64, ci: Option<Interval>) -> String {
-    match ci {
-        Some(ci) => format!("{} ({} to {})", points(gap), points(ci.low), points(ci.high)),
-        None => points(gap),
     }
 }
 
@@ -126,26 +118,43 @@ fn confusion(m: &Metrics) -> String {
     out.render()
 }
 
+/// One figure a row: its name, a cell for each sex, and, where there is one, the gap in percentage points.
+pub(crate) fn by_sex_rows(m: &Metrics) -> Vec<Vec<String>> {
+    let row = |name: String, cell: &dyn Fn(&SexMetrics) -> String, gap: Option<String>| -> Vec<String> {
+        let gap = m.sex_gap.is_some().then(|| gap.unwrap_or_default());
+        [name].into_iter().chain(m.by_sex.iter().map(cell)).chain(gap).collect()
+    };
+    let gap = |pick: fn(&SexGap) -> (f64, Option<Interval>)| {
+        m.sex_gap.as_ref().map(pick).map(|(gap, ci)| match ci {
+            Some(ci) => format!("{} ({} to {})", points(gap), points(ci.low), points(ci.high)),
+            None => points(gap),
+        })
+    };
+    let mut rows = vec![
+        row("examples".to_owned(), &|g| g.examples.to_string(), None),
+        row("speakers".to_owned(), &|g| g.speakers.to_string(), None),
+        row(
+            "accuracy (95 %)".to_owned(),
+            &|g| percent_in(g.accuracy, g.accuracy_ci95, g.speakers),
+            gap(|g| (g.accuracy, g.accuracy_ci95)),
+        ),
+        row("UAR (95 %)".to_owned(), &|g| percent_in(g.uar, g.uar_ci95, g.speakers), gap(|g| (g.uar, g.uar_ci95))),
+    ];
+    for (i, class) in m.per_class.iter().enumerate() {
+        let recall = |g: &SexMetrics| g.recall.get(i).copied().flatten().map_or(NONE.to_owned(), percent);
+        rows.push(row(format!("recall, {}", class.label), &recall, None));
+    }
+    rows
+}
+
 fn by_sex(m: &Metrics) -> String {
-    let numbers = ["examples", "speakers", "accuracy", "UAR"].map(|name| (name.to_owned(), Align::Right));
-    let recalls = m.per_class.iter().map(|c| (format!("recall, {}", c.label), Align::Right));
-    let columns = [("sex".to_owned(), Align::Left)].into_iter().chain(numbers);
-    let mut out = TextTable::new(columns.chain([("95 % of UAR".to_owned(), Align::Left)]).chain(recalls));
-    for g in &m.by_sex {
-        let figures = [g.examples.to_string(), g.speakers.to_string(), percent(g.accuracy), percent(g.uar)];
-        let recalls = g.recall.iter().map(|r| r.map_or(NONE.to_owned(), percent));
-        let row = [g.sex.name().to_owned()].into_iter().chain(figures).chain([interval(g.uar_ci95, g.speakers)]);
-        out.row(row.chain(recalls));
+    let sexes = m.by_sex.iter().map(|g| (g.sex.name(), Align::Right));
+    let gap = m.sex_gap.is_some().then_some(("female − male, points", Align::Right));
+    let mut out = TextTable::new([("by sex", Align::Left)].into_iter().chain(sexes).chain(gap));
+    for row in by_sex_rows(m) {
+        out.row(row);
     }
-    let mut text = out.render();
-    if let Some(gap) = &m.sex_gap {
-        text += &format!(
-            "female − male, percentage points: accuracy {}, UAR {}\n",
-            gap_in(gap.accuracy, gap.accuracy_ci95),
-            gap_in(gap.uar, gap.uar_ci95)
-        );
-    }
-    groups_notes(m).into_iter().fold(text, |text, note| text + &note + "\n")
+    groups_notes(m).into_iter().fold(out.render(), |text, note| text + &note + "\n")
 }
 
 fn calibration(c: &Calibration, accuracy: f64) -> String {

@@ -3,7 +3,7 @@ use maud::{Markup, html};
 use sottovoce_types::Metrics;
 
 use super::figure;
-use crate::evaluation::{confidence_note, gap_in, groups_notes, intervals_note};
+use crate::evaluation::{by_sex_rows, confidence_note, groups_notes, intervals_note};
 use crate::text::{NONE, percent, percent_in, significant};
 use crate::{RunReport, by_sex_figure, confusion_figure, reliability_figure};
 
@@ -86,22 +86,12 @@ fn by_sex(m: &Metrics) -> Markup {
         }))
         div.scroll { table {
             thead { tr {
-                th { "sex" } th.n { "examples" } th.n { "speakers" } th.n { "accuracy (95 %)" } th.n { "UAR (95 %)" }
-                @for c in &m.per_class { th.n { "recall, " (c.label) } }
+                th { "" } @for g in &m.by_sex { th.n { (g.sex.name()) } }
+                @if m.sex_gap.is_some() { th.n { "female − male, points" } }
             } }
-            tbody {
-                @for g in &m.by_sex { tr {
-                    td { (g.sex.name()) } td.n { (g.examples) } td.n { (g.speakers) }
-                    td.n { (percent_in(g.accuracy, g.accuracy_ci95, g.speakers)) }
-                    td.n { (percent_in(g.uar, g.uar_ci95, g.speakers)) }
-                    @for r in &g.recall { td.n { (r.map_or(NONE.to_owned(), percent)) } }
-                } }
-                @if let Some(gap) = &m.sex_gap { tr {
-                    td { b { "female − male, points" } } td {} td {}
-                    td.n { (gap_in(gap.accuracy, gap.accuracy_ci95)) } td.n { (gap_in(gap.uar, gap.uar_ci95)) }
-                    @for _ in &m.per_class { td {} }
-                } }
-            }
+            tbody { @for row in by_sex_rows(m) { tr {
+                @for (i, cell) in row.iter().enumerate() { td.n[i > 0] { (cell) } }
+            } } }
         } }
         @for note in groups_notes(m) { p.small { (sentence(&note)) } }
     }

@@ -27,7 +27,9 @@ impl Reliability<'_> {
         let filled: Vec<&CalibrationBin> = c.bins.iter().filter(|b| b.count > 0).collect();
         let told: Vec<String> = filled.iter().map(|b| tip(b)).collect();
         canvas.describe(if told.is_empty() { "No predictions.".to_owned() } else { told.join(". ") + "." });
-        canvas.text("title", (14.0, 20.0), Anchor::Start, "Reliability of confidences");
+        canvas.text("title", (14.0, 20.0), Anchor::Start, "Reliability");
+        let figures = format!("calibration error {error}, Brier score {brier}");
+        canvas.text("minor", (LEFT + SIDE, 20.0), Anchor::End, &figures);
         draw_key(&mut canvas);
         draw_axes(&mut canvas);
         let most = filled.iter().map(|b| b.count).max().unwrap_or(0);
@@ -39,8 +41,6 @@ impl Reliability<'_> {
         for bin in &filled {
             draw_distance(&mut canvas, bin);
         }
-        canvas.text("strong", (LEFT + 10.0, TOP + 18.0), Anchor::Start, &format!("calibration error {error}"));
-        canvas.text("minor", (LEFT + 10.0, TOP + 34.0), Anchor::Start, &format!("Brier score {brier}"));
         if filled.is_empty() {
             canvas.text("minor", (LEFT + SIDE / 2.0, TOP + SIDE / 2.0), Anchor::Middle, "no predictions");
         } else {
