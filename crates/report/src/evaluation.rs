@@ -87,6 +87,7 @@ pub(crate) fn confidence_note(calibration: &Calibration, accuracy: f64) -> Strin
     let verdict = match by {
         by if by > 0.005 => format!("overconfident by {} points", points(by).trim_start_matches('+')),
         by if by < -0.005 => format!("underconfident by {} points", points(-by).trim_start_matches('+')),
+        by if by.is_nan() => "not comparable".to_owned(),
         _ => "on the whole as confident as it is right".to_owned(),
     };
     format!("mean confidence {confident}, right {right}: {verdict}")

@@ -323,6 +323,21 @@ fn a_gap_is_called_one_only_where_its_interval_leaves_out_zero() {
 }
 
 #[test]
+fn confidence_is_set_beside_what_is_right() {
+    let mut metrics = sample::run().summary.metrics;
+    metrics.accuracy = 0.5;
+    for (confidence, said) in [
+        (0.6, "mean confidence 60.0 %, right 50.0 %: overconfident by 10.0 points"),
+        (0.4, "underconfident by 10.0 points"),
+        (0.503, "as confident as it is right"),
+        (f64::NAN, "not comparable"),
+    ] {
+        metrics.calibration.as_mut().unwrap().mean_confidence = confidence;
+        assert!(evaluation_text(&metrics).contains(said), "{said}");
+    }
+}
+
+#[test]
 fn a_run_without_sexes_or_calibration_says_so() {
     let mut run = sample::run();
     let metrics = &mut run.summary.metrics;
