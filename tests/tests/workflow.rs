@@ -58,6 +58,48 @@ fn a_corpus_is_synthesised_checked_extracted_and_extracted_again_for_free() {
     assert!(mfcc["mfcc"].as_array().unwrap().iter().all(|frame| frame.as_array().unwrap().len() == 13));
 }
 
+/// Evaluations of one checkpoint, or on other clips than those of test speakers, change nothing in the run.
+fn evaluates_checkpoints_and_other_splits(out: &Path, rounds: &[Value]) {
+    let files = ["rounds.jsonl", "metrics.json"].map(|name| out.join(name));
+    let before = files.each_ref().map(|file| fs::read(file).unwrap());
+    let last = out.join("checkpoints/round-0002.safetensors");
+    let evaluated = run(&["evaluate", arg(&last), "--format", "json"]).expect(0).json();
+    assert_eq!((&evaluated["metrics"], evaluated["round"].as_u64()), (&rounds[1]["metrics"], Some(2)));
+    let first = out.join("checkpoints/round-0001.safetensors");
+    let evaluated = run(&["evaluate", arg(&first), "--format", "json"]).expect(0).json();
+    assert_eq!(evaluated["model_sha256"], rounds[0]["model_sha256"]);
+    let (metrics, bins) = (&evaluated["metrics"], evaluated["metrics"]["calibration"]["bins"].as_array().unwrap());
+    let counted: u64 = bins.iter().map(|b| b["count"].as_u64().unwrap()).sum();
+    assert_eq!((bins.len(), Some(counted)), (15, metrics["examples"].as_u64()));
+    let groups = metrics["by_sex"].as_array().unwrap();
+    assert_eq!(groups.iter().map(|g| g["sex"].as_str().unwrap()).collect::<Vec<_>>(), ["female", "male"]);
+
+    let on = |split| run(&["evaluate", arg(out), "--split", split, "--format", "json"]).expect(0).json();
+    let (train, holdout) = (on("train"), on("holdout"));
+    assert_eq!((&train["evaluated_on"], &holdout["evaluated_on"]), (&"train".into(), &"holdout".into()));
+    assert_eq!(train["metrics"]["speakers"], holdout["metrics"]["speakers"], "clips of the same speakers");
+    assert_ne!(train["metrics"]["examples"], holdout["metrics"]["examples"]);
+    let text = run(&["evaluate", arg(out), "--split", "train"]).expect(0).stdout;
+    for said in ["how well it fits", "weighted mean", "truth, by prediction", "female − male", "calibration error"] {
+        assert!(text.contains(said), "{said}:\n{text}");
+    }
+    assert_eq!(files.each_ref().map(|file| fs::read(file).unwrap()), before);
+
+    let none = run(&["evaluate", arg(out), "--split", "holdout", "--set", "partition.holdout_fraction=0"]).expect(2);
+    assert!(none.stderr.contains("holds out no clips"), "{}", none.stderr);
+    let stray = out.with_file_name("stray.safetensors");
+    fs::copy(&last, &stray).unwrap();
+    let refused = run(&["evaluate", arg(&stray)]).expect(1);
+    assert!(refused.stderr.contains("lies in no run directory"), "{}", refused.stderr);
+    let partition = out.join("partition.json");
+    let told = fs::read(&partition).unwrap();
+    fs::remove_file(&partition).unwrap();
+    let deployed = ["--set", "transport.state=\"elsewhere\"", "--set", "corpus.path=\"corpus\""];
+    let refused = run(&[&["evaluate", arg(out), "--split", "train"], &deployed[..]].concat()).expect(2);
+    assert!(refused.stderr.contains("known to them alone"), "{}", refused.stderr);
+    fs::write(&partition, told).unwrap();
+}
+
 #[test]
 fn a_federation_is_simulated_evaluated_audited_and_reported() {
     let dir = tempfile::tempdir().unwrap();
@@ -99,6 +141,8 @@ fn a_federation_is_simulated_evaluated_audited_and_reported() {
     let evaluated = run(&["evaluate", arg(&out), "--format", "json"]).expect(0).json();
     assert_eq!(evaluated["metrics"], summary["metrics"], "evaluation gives what the run said of itself");
     assert_eq!(evaluated["model_sha256"], summary["model_sha256"]);
+
+    evaluates_checkpoints_and_other_splits(&out, &rounds);
 
     let audited = run(&["audit", "run", arg(&out), "--format", "json"]);
     // 200 canaries in two rounds have little power: inconclusive (21) is an honest answer, a violation (20) is not.

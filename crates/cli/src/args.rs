@@ -83,7 +83,7 @@ pub enum Command {
     /// Privacy arithmetic and ledgers.
     #[command(subcommand)]
     Privacy(PrivacyCommand),
-    /// Accuracy, UAR, precision, recall, F1 and confusion of a run's models on speakers never trained on.
+    /// Accuracy, UAR, precision, recall, F1, confusion, by sex, calibration, with intervals; of speakers never trained on.
     Evaluate(EvaluateArgs),
     /// Emotion probabilities of recordings, on this device, without network.
     Predict(PredictArgs),
@@ -339,11 +339,26 @@ pub enum PrivacyCommand {
     },
 }
 
+/// What a model is evaluated on.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvaluatedOn {
+    /// Speakers never trained on.
+    Test,
+    /// What the clients train on: how well it fits, not how well it recognises.
+    Train,
+    /// Clips held out of training, of speakers that are trained on.
+    Holdout,
+}
+
 /// `evaluate`
 #[derive(Args, Debug)]
 pub struct EvaluateArgs {
-    /// Run directory.
+    /// Run directory, for its last model; or a checkpoint (safetensors) in one.
+    #[arg(value_name = "RUN|CHECKPOINT")]
     pub run: PathBuf,
+    /// What to evaluate on. Only a whole run on `test` updates rounds.jsonl and metrics.json; anything else writes nothing.
+    #[arg(long, value_enum, default_value_t = EvaluatedOn::Test)]
+    pub split: EvaluatedOn,
     /// Overrides of the run's config, for example --set corpus.cache=evaluation.h5 for a deployed run (repeatable).
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,

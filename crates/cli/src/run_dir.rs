@@ -104,6 +104,17 @@ impl RunDir {
         Ok(())
     }
 
+    /// A deployed coordinator does not know what its sites train on; a partition drawn anew from its config would be made up.
+    pub fn knows_who_trained_on_what(&self, config: &Config) -> Result<()> {
+        if config.transport.state.is_some() && !self.path.join("partition.json").exists() {
+            return Err(crate::exit::usage(
+                "this is a deployed coordinator's state: what the sites trained on and held out is known to them alone, so that \
+                 only --split test can be evaluated",
+            ));
+        }
+        Ok(())
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -185,6 +196,13 @@ impl RunDir {
     pub fn read_models(&self, rounds: u64, config: &Config) -> Result<Vec<FlatParams>> {
         let layout = Arc::new(config.model_spec(crate::speech::facts(config)).layout());
         (0..=rounds).map(|round| Ok(load_checkpoint(self.checkpoint(round), &layout)?.params)).collect()
+    }
+
+    /// The last model, with its round.
+    pub fn read_last_model(&self, config: &Config) -> Result<(Option<u64>, FlatParams)> {
+        let round = self.read_rounds()?.len() as u64;
+        let layout = Arc::new(config.model_spec(crate::speech::facts(config)).layout());
+        Ok((Some(round), load_checkpoint(self.checkpoint(round), &layout)?.params))
     }
 
     /// `rounds.jsonl`.

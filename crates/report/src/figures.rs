@@ -1,8 +1,9 @@
 //! The figures of a run.
-use sottovoce_types::{AttackScore, CanaryAudit, Interval, Metrics, RoundRecord};
+use sottovoce_types::{AttackScore, Calibration, CanaryAudit, Interval, Metrics, RoundRecord};
 
 use crate::svg::{
-    Axis, Bar, BarChart, DotPlot, DotRow, Figure, Format, Head, HeatMap, LineChart, Point, Reference, Scale, Series,
+    Axis, Bar, BarChart, DotKey, DotPlot, DotRow, Figure, Format, Head, HeatMap, LineChart, Point, Reference,
+    Reliability, Scale, Series,
 };
 use crate::text::{epsilon_lower, epsilon_upper, percent, percent_in, significant, small};
 use crate::{gdp_curve, run};
@@ -13,16 +14,19 @@ const HEIGHT: u32 = 320;
 /// UAR and accuracy by round with their 95 % bands, and the line of guessing.
 pub fn learning_curve_figure(rounds: &[RoundRecord]) -> Figure {
     let evaluated: Vec<_> = rounds.iter().filter_map(|r| Some((r.round, r.metrics.as_ref()?))).collect();
-    let series = |name: &str, pick: fn(&Metrics) -> (f64, Interval)| {
+    let series = |name: &str, pick: fn(&Metrics) -> (f64, Option<Interval>)| {
         let point = |&(round, metrics): &(u64, &Metrics)| {
             let (y, ci) = pick(metrics);
-            let tip = format!("round {round}: {name} {}", percent_in(y, ci));
-            Point { x: round as f64, y, band: Some((ci.low, ci.high)), tip }
+            let tip = format!("round {round}: {name} {}", percent_in(y, ci, metrics.speakers));
+            Point { x: round as f64, y, band: ci.map(|ci| (ci.low, ci.high)), tip }
         };
         Series { name: name.to_owned(), points: evaluated.iter().map(point).collect(), joined: true }
     };
     let chance = evaluated.first().map(|(_, m)| m.uar_chance);
-    let ends = evaluated.iter().flat_map(|(_, m)| [m.uar_ci95.low, m.uar_ci95.high, m.accuracy_ci95.high, m.uar]);
+    let ends = evaluated.iter().flat_map(|(_, m)| {
+        let intervals = [m.uar_ci95, m.accuracy_ci95].into_iter().flatten().flat_map(|ci| [ci.low, ci.high]);
+        intervals.chain([m.uar, m.accuracy])
+    });
     let y = Scale::linear(ends.chain(chance).chain([0.0]));
     let x = Scale::linear(evaluated.iter().map(|&(round, _)| round as f64));
     let x = match (x, evaluated.first(), evaluated.last()) {
@@ -68,6 +72,37 @@ pub fn confusion_figure(labels: &[String], confusion: &[Vec<u32>]) -> Figure {
 /// [`confusion_figure`] as an SVG file.
 pub fn confusion_svg(labels: &[String], confusion: &[Vec<u32>]) -> String {
     confusion_figure(labels, confusion).document()
+}
+
+/// The reliability diagram: how often predictions of each confidence are right.
+pub fn reliability_figure(calibration: &Calibration) -> Figure {
+    Reliability { calibration }.draw()
+}
+
+/// [`reliability_figure`] as an SVG file.
+pub fn reliability_svg(calibration: &Calibration) -> String {
+    reliability_figure(calibration).document()
+}
+
+/// UAR of all and of each sex with its interval, beside that of guessing; `None` where no sex is told.
+pub fn by_sex_figure(metrics: &Metrics) -> Option<Figure> {
+    if metrics.by_sex.is_empty() {
+        return None;
+    }
+    let row = |label: &str, value: f64, ci: Option<Interval>, speakers: u32| DotRow {
+        label: label.to_owned(),
+        value,
+        low: ci.map_or(f64::NAN, |ci| ci.low),
+        high: ci.map_or(f64::NAN, |ci| ci.high),
+        chance: metrics.uar_chance,
+        control: false,
+        tip: format!("{label}: UAR {}, {speakers} speakers", percent_in(value, ci, speakers)),
+    };
+    let groups = metrics.by_sex.iter().map(|g| row(g.sex.name(), g.uar, g.uar_ci95, g.speakers));
+    let rows = [row("all", metrics.uar, metrics.uar_ci95, metrics.speakers)].into_iter().chain(groups).collect();
+    let (title, measure) = ("Recognition by sex".to_owned(), "UAR".to_owned());
+    let key = DotKey { dot: "UAR, 95 % interval", hollow: None, chance: "guessing" };
+    Some(DotPlot { title, measure, rows, key, width: WIDTH }.draw())
 }
 
 /// Horizontal bars as an SVG file, for example utterances by emotion. `unit` says what is counted.
@@ -123,7 +158,9 @@ pub fn attack_figures(attacks: &[AttackScore]) -> Vec<Figure> {
         let of_metric: Vec<AttackScore> = attacks.iter().filter(|a| a.metric == metric).cloned().collect();
         let rows = run::in_order_with_controls(&of_metric).into_iter().map(dot_row).collect();
         let title = format!("Attacks scored by {metric}");
-        DotPlot { title, measure: metric.to_owned(), rows, width: WIDTH }.draw()
+        let key =
+            DotKey { dot: "attack, 95 % interval", hollow: Some("its control, defence off"), chance: "blind guessing" };
+        DotPlot { title, measure: metric.to_owned(), rows, key, width: WIDTH }.draw()
     };
     metrics.into_iter().map(panel).collect()
 }

@@ -24,6 +24,7 @@
     reason = "samples, batches and plots, not privacy"
 )]
 
+mod evaluation;
 mod figures;
 mod files;
 mod gdp_curve;
@@ -34,13 +35,14 @@ mod svg;
 mod sweep;
 mod text;
 
+pub use evaluation::{evaluation_text, per_class_text};
 pub use figures::{
-    attack_figures, bar_svg, canary_figure, confusion_figure, confusion_svg, epsilon_figure, learning_curve_figure,
-    learning_curve_svg,
+    attack_figures, bar_svg, by_sex_figure, canary_figure, confusion_figure, confusion_svg, epsilon_figure,
+    learning_curve_figure, learning_curve_svg, reliability_figure, reliability_svg,
 };
 pub use files::{Jsonl, ReportError, append_jsonl, read_jsonl, write_text};
 pub use html::{html, sweep_html};
 pub use run::RunReport;
 pub use svg::Figure;
 pub use sweep::{SweepGroup, SweepReport, read_results_csv, write_results_csv};
-pub use text::{Align, TextTable, attacks_text, per_class_text, rounds_text, summary_text, sweep_text};
+pub use text::{Align, TextTable, attacks_text, rounds_text, summary_text, sweep_text};

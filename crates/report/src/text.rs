@@ -37,12 +37,48 @@ pub(crate) fn percent(v: f64) -> String {
     if v.is_finite() { format!("{:.1} %", v * 100.0) } else { NONE.to_owned() }
 }
 
-/// A fraction with its interval, in percent.
-pub(crate) fn percent_in(v: f64, ci: Interval) -> String {
-    format!("{} ({}–{})", percent(v), bare_percent(ci.low), bare_percent(ci.high))
+/// A fraction with its interval over so many speakers, in percent.
+pub(crate) fn percent_in(v: f64, ci: Option<Interval>, speakers: u32) -> String {
+    match ci {
+        Some(ci) => format!("{} ({}–{})", percent(v), bare_percent(ci.low), bare_percent(ci.high)),
+        None => format!("{}, interval {}", percent(v), no_interval(speakers)),
+    }
 }
 
-fn bare_percent(v: f64) -> String {
+/// An interval over so many speakers, in percent.
+pub(crate) fn interval(ci: Option<Interval>, speakers: u32) -> String {
+    match ci {
+        Some(ci) => format!("{}–{} %", bare_percent(ci.low), bare_percent(ci.high)),
+        None => no_interval(speakers).to_owned(),
+    }
+}
+
+/// Why there is no interval.
+fn no_interval(speakers: u32) -> &'static str {
+    match speakers {
+        0 | 1 => "not estimable (1 speaker)",
+        _ => "not recorded",
+    }
+}
+
+/// A difference of fractions in percentage points, with its sign.
+pub(crate) fn points(v: f64) -> String {
+    if !v.is_finite() {
+        return NONE.to_owned();
+    }
+    // What rounds to zero has no sign.
+    let tenths = (v * 1000.0).round();
+    let sign = if tenths > 0.0 {
+        "+"
+    } else if tenths < 0.0 {
+        "−"
+    } else {
+        ""
+    };
+    format!("{sign}{:.1}", tenths.abs() / 10.0)
+}
+
+pub(crate) fn bare_percent(v: f64) -> String {
     if v.is_finite() { format!("{:.1}", v * 100.0) } else { NONE.to_owned() }
 }
 
@@ -163,8 +199,15 @@ pub fn summary_text(summary: &RunSummary) -> String {
     out.row(["aggregation", &summary.aggregation]);
     out.row(["noise", &summary.noise_source]);
     out.row(["split", &summary.split]);
-    out.row(["UAR", &format!("{}, chance {}", percent_in(metrics.uar, metrics.uar_ci95), percent(metrics.uar_chance))]);
-    out.row(["accuracy", &percent_in(metrics.accuracy, metrics.accuracy_ci95)]);
+    out.row([
+        "UAR",
+        &format!(
+            "{}, chance {}",
+            percent_in(metrics.uar, metrics.uar_ci95, metrics.speakers),
+            percent(metrics.uar_chance)
+        ),
+    ]);
+    out.row(["accuracy", &percent_in(metrics.accuracy, metrics.accuracy_ci95, metrics.speakers)]);
     if let Some(central) = &summary.centralised {
         out.row(["UAR, centralised", &percent(central.uar)]);
     }
@@ -182,17 +225,6 @@ pub fn summary_text(summary: &RunSummary) -> String {
     out.row(["wall time", &seconds(summary.wall_s)]);
     // The header of a table without names is two lines of nothing.
     out.render().lines().skip(2).fold(String::new(), |text, line| text + line + "\n")
-}
-
-/// Figures by class.
-pub fn per_class_text(metrics: &Metrics) -> String {
-    let columns = [("class", Align::Left), ("precision", Align::Right), ("recall", Align::Right)];
-    let mut out = TextTable::new(columns.into_iter().chain([("F1", Align::Right), ("examples", Align::Right)]));
-    for class in &metrics.per_class {
-        let figures = [class.precision, class.recall, class.f1].map(percent);
-        out.row([vec![class.label.clone()], figures.to_vec(), vec![class.support.to_string()]].concat());
-    }
-    out.render()
 }
 
 /// A line a round.
@@ -278,6 +310,16 @@ mod tests {
         assert_eq!(shown, ["0", "0.123", "12.3", "1234", "1.0e-9", "–", "∞"]);
         assert_eq!(small(1e-5), "1e-5");
         assert_eq!(percent(f64::NAN), "–");
+        assert_eq!([0.0123, -0.0123, -0.0001, f64::NAN].map(points), ["+1.2", "−1.2", "0.0", "–"]);
+    }
+
+    #[test]
+    fn an_interval_that_cannot_be_estimated_is_said_to_be_none() {
+        let ci = Some(Interval { low: 0.5, high: 0.625 });
+        assert_eq!(percent_in(0.55, ci, 8), "55.0 % (50.0–62.5)");
+        assert_eq!(percent_in(0.55, None, 1), "55.0 %, interval not estimable (1 speaker)");
+        assert_eq!([interval(ci, 8), interval(None, 1)], ["50.0–62.5 %", "not estimable (1 speaker)"]);
+        assert_eq!(interval(None, 8), "not recorded", "a file from before the figure had one");
     }
 
     #[test]

@@ -5,10 +5,10 @@ mod xml;
 
 use sottovoce_report::speech::{ClientRow, PartitionPicture};
 use sottovoce_report::{
-    ReportError, RunReport, append_jsonl, attacks_text, bar_svg, confusion_svg, html, learning_curve_svg,
-    per_class_text, rounds_text, summary_text,
+    ReportError, RunReport, append_jsonl, attacks_text, bar_svg, by_sex_figure, confusion_svg, evaluation_text, html,
+    learning_curve_svg, per_class_text, reliability_svg, rounds_text, summary_text,
 };
-use sottovoce_types::Verdict;
+use sottovoce_types::{Calibration, Interval, Verdict};
 
 #[test]
 fn a_full_report_is_well_formed_and_loads_nothing() {
@@ -20,6 +20,12 @@ fn a_full_report_is_well_formed_and_loads_nothing() {
     for said in [
         "UAR",
         "Confusion matrix",
+        "weighted mean",
+        "Reliability diagram",
+        "overconfident",
+        "Recognition by sex",
+        "female − male, points",
+        "Intervals are bootstraps over 10 speakers",
         "membership-loss",
         "No violation detected is not a proof of privacy",
         "What this report does not show",
@@ -72,13 +78,20 @@ fn values_that_are_no_numbers_leave_no_trace_in_figures() {
     let mut run = sample::run();
     for round in &mut run.rounds {
         let metrics = round.metrics.as_mut().unwrap();
-        (metrics.uar, metrics.accuracy_ci95.low, round.gdp_mu_spent) = (f64::NAN, f64::NEG_INFINITY, f64::NAN);
+        (metrics.uar, metrics.accuracy_ci95, round.gdp_mu_spent) =
+            (f64::NAN, Some(Interval { low: f64::NEG_INFINITY, high: f64::NAN }), f64::NAN);
     }
     run.attacks[0].value = f64::NAN;
     run.attacks[1].ci95.high = f64::INFINITY;
     let audit = run.canary.as_mut().unwrap();
     (audit.epsilon_claimed, audit.epsilon_lower, audit.detectable_noise_shortfall) =
         (f64::INFINITY, f64::NAN, f64::NAN);
+    let metrics = &mut run.summary.metrics;
+    (metrics.weighted_f1, metrics.by_sex[0].uar, metrics.sex_gap.as_mut().unwrap().uar) =
+        (f64::NAN, f64::NAN, f64::NAN);
+    let calibration = metrics.calibration.as_mut().unwrap();
+    (calibration.brier, calibration.mean_confidence) = (f64::NAN, f64::NAN);
+    (calibration.bins[7].accuracy, calibration.bins[8].confidence) = (Some(f64::NAN), Some(f64::INFINITY));
     let page = html(&[run]);
     xml::check(&page);
     for attribute in ["=\"NaN", "=\"inf", " NaN ", "LNaN", "Linf"] {
@@ -227,6 +240,14 @@ fn figures_stand_alone_as_files() {
         confusion_svg(&[], &[vec![0, 0], vec![1]]),
         bar_svg("Utterances by emotion", "utterances", &[("angry".to_owned(), 3.0), ("sad".to_owned(), f64::NAN)]),
         bar_svg("Nothing", "utterances", &[]),
+        reliability_svg(run.summary.metrics.calibration.as_ref().unwrap()),
+        reliability_svg(&Calibration {
+            expected_calibration_error: 0.0,
+            brier: 0.0,
+            mean_confidence: 0.0,
+            bins: Vec::new(),
+        }),
+        by_sex_figure(&run.summary.metrics).unwrap().document(),
     ];
     for svg in figures {
         xml::check(&svg);
@@ -235,6 +256,99 @@ fn figures_stand_alone_as_files() {
             assert!(svg.contains(must), "{must}");
         }
     }
+}
+
+#[test]
+fn a_reliability_diagram_tells_every_bin_that_holds_something() {
+    let calibration = sample::run().summary.metrics.calibration.unwrap();
+    let svg = reliability_svg(&calibration);
+    assert!(svg.contains("<title>Reliability diagram: expected calibration error 10.4 %, Brier score 0.61.</title>"));
+    // Two bars and a dot each, and the key's dot: 11 of 15 bins hold something.
+    assert_eq!(svg.matches("class=\"bar c0\"").count(), 22);
+    assert_eq!(svg.matches("class=\"dot c0\"").count(), 12);
+    let description = &svg[svg.find("<desc>").unwrap()..svg.find("</desc>").unwrap()];
+    assert_eq!(description.matches("mean confidence").count(), 11, "{description}");
+    assert!(description.contains("confidence over 60.0 % up to 66.7 %: 14 predictions"), "{description}");
+    // The bin of 93.3 to 100 %, at 96.7 % sure and 80 % right, in a square of 300 pixels whose top left is at 66, 54.
+    assert!(svg.contains("cx=\"356.1\" cy=\"114\""), "{svg}");
+}
+
+#[test]
+fn an_evaluation_on_one_speaker_has_no_intervals_and_one_on_few_has_rough_ones() {
+    let mut run = sample::run();
+    let metrics = &mut run.summary.metrics;
+    metrics.speakers = 3;
+    let rough = "bootstraps over 3 speakers: with so few they are rough";
+    assert!(evaluation_text(metrics).contains(rough));
+    metrics.by_sex[0].speakers = 2;
+    assert!(evaluation_text(metrics).contains("the female group has 2 speakers: its interval is rough"));
+    assert!(html(std::slice::from_ref(&run)).contains(rough));
+
+    let metrics = &mut run.summary.metrics;
+    metrics.speakers = 1;
+    (metrics.accuracy_ci95, metrics.uar_ci95, metrics.macro_f1_ci95) = (None, None, None);
+    (metrics.by_sex[0].speakers, metrics.by_sex[0].uar_ci95) = (1, None);
+    metrics.sex_gap.as_mut().unwrap().uar_ci95 = None;
+    let said = "not estimable (1 speaker)";
+    let text = evaluation_text(metrics);
+    assert_eq!(text.matches(said).count(), 4, "{text}");
+    assert!(text.contains("the gap has no interval"), "{text}");
+    assert!(summary_text(&run.summary).contains(said));
+    run.rounds.iter_mut().for_each(|r| r.metrics.as_mut().unwrap().uar_ci95 = None);
+    let page = html(&[run]);
+    xml::check(&page);
+    // In the tiles, the tables and the figure.
+    assert!(page.matches(said).count() >= 5, "{}", page.matches(said).count());
+    assert!(page.contains("0.54, no interval"));
+}
+
+#[test]
+fn a_gap_is_called_one_only_where_its_interval_leaves_out_zero() {
+    let mut metrics = sample::run().summary.metrics;
+    let (shown, not_shown) = ("leaves out 0", "holds 0");
+    let text = evaluation_text(&metrics);
+    assert!(text.contains(not_shown) && !text.contains(shown));
+    for gap in ["female − male, points", "+8.0 (−3.0 to +19.0)", "+8.0 (−2.0 to +18.0)"] {
+        assert!(text.contains(gap), "{gap}:\n{text}");
+    }
+    for ci in [Interval { low: 0.01, high: 0.15 }, Interval { low: -0.3, high: -0.02 }] {
+        metrics.sex_gap.as_mut().unwrap().uar_ci95 = Some(ci);
+        let text = evaluation_text(&metrics);
+        assert!(text.contains(shown) && !text.contains(not_shown));
+    }
+    metrics.sex_gap = None;
+    assert!(evaluation_text(&metrics).contains("cannot be compared"));
+    metrics.examples += 7;
+    assert!(evaluation_text(&metrics).contains("7 examples of speakers whose sex is not told are in no group"));
+}
+
+#[test]
+fn confidence_is_set_beside_what_is_right() {
+    let mut metrics = sample::run().summary.metrics;
+    metrics.accuracy = 0.5;
+    for (confidence, said) in [
+        (0.6, "mean confidence 60.0 %, right 50.0 %: overconfident by 10.0 points"),
+        (0.4, "underconfident by 10.0 points"),
+        (0.503, "as confident as it is right"),
+        (f64::NAN, "not comparable"),
+    ] {
+        metrics.calibration.as_mut().unwrap().mean_confidence = confidence;
+        assert!(evaluation_text(&metrics).contains(said), "{said}");
+    }
+}
+
+#[test]
+fn a_run_without_sexes_or_calibration_says_so() {
+    let mut run = sample::run();
+    let metrics = &mut run.summary.metrics;
+    (metrics.calibration, metrics.sex_gap) = (None, None);
+    metrics.by_sex.clear();
+    assert!(by_sex_figure(metrics).is_none());
+    let text = evaluation_text(metrics);
+    assert!(!text.contains("female") && !text.contains("confidence"), "{text}");
+    let page = html(&[run]);
+    xml::check(&page);
+    assert!(page.contains("No figures by sex are recorded") && page.contains("No calibration is recorded"));
 }
 
 #[test]
@@ -252,11 +366,14 @@ fn terminal_tables_hold_the_figures() {
         per_class_text(&run.summary.metrics),
         rounds_text(&run.rounds),
         attacks_text(&run.attacks),
+        evaluation_text(&run.summary.metrics),
     ];
     for text in &all {
         assert!(text.lines().count() >= 4, "{text}");
         assert!(text.lines().all(|l| l == l.trim_end()), "{text}");
     }
     assert!(all[0].contains("synthetic speech: says nothing about emotion in human speech"));
+    assert!(all[1].contains("weighted mean"));
     assert!(all[3].contains("  control: "));
+    assert!(all[4].contains(&all[1]), "an evaluation has the figures by class");
 }

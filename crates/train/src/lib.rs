@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use sottovoce_train::{Device, Trainer};
-//! use sottovoce_types::{ExampleMeta, Examples, LocalOptimiser, ModelSpec, TrainJob};
+//! use sottovoce_types::{ExampleMeta, Examples, ModelSpec, TrainJob};
 //!
 //! let spec = ModelSpec::Dnn { inputs: 2, hidden: vec![], classes: 2 };
 //! let trainer = Trainer::new(spec.clone(), Device::Cpu)?;
@@ -18,12 +18,7 @@
 //!     let meta = ExampleMeta { path: format!("{label}.wav"), speaker: "1001".into(), sex: None, group: None };
 //!     data.push(&x, label, meta);
 //! }
-//! let job = TrainJob {
-//!     epochs: 5, batch: 2, learning_rate: 0.1, momentum: 0.0, weight_decay: 0.0, proximal_mu: 0.0,
-//!     optimiser: LocalOptimiser::Sgd, seed: 1,
-//!,
-//!     ..TrainJob::default()
-//! };
+//! let job = TrainJob { epochs: 5, batch: 2, ..TrainJob::default() };
 //! let update = trainer.train(&spec.initialise(7), &data, &job)?;
 //! assert!(update.norm() > 0.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -48,14 +43,21 @@
     reason = "samples, batches and plots, not privacy"
 )]
 
+mod batch;
 mod device;
-mod dnn;
 mod evaluate;
+mod kernels;
+mod layers;
+mod loss;
 mod metrics;
+mod models;
+mod optimiser;
 mod partition;
+mod pass;
 mod random;
-mod sgd;
 mod trainer;
+mod training;
+mod units;
 
 pub use device::{Device, DeviceError, UnknownDevice};
 pub use evaluate::EvaluateError;
@@ -64,4 +66,5 @@ pub use partition::{
     ClientData, Fold, FoldBy, Leak, Partition, PartitionCounts, PartitionError, PartitionMode, PartitionSpec, Place,
     SetCounts, Split, TestSpeakers, TooFewSpeakers,
 };
-pub use trainer::{EpochLoss, InputError, TrainError, Trainer, unit_updates};
+pub use trainer::{ClippedGradient, EpochLoss, InputError, TrainError, Trainer};
+pub use units::{unit_updates, utterance_updates};

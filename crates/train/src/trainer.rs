@@ -1,19 +1,12 @@
 //! Local training: θ_t and examples in, an Update out.
 use std::sync::Arc;
 
+use burn::backend::Flex;
 use burn::backend::flex::FlexDevice;
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{ElementConversion as _, Tensor, TensorData};
-use sottovoce_types::{
-    Examples, FlatParams, LocalOptimiser, ModelSpec, OutOfRange, ParamLayout, Sha256Writer, TrainJob, Update,
-};
+use sottovoce_types::{Examples, FlatParams, InputKind, ModelSpec, OutOfRange, ParamLayout, TrainJob, Update};
 
 use crate::device::{Device, DeviceError};
-use crate::dnn::{Dnn, read};
-use crate::random::{Draws, purpose};
-use crate::sgd::Sgd;
+use crate::training::{self, Run};
 
 /// Why parameters or examples do not fit the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +52,17 @@ pub enum InputError {
         label: u16,
         /// Classes of the model.
         classes: usize,
+    },
+    /// The model takes statistics, and the examples are frames.
+    #[error(
+        "the model takes one vector of statistics for each clip, example {example} has {frames} frames: choose a model that reads \
+         frames, or pool them"
+    )]
+    NotPooled {
+        /// Position in the set.
+        example: usize,
+        /// Its frames.
+        frames: usize,
     },
     /// A feature is NaN or infinite.
     #[error("example {example} has a feature that is not a finite number: extract its features anew")]
@@ -113,8 +117,12 @@ impl Trainer {
     ///
     /// # Errors
     /// [`DeviceError`] when the device cannot be used in this build on this machine.
+    ///
+    /// # Panics
+    /// When the architecture is not possible ([`ModelSpec::check`]).
     pub fn new(spec: ModelSpec, device: Device) -> Result<Self, DeviceError> {
         device.check()?;
+        assert_eq!(spec.check(), Ok(()), "an architecture that was checked");
         let layout = Arc::new(spec.layout());
         Ok(Self { spec, layout, device })
     }
@@ -139,8 +147,8 @@ impl Trainer {
     /// [`TrainError::Input`] when `global` or `data` do not fit the model, [`TrainError::Job`] when the job is not
     /// possible, [`TrainError::Diverged`] when the loss is NaN or infinite.
     pub fn train(&self, global: &FlatParams, data: &Examples, job: &TrainJob) -> Result<Update, TrainError> {
-        let local = self.fit(global, data, job, &mut |_| ())?;
-        Ok(Update::between(global, &local, u32::try_from(data.len()).unwrap_or(u32::MAX)))
+        let local = self.fit(global, Run::new(&self.spec, job, data), &mut |_| ())?;
+        Ok(Update::between(global, &local, examples(data)))
     }
 
     /// The centralised baseline: the same training over pooled data, for `job.epochs` epochs from `initial`; returns
@@ -155,29 +163,109 @@ impl Trainer {
         job: &TrainJob,
         mut on_epoch: impl FnMut(EpochLoss),
     ) -> Result<FlatParams, TrainError> {
-        self.fit(initial, data, job, &mut on_epoch)
+        self.fit(initial, Run { scheduled: true, ..Run::new(&self.spec, job, data) }, &mut on_epoch)
+    }
+
+    /// As [`Self::train`], with `correction` `[d]` added to every gradient: SCAFFOLD's c − c_i (Karimireddy et al. 2020,
+    /// Algorithm 1, line 10).
+    ///
+    /// # Errors
+    /// As [`Self::train`]; [`InputError::OtherModel`] when the correction has another length than the model.
+    pub fn train_corrected(
+        &self,
+        global: &FlatParams,
+        data: &Examples,
+        job: &TrainJob,
+        correction: &[f32],
+    ) -> Result<Update, TrainError> {
+        if correction.len() != self.layout.len() {
+            return Err(InputError::OtherModel { expected: self.layout.len(), found: correction.len() }.into());
+        }
+        let run = Run { correction: Some(correction), ..Run::new(&self.spec, job, data) };
+        let local = self.fit(global, run, &mut |_| ())?;
+        Ok(Update::between(global, &local, examples(data)))
+    }
+
+    /// The gradient of each example's loss by itself, in the order of `data`, a batch at a time: `[d]` each, handed to `sink`
+    /// as a step downhill, −∂ℓ_i/∂θ. One backward pass a batch; nothing larger than `job.batch` gradients is held.
+    ///
+    /// Neither learning rate nor momentum nor any other part of the optimiser has a hand in it: that is DP-FedSGD's, where
+    /// the released mean makes the step.
+    ///
+    /// # Errors
+    /// As [`Self::train`], but for divergence: a gradient that is not finite is handed over as it is.
+    pub fn gradients(
+        &self,
+        global: &FlatParams,
+        data: &Examples,
+        job: &TrainJob,
+        sink: &mut dyn FnMut(Update),
+    ) -> Result<(), TrainError> {
+        job.check(self.spec.classes())?;
+        self.check_inputs(global, data)?;
+        let run = Run::new(&self.spec, job, data);
+        let mut each = |gradients: Vec<f32>| {
+            for gradient in gradients.chunks_exact(self.layout.len()) {
+                sink(Update { values: gradient.iter().map(|g| -g).collect(), examples: 1 });
+            }
+        };
+        match self.device {
+            Device::Cpu => training::gradients::<Flex>(&FlexDevice, global, &run, &mut each),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(index) => {
+                training::gradients::<burn::backend::Cuda>(&cuda_device(index), global, &run, &mut each);
+            }
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda(index) => return Err(DeviceError::NotCompiledIn { index }.into()),
+        }
+        Ok(())
+    }
+
+    /// The norm of each example's gradient `[n]`, and Σ of the gradients clipped to `clip` in L2, `[d]`, in one backward pass a
+    /// batch and without making the gradients one by one.
+    ///
+    /// In floating point: the sum's sensitivity to one example is `clip` only up to rounding. It serves experiments and attacks
+    /// with shadow models. What leaves a site is clipped in integers, from [`Self::gradients`].
+    ///
+    /// # Errors
+    /// As [`Self::gradients`].
+    pub fn clipped_gradient(
+        &self,
+        global: &FlatParams,
+        data: &Examples,
+        job: &TrainJob,
+        clip: f32,
+    ) -> Result<ClippedGradient, TrainError> {
+        job.check(self.spec.classes())?;
+        self.check_inputs(global, data)?;
+        let run = Run::new(&self.spec, job, data);
+        let (norms, sum) = match self.device {
+            Device::Cpu => training::clipped_gradient::<Flex>(&FlexDevice, global, &run, clip),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(index) => {
+                training::clipped_gradient::<burn::backend::Cuda>(&cuda_device(index), global, &run, clip)
+            }
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda(index) => return Err(DeviceError::NotCompiledIn { index }.into()),
+        };
+        Ok(ClippedGradient { norms, sum })
     }
 
     fn fit(
         &self,
         start: &FlatParams,
-        data: &Examples,
-        job: &TrainJob,
+        run: Run<'_>,
         on_epoch: &mut dyn FnMut(EpochLoss),
     ) -> Result<FlatParams, TrainError> {
-        job.check(self.spec.classes())?;
-        self.check_inputs(start, data)?;
-        if data.is_empty() || job.epochs == 0 {
+        run.job.check(self.spec.classes())?;
+        self.check_inputs(start, run.data)?;
+        if run.data.is_empty() || (run.job.epochs == 0 && run.job.steps == 0) {
             return Ok(start.clone());
         }
-        let classes = self.spec.classes();
         match self.device {
-            Device::Cpu => fit::<Autodiff<Flex>>(&FlexDevice, start, data, classes, job, on_epoch),
+            Device::Cpu => training::fit::<Flex>(&FlexDevice, start, &run, on_epoch),
             #[cfg(feature = "cuda")]
-            Device::Cuda(index) => {
-                let device = burn::backend::cuda::CudaDevice::new(index);
-                fit::<Autodiff<burn::backend::Cuda>>(&device, start, data, classes, job, on_epoch)
-            }
+            Device::Cuda(index) => training::fit::<burn::backend::Cuda>(&cuda_device(index), start, &run, on_epoch),
             #[cfg(not(feature = "cuda"))]
             Device::Cuda(index) => Err(DeviceError::NotCompiledIn { index }.into()),
         }
@@ -186,10 +274,10 @@ impl Trainer {
     /// Logits of examples already checked, `[n, classes]` row by row.
     pub(crate) fn forward(&self, params: &FlatParams, data: &Examples) -> Result<Vec<f32>, DeviceError> {
         match self.device {
-            Device::Cpu => Ok(forward::<Flex>(&FlexDevice, params, data)),
+            Device::Cpu => Ok(training::forward::<Flex>(&FlexDevice, &self.spec, params, data)),
             #[cfg(feature = "cuda")]
             Device::Cuda(index) => {
-                Ok(forward::<burn::backend::Cuda>(&burn::backend::cuda::CudaDevice::new(index), params, data))
+                Ok(training::forward::<burn::backend::Cuda>(&cuda_device(index), &self.spec, params, data))
             }
             #[cfg(not(feature = "cuda"))]
             Device::Cuda(index) => Err(DeviceError::NotCompiledIn { index }),
@@ -212,6 +300,10 @@ impl Trainer {
         if !data.is_consistent() {
             return Err(InputError::Ragged { examples: data.len() });
         }
+        let pooled = self.spec.input_kind() == InputKind::Statistics;
+        if let Some(example) = (0..data.len()).find(|&i| pooled && data.frames(i) != 1) {
+            return Err(InputError::NotPooled { example, frames: data.frames(example) });
+        }
         if let Some(example) = data.labels.iter().position(|&l| usize::from(l) >= classes) {
             return Err(InputError::Label { example, label: data.labels[example], classes });
         }
@@ -222,101 +314,20 @@ impl Trainer {
     }
 }
 
-/// One Update per privacy unit of a site: each trains alone from θ_t, in the order given.
-///
-/// Each unit's order of examples has its own seed, from `job.seed` and the unit's name, so that a unit's Update does
-/// not depend on which other units were drawn.
-///
-/// # Errors
-/// As [`Trainer::train`], at the first unit that fails.
-pub fn unit_updates(
-    trainer: &Trainer,
-    global: &FlatParams,
-    job: &TrainJob,
-    units: &[(String, Examples)],
-) -> Result<Vec<Update>, TrainError> {
-    let train = |(name, data): &(String, Examples)| {
-        let digest = Sha256Writer::new(purpose::UNIT).number(job.seed).field(name.as_bytes()).finish();
-        let mut seed = [0; 8];
-        seed.copy_from_slice(&digest.as_bytes()[..8]);
-        trainer.train(global, data, &TrainJob { seed: u64::from_le_bytes(seed), ..job.clone() })
-    };
-    units.iter().map(train).collect()
+/// Clipped gradients, added up.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ClippedGradient {
+    /// The L2 norm of each example's gradient before clipping, `[n]`.
+    pub norms: Vec<f32>,
+    /// Σ of the clipped gradients, `[d]`.
+    pub sum: Vec<f32>,
 }
 
-fn fit<B: AutodiffBackend>(
-    device: &B::Device,
-    start: &FlatParams,
-    data: &Examples,
-    classes: usize,
-    job: &TrainJob,
-    on_epoch: &mut dyn FnMut(EpochLoss),
-) -> Result<FlatParams, TrainError> {
-    let n = data.len();
-    let batch = job.batch as usize;
-    let mut draws = Draws::new(purpose::ORDER, job.seed);
-    let mut order: Vec<usize> = (0..n).collect();
-    let mut model = Dnn::<B>::unflatten(start, device);
-    let mut sgd = match job.optimiser {
-        LocalOptimiser::Sgd | LocalOptimiser::AdamW => Sgd::<B>::new(job),
-    };
-    for epoch in 1..=job.epochs {
-        // One copy to the device an epoch; the steps take slices of it.
-        draws.shuffle(&mut order);
-        let (inputs, targets) = upload::<B::InnerBackend>(device, data, &order, classes);
-        let mut loss = Tensor::<B::InnerBackend, 1>::zeros([1], device);
-        for first in (0..n).step_by(batch) {
-            let rows = first..n.min(first + batch);
-            let (x, y) = (inputs.clone().slice([rows.clone()]), targets.clone().slice([rows.clone()]));
-            let logits = model.forward(Tensor::from_inner(x));
-            // The gradient of the mean cross-entropy with respect to the logits is (softmax − one-hot) / n. Starting
-            // the backward pass from it saves taping the log-softmax, which for small models is most of the tape.
-            let log_probabilities = log_softmax(logits.clone().inner(), 1);
-            loss = loss - (y.clone() * log_probabilities.clone()).sum();
-            let error = (log_probabilities.exp() - y) / rows.len() as f64;
-            let gradients = (logits * Tensor::from_inner(error)).sum().backward();
-            model = sgd.step(model, &gradients);
-        }
-        // Read once an epoch, since reading waits for the device. NaN and infinity stay in a sum once they are in it.
-        let loss = loss.into_scalar().elem::<f64>() / n as f64;
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { epoch, learning_rate: job.learning_rate });
-        }
-        on_epoch(EpochLoss { epoch, loss });
-    }
-    let trained = model.flatten(start.layout());
-    // The last step's parameters have not been through a loss.
-    if trained.values().iter().all(|v| v.is_finite()) {
-        Ok(trained)
-    } else {
-        Err(TrainError::Diverged { epoch: job.epochs, learning_rate: job.learning_rate })
-    }
+fn examples(data: &Examples) -> u32 {
+    u32::try_from(data.len()).unwrap_or(u32::MAX)
 }
 
-/// Features `[n, width]` and one-hot labels `[n, classes]`, in the order given.
-///
-/// One-hot rather than class indices: a gather's backward pass on a GPU adds with atomics, in no fixed order.
-fn upload<B: Backend>(
-    device: &B::Device,
-    data: &Examples,
-    order: &[usize],
-    classes: usize,
-) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let mut features = Vec::with_capacity(order.len() * data.width);
-    let mut targets = vec![0f32; order.len() * classes];
-    for (place, &i) in order.iter().enumerate() {
-        features.extend_from_slice(data.row(i));
-        targets[place * classes + usize::from(data.labels[i])] = 1.0;
-    }
-    let features = TensorData::new(features, [order.len(), data.width]);
-    let targets = TensorData::new(targets, [order.len(), classes]);
-    (Tensor::from_data(features, device), Tensor::from_data(targets, device))
-}
-
-fn forward<B: Backend>(device: &B::Device, params: &FlatParams, data: &Examples) -> Vec<f32> {
-    if data.is_empty() {
-        return Vec::new();
-    }
-    let inputs = TensorData::new(data.features.clone(), [data.len(), data.width]);
-    read(Dnn::<B>::unflatten(params, device).forward(Tensor::from_data(inputs, device)))
+#[cfg(feature = "cuda")]
+fn cuda_device(index: usize) -> burn::backend::cuda::CudaDevice {
+    burn::backend::cuda::CudaDevice::new(index)
 }

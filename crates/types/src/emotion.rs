@@ -83,6 +83,19 @@ pub enum Sex {
     Male,
 }
 
+impl Sex {
+    /// Both, in the order of reports.
+    pub const ALL: [Self; 2] = [Self::Female, Self::Male];
+
+    /// Lower-case name, as written to reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Female => "female",
+            Self::Male => "male",
+        }
+    }
+}
+
 /// The emotions that a model tells apart; a class index is a place in this list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LabelSet(Vec<Emotion>);

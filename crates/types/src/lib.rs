@@ -45,7 +45,7 @@ pub use features::{
 };
 pub use ids::{AttemptId, ClientId, RoundId, RunId, Tick};
 pub use labelling::{Labelling, UnknownLabelling};
-pub use metrics::{ClassMetrics, Interval, Metrics};
+pub use metrics::{Calibration, CalibrationBin, ClassMetrics, Interval, Metrics, SexGap, SexMetrics};
 pub use model::{InputKind, ModelSpec};
 pub use params::{FlatParams, LayoutMismatch, ParamEntry, ParamLayout, Update};
 pub use records::{

@@ -48,7 +48,8 @@ struct Demo<'a> {
     summary: &'a RunSummary,
     killed: &'a Killed,
     dropouts_survived: u32,
-    uar_interval_excludes_chance: bool,
+    /// `None` where there is no interval.
+    uar_interval_excludes_chance: Option<bool>,
     empirical_epsilon_below_bound: Option<bool>,
     attacks: &'a [sottovoce_types::AttackScore],
     canary: Option<&'a sottovoce_types::CanaryAudit>,
@@ -240,7 +241,7 @@ fn present(
         summary,
         killed,
         dropouts_survived: summary.dropouts,
-        uar_interval_excludes_chance: summary.metrics.uar_ci95.low > summary.metrics.uar_chance,
+        uar_interval_excludes_chance: summary.metrics.uar_ci95.map(|ci| ci.low > summary.metrics.uar_chance),
         empirical_epsilon_below_bound: audit.canary.as_ref().map(|c| c.epsilon_lower <= c.epsilon_claimed),
         attacks: &audit.attacks,
         canary: audit.canary.as_ref(),

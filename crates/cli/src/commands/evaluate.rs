@@ -1,39 +1,132 @@
 //! `evaluate` and `predict`.
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde_json::json;
 use sottovoce_audio::{decode, examples};
-use sottovoce_report::{Align, TextTable, per_class_text};
+use sottovoce_config::Config;
+use sottovoce_report::{Align, TextTable, evaluation_text};
 use sottovoce_store::{load_checkpoint, read_journal};
-use sottovoce_types::{Annotation, Digest, Emotion, RunSummary, SCHEMA_VERSION, Standardisation, Utterance};
+use sottovoce_train::{Partition, Trainer};
+use sottovoce_types::{
+    Annotation, Digest, Emotion, FlatParams, Metrics, RunSummary, SCHEMA_VERSION, Standardisation, Utterance,
+};
 
-use crate::args::{EvaluateArgs, PredictArgs};
+use crate::args::{EvaluateArgs, EvaluatedOn, PredictArgs};
 use crate::exit::{Exit, usage};
 use crate::output::Output;
 use crate::run_dir::RunDir;
+use crate::speech::Speech;
 use crate::{federation, speech, study};
 
-/// `evaluate`: every checkpoint of a run, on speakers never trained on; brings `rounds.jsonl` and `metrics.json` up to date.
+/// `evaluate`: one model on speakers never trained on, or on what `--split` names.
 pub fn evaluate(args: &EvaluateArgs, output: &Output) -> anyhow::Result<Exit> {
-    let (dir, config) = RunDir::open(&args.run, &args.set)?;
+    let run = run_of(&args.run)?;
+    let checkpoint = (run != args.run).then_some(args.run.as_path());
+    let (dir, config) = RunDir::open(&run, &args.set)?;
     RunDir::needs_speech(&config)?;
-    let speech = speech::load(&config, &args.run.join("data"), output)?;
+    if args.split != EvaluatedOn::Test {
+        dir.knows_who_trained_on_what(&config)?;
+    }
+    let speech = speech::load(&config, &run.join("data"), output)?;
     let partition = federation::partition(&config, &speech.examples(&config))?;
     let trainer = federation::trainer(&config)?;
+    let pooled;
+    let (data, set) = match args.split {
+        EvaluatedOn::Test => (&partition.test, "test"),
+        EvaluatedOn::Train => {
+            pooled = partition.pooled();
+            (&pooled, "train")
+        }
+        EvaluatedOn::Holdout => (&partition.holdout, "holdout"),
+    };
+    if data.is_empty() {
+        return Err(nothing_in(args.split));
+    }
+    let (round, model, metrics) = match (checkpoint, args.split) {
+        (None, EvaluatedOn::Test) => whole_run(&dir, &config, &speech, &partition, &trainer)?,
+        (file, _) => {
+            let (round, model) = match file {
+                Some(file) => {
+                    let layout = Arc::new(trainer.spec().layout());
+                    let checkpoint = load_checkpoint(file, &layout)?;
+                    (checkpoint.info.round, checkpoint.params)
+                }
+                None => dir.read_last_model(&config)?,
+            };
+            let metrics = trainer.evaluate(&model, data, &speech::labels(&config))?;
+            (round, model, metrics)
+        }
+    };
+    let split = federation::split_in_words(&config, &partition);
+    let object = json!({
+        "schema": SCHEMA_VERSION, "run": run, "round": round, "corpus": speech.description, "synthetic": speech.synthetic,
+        "split": split, "evaluated_on": set, "model_sha256": model.digest(), "metrics": metrics,
+    });
+    output.result(&object, || {
+        let model = round.map_or("model".to_owned(), |r| format!("model after round {r}"));
+        let on = match args.split {
+            EvaluatedOn::Test if partition.leaks => "on the test clips",
+            EvaluatedOn::Test => "on the test speakers, never trained on",
+            EvaluatedOn::Train => "on what the clients train on: how well it fits, not how well it recognises",
+            EvaluatedOn::Holdout => {
+                "on clips held out, of speakers that are trained on: not how well it recognises others"
+            }
+        };
+        format!("{}\n{split}\n{model}, {on}\n\n{}", speech.description, evaluation_text(&metrics))
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// The run that a path names: a run directory is one, and a checkpoint lies in one. A site's state is none: which of its
+/// speakers were trained on, its config does not tell.
+fn run_of(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_file() {
+        return Ok(path.to_owned());
+    }
+    let mut folders = path.ancestors().skip(1).take(2);
+    match folders.find(|f| f.join("config.toml").exists() && f.join("rounds.jsonl").exists()) {
+        Some(run) => Ok(run.to_owned()),
+        None => bail!(
+            "{} lies in no run directory: its config.toml and rounds.jsonl say whom the model was trained on (`sottovoce \
+             predict` needs neither)",
+            path.display()
+        ),
+    }
+}
+
+fn nothing_in(split: EvaluatedOn) -> anyhow::Error {
+    usage(match split {
+        EvaluatedOn::Test => "there are no speakers to test on: set partition.test_speakers above 0",
+        EvaluatedOn::Train => "there are no clips to train on",
+        EvaluatedOn::Holdout => {
+            "the run holds out no clips: only one made with partition.holdout_fraction above 0 does"
+        }
+    })
+}
+
+/// Every checkpoint that the config asks for, and the last; brings `rounds.jsonl` and `metrics.json` up to date.
+fn whole_run(
+    dir: &RunDir,
+    config: &Config,
+    speech: &Speech,
+    partition: &Partition,
+    trainer: &Trainer,
+) -> anyhow::Result<(Option<u64>, FlatParams, Metrics)> {
     let mut records = dir.read_rounds()?;
-    let models = dir.read_models(records.len() as u64, &config)?;
-    let last = models.last().context("the run has no checkpoint")?;
-    study::evaluate_rounds(&config, &trainer, &partition, &models, &mut records)?;
+    let mut models = dir.read_models(records.len() as u64, config)?;
+    study::evaluate_rounds(config, trainer, partition, &models, &mut records)?;
     dir.write_rounds(&records)?;
+    let last = models.pop().context("the run has no checkpoint")?;
     let evaluated = study::Evaluated {
-        config: &config,
-        plan: &*RunDir::plan(&config, &partition)?,
-        trainer: &trainer,
-        partition: &partition,
-        speech: &speech,
+        config,
+        plan: &*RunDir::plan(config, partition)?,
+        trainer,
+        partition,
+        speech,
         records: &records,
-        model: last,
+        model: &last,
         mu_spent: records.last().map_or(0.0, |r| r.gdp_mu_spent),
         noise_source: "os",
     };
@@ -42,25 +135,11 @@ pub fn evaluate(args: &EvaluateArgs, output: &Output) -> anyhow::Result<Exit> {
         // What was measured while it ran stays; the evaluation is brought up to date.
         summary = RunSummary { metrics: summary.metrics, model_sha256: summary.model_sha256, ..before };
     } else {
-        let (entries, _head) = read_journal(&args.run)?;
+        let (entries, _head) = read_journal(dir.path())?;
         summary.privacy = study::guarantees(evaluated.plan, study::mu_spent(evaluated.plan, [entries.as_slice()])?);
     }
     dir.write_summary(&summary)?;
-    let metrics = summary.metrics;
-    let object = json!({
-        "schema": SCHEMA_VERSION, "run": args.run, "corpus": speech.description, "synthetic": speech.synthetic,
-        "split": federation::split_in_words(&config, &partition), "model_sha256": last.digest(), "metrics": metrics,
-    });
-    output.result(&object, || {
-        format!(
-            "{}\n{}\naccuracy {:.1} %, UAR {:.1} % (95 % {:.1} to {:.1}, chance {:.1}), macro precision {:.1} %, recall {:.1} %, F1 {:.1} %\n\n{}",
-            speech.description, federation::split_in_words(&config, &partition),
-            100.0 * metrics.accuracy, 100.0 * metrics.uar, 100.0 * metrics.uar_ci95.low, 100.0 * metrics.uar_ci95.high,
-            100.0 * metrics.uar_chance, 100.0 * metrics.macro_precision, 100.0 * metrics.macro_recall, 100.0 * metrics.macro_f1,
-            per_class_text(&metrics)
-        )
-    })?;
-    Ok(Exit::Ok)
+    Ok((Some(records.len() as u64), last, summary.metrics))
 }
 
 /// `predict`: all files count as one speaker's, since models are trained on features standardised per speaker.
@@ -93,7 +172,7 @@ pub fn predict(args: &PredictArgs, output: &Output) -> anyhow::Result<Exit> {
     let labels = speech::labels(&config);
     let data = examples(&utterances, &labels, config.features.standardisation);
     let trainer = federation::trainer(&config)?;
-    let layout = std::sync::Arc::new(trainer.spec().layout());
+    let layout = Arc::new(trainer.spec().layout());
     let params = load_checkpoint(&args.model, &layout)?.params;
     let probabilities = trainer.probabilities(&params, &data)?;
     let names = labels.names();

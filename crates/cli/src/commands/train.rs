@@ -1,6 +1,6 @@
 //! `train`: the centralised baseline.
 use serde_json::json;
-use sottovoce_report::per_class_text;
+use sottovoce_report::evaluation_text;
 use sottovoce_types::SCHEMA_VERSION;
 
 use super::load_config;
@@ -23,14 +23,7 @@ pub fn run(args: &ConfigArgs, output: &Output) -> anyhow::Result<Exit> {
         "standardisation": config.features.standardisation, "training": "centralised", "metrics": metrics,
     });
     output.result(&object, || {
-        format!(
-            "{}\n{split}\ncentralised: accuracy {:.1} % (95 % {:.1} to {:.1}), UAR {:.1} % (95 % {:.1} to {:.1}), macro precision {:.1} %, recall {:.1} %, F1 {:.1} %\n\n{}",
-            speech.description,
-            100.0 * metrics.accuracy, 100.0 * metrics.accuracy_ci95.low, 100.0 * metrics.accuracy_ci95.high,
-            100.0 * metrics.uar, 100.0 * metrics.uar_ci95.low, 100.0 * metrics.uar_ci95.high,
-            100.0 * metrics.macro_precision, 100.0 * metrics.macro_recall, 100.0 * metrics.macro_f1,
-            per_class_text(&metrics)
-        )
+        format!("{}\n{split}\ntrained centrally\n\n{}", speech.description, evaluation_text(&metrics))
     })?;
     Ok(Exit::Ok)
 }

@@ -1,6 +1,7 @@
 //! Pages: one file each, no script, nothing loaded.
 mod partition;
 mod privacy;
+mod recognition;
 mod run;
 mod sweep;
 
@@ -125,8 +126,8 @@ fn comparison(runs: &[RunReport]) -> Markup {
                 td { (unit(s.unit)) }
                 td.n { (s.clients) }
                 td.n { (s.rounds) }
-                td.n { (percent_in(s.metrics.uar, s.metrics.uar_ci95)) }
-                td.n { (percent_in(s.metrics.accuracy, s.metrics.accuracy_ci95)) }
+                td.n { (percent_in(s.metrics.uar, s.metrics.uar_ci95, s.metrics.speakers)) }
+                td.n { (percent_in(s.metrics.accuracy, s.metrics.accuracy_ci95, s.metrics.speakers)) }
                 td.n { (coordinator_epsilon(r)) }
                 td.n { (s.dropouts) }
                 td.n { (seconds(s.wall_s)) }

@@ -2,9 +2,9 @@
 use maud::{Markup, html};
 use sottovoce_types::{Metrics, Vantage};
 
-use super::{coordinator_epsilon, figure, partition, privacy, synthetic_banner, unit};
-use crate::text::{NONE, percent, percent_in, seconds, significant};
-use crate::{RunReport, confusion_figure, learning_curve_figure};
+use super::{coordinator_epsilon, figure, partition, privacy, recognition, synthetic_banner, unit};
+use crate::text::{NONE, interval, percent, seconds, significant};
+use crate::{RunReport, learning_curve_figure};
 
 pub(super) fn section(run: &RunReport, alone: bool) -> Markup {
     html! {
@@ -13,7 +13,7 @@ pub(super) fn section(run: &RunReport, alone: bool) -> Markup {
             (tiles(run))
             (partition::section(run))
             (learning(run))
-            (recognition(run))
+            (recognition::section(run))
             (privacy::spent(run))
             (privacy::attacks(run))
             (privacy::canary(run))
@@ -52,8 +52,7 @@ fn tiles(run: &RunReport) -> Markup {
     let s = &run.summary;
     let m = &s.metrics;
     let tile = |figure: &str, what: &str| html! { li { b { (figure) } span { (what) } } };
-    let interval =
-        |ci: sottovoce_types::Interval| format!("{}–{} %", significant(ci.low * 100.0), significant(ci.high * 100.0));
+    let interval = |ci| interval(ci, m.speakers);
     html! {
         ul.tiles {
             (tile(&percent(m.uar), &format!("UAR on unseen speakers, 95 %: {}; chance {}", interval(m.uar_ci95), percent(m.uar_chance))))
@@ -97,62 +96,6 @@ fn learning(run: &RunReport) -> Markup {
                 } }
             }
         }
-    }
-}
-
-fn recognition(run: &RunReport) -> Markup {
-    let s = &run.summary;
-    let m = &s.metrics;
-    html! {
-        h3 { "Recognition, last model" }
-        p { (m.examples) " test utterances of " (m.speakers) " speakers." }
-        div.pair {
-            (figure(&confusion_figure(&s.labels, &m.confusion), &html! {
-                "Rows are what was acted or said, columns what was predicted; shades are shares of a row."
-            }))
-            div {
-                div.scroll { table {
-                    thead { tr { th { "class" } th.n { "precision" } th.n { "recall" } th.n { "F1" } th.n { "examples" } } }
-                    tbody {
-                        @for c in &m.per_class { tr {
-                            td { (c.label) } td.n { (percent(c.precision)) } td.n { (percent(c.recall)) }
-                            td.n { (percent(c.f1)) } td.n { (c.support) }
-                        } }
-                        tr {
-                            td { b { "mean" } } td.n { (percent(m.macro_precision)) } td.n { (percent(m.macro_recall)) }
-                            td.n { (percent(m.macro_f1)) } td.n { (m.examples) }
-                        }
-                    }
-                } }
-                (baselines(run))
-            }
-        }
-    }
-}
-
-fn baselines(run: &RunReport) -> Markup {
-    let s = &run.summary;
-    html! {
-        div.scroll { table {
-            thead { tr { th { "trained" } th.n { "UAR (95 %)" } th.n { "accuracy (95 %)" } } }
-            tbody {
-                tr {
-                    td { "together, this run" }
-                    td.n { (percent_in(s.metrics.uar, s.metrics.uar_ci95)) }
-                    td.n { (percent_in(s.metrics.accuracy, s.metrics.accuracy_ci95)) }
-                }
-                @if let Some(c) = &s.centralised {
-                    tr {
-                        td { "centrally, no privacy" }
-                        td.n { (percent_in(c.uar, c.uar_ci95)) } td.n { (percent_in(c.accuracy, c.accuracy_ci95)) }
-                    }
-                }
-                @if let Some(uar) = s.local_only_uar {
-                    tr { td { "by each client alone, mean" } td.n { (percent(uar)) } td.n { (NONE) } }
-                }
-                tr { td { "not at all: guessing" } td.n { (percent(s.metrics.uar_chance)) } td.n { (NONE) } }
-            }
-        } }
     }
 }
 

@@ -15,6 +15,15 @@ pub(crate) struct DotRow {
     pub(crate) tip: String,
 }
 
+/// What the marks mean.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DotKey {
+    pub(crate) dot: &'static str,
+    /// Where rows may be controls.
+    pub(crate) hollow: Option<&'static str>,
+    pub(crate) chance: &'static str,
+}
+
 /// Rows that share one axis.
 #[derive(Clone, Debug)]
 pub(crate) struct DotPlot {
@@ -22,6 +31,7 @@ pub(crate) struct DotPlot {
     /// What is measured.
     pub(crate) measure: String,
     pub(crate) rows: Vec<DotRow>,
+    pub(crate) key: DotKey,
     pub(crate) width: u32,
 }
 
@@ -32,14 +42,18 @@ impl DotPlot {
         let top = 58.0;
         let bottom = top + ROW * self.rows.len().max(1) as f64;
         let label = format!(
-            "{}: {} rows of {} with 95 % intervals; a dashed mark shows blind guessing, hollow dots are controls.",
+            "{}: {} rows of {} with 95 % intervals; a dashed mark shows {}{}.",
             self.title,
             self.rows.len(),
-            self.measure
+            self.measure,
+            self.key.chance,
+            if self.key.hollow.is_some() { ", hollow dots are controls" } else { "" }
         );
         let mut canvas = Canvas::new(self.width, (bottom + 48.0).ceil() as u32, label);
         canvas.text("title", (14.0, 20.0), Anchor::Start, &self.title);
-        draw_key(&mut canvas);
+        let tips: Vec<&str> = self.rows.iter().map(|r| r.tip.as_str()).collect();
+        canvas.describe(tips.join(" "));
+        self.key.draw(&mut canvas);
         let indent = |row: &DotRow| if row.control { 14.0 } else { 0.0 };
         let left = self.rows.iter().map(|r| 34.0 + indent(r) + 1.15 * text_width(&r.label)).fold(90.0, f64::max);
         let left = left.min(f64::from(self.width) * 0.5);
@@ -69,7 +83,10 @@ impl DotPlot {
                 canvas.circle(&format!("{shape} {colour}"), (at, y), 4.5, &row.tip);
             }
             let number = |v: f64| if v.is_finite() { format!("{v:.2}") } else { "–".to_owned() };
-            let figures = format!("{} [{}, {}]", number(row.value), number(row.low), number(row.high));
+            let figures = match (row.low.is_nan(), row.high.is_nan()) {
+                (true, true) => format!("{}, no interval", number(row.value)),
+                _ => format!("{} [{}, {}]", number(row.value), number(row.low), number(row.high)),
+            };
             canvas.text("minor", (left + room + 12.0, y + 4.0), Anchor::Start, &figures);
         }
         canvas.finish()
@@ -86,11 +103,18 @@ impl DotPlot {
     }
 }
 
-fn draw_key(canvas: &mut Canvas) {
-    canvas.circle("dot c0", (20.0, 38.0), 4.5, "");
-    canvas.text("tiny", (30.0, 42.0), Anchor::Start, "attack, 95 % interval");
-    canvas.circle("hollow c1", (170.0, 38.0), 4.5, "");
-    canvas.text("tiny", (180.0, 42.0), Anchor::Start, "its control, defence off");
-    canvas.line("chance", (326.0, 31.0), (326.0, 46.0));
-    canvas.text("tiny", (334.0, 42.0), Anchor::Start, "blind guessing");
+impl DotKey {
+    fn draw(&self, canvas: &mut Canvas) {
+        let mut x = 20.0;
+        canvas.circle("dot c0", (x, 38.0), 4.5, "");
+        canvas.text("tiny", (x + 10.0, 42.0), Anchor::Start, self.dot);
+        x += 28.0 + text_width(self.dot);
+        if let Some(hollow) = self.hollow {
+            canvas.circle("hollow c1", (x, 38.0), 4.5, "");
+            canvas.text("tiny", (x + 10.0, 42.0), Anchor::Start, hollow);
+            x += 28.0 + text_width(hollow);
+        }
+        canvas.line("chance", (x, 31.0), (x, 46.0));
+        canvas.text("tiny", (x + 8.0, 42.0), Anchor::Start, self.chance);
+    }
 }

@@ -6,16 +6,18 @@ mod heat;
 mod lines;
 mod palette;
 mod raster;
+mod reliability;
 mod scale;
 mod style;
 
 pub(crate) use bars::{Bar, BarChart};
-pub(crate) use dots::{DotPlot, DotRow};
+pub(crate) use dots::{DotKey, DotPlot, DotRow};
 pub(crate) use head::{Head, Warning, cut};
 pub(crate) use heat::{HeatMap, paper_reads_better};
 pub(crate) use lines::{Axis, LineChart, Point, Reference, Series};
 pub(crate) use palette::{LEVELS, Palette};
 pub(crate) use raster::Raster;
+pub(crate) use reliability::Reliability;
 pub(crate) use scale::{Format, Scale};
 pub(crate) use style::page_style;
 

@@ -46,7 +46,7 @@ const PAGE: &str = "\
 body{margin:0;background:var(--paper);color:var(--ink);\
 font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}\
 main{max-width:60rem;margin:0 auto;padding:2rem 1.25rem 4rem}\
-.first{margin:0;padding:.6rem 1.25rem;background:var(--panel);border-bottom:1px solid var(--rule);\
+.first{margin:0;max-width:none;padding:.6rem 1.25rem;background:var(--panel);border-bottom:1px solid var(--rule);\
 font-size:.9rem;text-align:center}\
 .first.alarm{background:var(--warnbg);color:var(--warn);font-weight:600}\
 h1{font-size:1.75rem;line-height:1.2;margin:0 0 .25rem;letter-spacing:-.01em}\

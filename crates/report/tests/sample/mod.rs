@@ -1,8 +1,8 @@
 //! A small made-up run.
 use sottovoce_report::RunReport;
 use sottovoce_types::{
-    AttackScore, CanaryAudit, ClassMetrics, Digest, EpsilonByVantage, Interval, Metrics, RoundRecord, RunSummary,
-    SCHEMA_VERSION, Unit, Vantage, Verdict,
+    AttackScore, Calibration, CalibrationBin, CanaryAudit, ClassMetrics, Digest, EpsilonByVantage, Interval, Metrics,
+    RoundRecord, RunSummary, SCHEMA_VERSION, Sex, SexGap, SexMetrics, Unit, Vantage, Verdict,
 };
 
 pub(crate) fn run() -> RunReport {
@@ -65,7 +65,7 @@ fn round(round: u64) -> RoundRecord {
 }
 
 pub(crate) fn metrics(uar: f64) -> Metrics {
-    let around = |v: f64| Interval { low: milli(v - 0.06), high: milli(v + 0.05) };
+    let around = |v: f64| Some(Interval { low: milli(v - 0.06), high: milli(v + 0.05) });
     let uar = milli(uar);
     let class =
         |label: &str| ClassMetrics { label: label.to_owned(), precision: 0.5, recall: uar, f1: 0.5, support: 40 };
@@ -75,15 +75,53 @@ pub(crate) fn metrics(uar: f64) -> Metrics {
         macro_precision: 0.5,
         macro_recall: uar,
         macro_f1: 0.5,
+        weighted_precision: 0.48,
+        weighted_recall: milli(uar + 0.02),
+        weighted_f1: 0.47,
         loss: 1.1,
         accuracy_ci95: around(uar + 0.02),
         uar_ci95: around(uar),
+        macro_f1_ci95: around(0.5),
         uar_chance: 0.333,
         per_class: vec![class("angry"), class("neutral"), class("sad")],
         confusion: vec![vec![30, 6, 4], vec![5, 20, 15], vec![1, 9, 30]],
+        calibration: Some(calibration()),
+        by_sex: vec![group(Sex::Female, milli(uar + 0.04)), group(Sex::Male, milli(uar - 0.04))],
+        sex_gap: Some(SexGap {
+            accuracy: 0.08,
+            accuracy_ci95: Some(Interval { low: -0.03, high: 0.19 }),
+            uar: 0.08,
+            uar_ci95: Some(Interval { low: -0.02, high: 0.18 }),
+        }),
         examples: 120,
-        speakers: 8,
+        speakers: 10,
     }
+}
+
+fn group(sex: Sex, uar: f64) -> SexMetrics {
+    let around = |v: f64| Some(Interval { low: milli(v - 0.08), high: milli(v + 0.07) });
+    SexMetrics {
+        sex,
+        examples: 60,
+        speakers: 5,
+        accuracy: uar,
+        accuracy_ci95: around(uar),
+        uar,
+        uar_ci95: around(uar),
+        recall: vec![Some(milli(uar + 0.1)), Some(milli(uar - 0.1)), None],
+    }
+}
+
+/// Overconfident: the surer, the more.
+fn calibration() -> Calibration {
+    let counts = [0, 0, 0, 0, 2, 6, 9, 12, 15, 14, 16, 13, 11, 12, 10];
+    let bins = counts.into_iter().zip(0u32..).map(|(count, i)| {
+        let (low, high) = (f64::from(i) / 15.0, f64::from(i + 1) / 15.0);
+        let confidence = (count > 0).then(|| milli(f64::midpoint(low, high)));
+        let accuracy = confidence.map(|c| milli(c - 0.25 * (c - 0.3)));
+        CalibrationBin { low: milli(low), high: milli(high), count, confidence, accuracy }
+    });
+    Calibration { expected_calibration_error: 0.104, brier: 0.61, mean_confidence: 0.69, bins: bins.collect() }
 }
 
 fn summary() -> RunSummary {

@@ -1,0 +1,408 @@
+//! One way through a model and back, and the gradient of its parameters.
+//!
+//! Every layer enters a step with its own way back; [`Pass::backward`] goes through them in reverse. No parameter is among what is
+//! differentiated. What is kept are *pre-activations*: every parameter p of these models enters as z = f(p, rows), linear in p, and
+//! the gradient of p follows from `rows` and δ = ∂ℓ/∂z. One way back gives every δ, for all examples apart, and from these come,
+//! with one matrix product each: the gradient of a batch; each example's own gradient; the norm of each ("ghost norm": Goodfellow,
+//! arXiv:1510.01799; for layers over time, Li et al. 2022, Eq. 5); and the sum of clipped gradients ("book-keeping": Bu et al.
+//! 2023, Algorithm 1).
+//!
+//! Why not burn's tape: it holds the graphs of all threads behind one lock, and its clean-up of one thread's graph can take another's
+//! steps away, while a site trains its speakers on all cores at once. And a step that is one fused layer is cheaper than ten small
+//! ones.
+use std::sync::Arc;
+
+use burn::tensor::activation::relu;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorPrimitive};
+use sottovoce_types::{FlatParams, ParamLayout};
+
+use crate::kernels::{convolve, input_gradient, windows};
+
+/// θ on a device, cut into tensors only when they are used.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameters<B: Backend> {
+    /// `[d]`.
+    pub(crate) flat: Tensor<B, 1>,
+    layout: Arc<ParamLayout>,
+}
+
+impl<B: Backend> Parameters<B> {
+    pub(crate) fn upload(params: &FlatParams, device: &B::Device) -> Self {
+        Self { flat: Tensor::from_floats(params.values(), device), layout: Arc::clone(params.layout()) }
+    }
+
+    /// The same architecture with other values.
+    pub(crate) fn with(&self, flat: Tensor<B, 1>) -> Self {
+        Self { flat, layout: Arc::clone(&self.layout) }
+    }
+
+    pub(crate) fn download(&self) -> FlatParams {
+        FlatParams::new(Arc::clone(&self.layout), read(self.flat.clone())).expect("as many values as were uploaded")
+    }
+
+    /// The place of a tensor in the layout.
+    fn index(&self, name: &str) -> usize {
+        let place = self.layout.entries().iter().position(|e| e.path == name);
+        place.unwrap_or_else(|| panic!("the layout has no tensor {name}"))
+    }
+
+    fn tensor<const D: usize>(&self, index: usize) -> Tensor<B, D> {
+        let entry = &self.layout.entries()[index];
+        let shape: [usize; D] = entry.shape.clone().try_into().expect("the rank of the layout");
+        self.flat.clone().slice([entry.offset..entry.offset + entry.len()]).reshape(shape)
+    }
+}
+
+/// The values of a tensor, row by row.
+pub(crate) fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().into_vec().expect("the data was just converted to f32")
+}
+
+/// How a parameter enters a pre-activation z `[m, out]`.
+#[derive(Clone, Debug)]
+enum Use<B: Backend> {
+    /// z += rows · Wᵀ, with W `[out, in]` and rows `[m, in]`.
+    Matrix(Tensor<B, 2>),
+    /// z += rows · W, with W `[in, out]`: a table of which one-hot rows pick.
+    Table(Tensor<B, 2>),
+    /// z += windows(rows) · W, with W `[out, in, k]`.
+    Windows(Tensor<B, 2>, usize),
+    /// z += b, with b `[out]`.
+    Bias,
+    /// z += rows ⊙ s, with s `[out]`.
+    Scale(Tensor<B, 2>),
+}
+
+/// A value between layers, `[m, width]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Value<B: Backend> {
+    pub(crate) tensor: Tensor<B, 2>,
+    /// Where its gradient is collected; `None` where nobody asks for it, as for a model's inputs.
+    place: Option<usize>,
+}
+
+impl<B: Backend> Value<B> {
+    /// A value that no gradient is asked for.
+    pub(crate) fn constant(tensor: Tensor<B, 2>) -> Self {
+        Self { tensor, place: None }
+    }
+
+    /// `[m, width]`.
+    pub(crate) fn dims(&self) -> [usize; 2] {
+        self.tensor.dims()
+    }
+}
+
+/// A pre-activation of this pass, to which a use may be added.
+#[derive(Clone, Copy)]
+pub(crate) struct Site(usize);
+
+/// A step's way back: from the gradient of its result to those of what it was made of.
+type WayBack<B> = Box<dyn FnOnce(Tensor<B, 2>, &mut Gradients<B>)>;
+
+/// What has been collected on the way back.
+struct Gradients<B: Backend> {
+    /// By [`Value::place`].
+    values: Vec<Option<Tensor<B, 2>>>,
+    /// δ, by [`Site`].
+    deltas: Vec<Option<Tensor<B, 2>>>,
+}
+
+impl<B: Backend> Gradients<B> {
+    fn add(&mut self, place: usize, gradient: Tensor<B, 2>) {
+        let slot = &mut self.values[place];
+        *slot = Some(match slot.take() {
+            Some(before) => before + gradient,
+            None => gradient,
+        });
+    }
+}
+
+/// Which parameters a layer has.
+struct Layer<'a, B: Backend> {
+    weight: usize,
+    used: Use<B>,
+    biases: &'a [&'a str],
+}
+
+/// One way through a model, and where asked for what is needed to come back.
+pub(crate) struct Pass<'a, B: Backend> {
+    parameters: &'a Parameters<B>,
+    returns: bool,
+    /// One for each [`Value::place`], in the order of the way there.
+    steps: Vec<WayBack<B>>,
+    uses: Vec<Vec<(usize, Use<B>)>>,
+}
+
+impl<'a, B: Backend> Pass<'a, B> {
+    /// A pass that only goes there.
+    pub(crate) fn inference(parameters: &'a Parameters<B>) -> Self {
+        Self { parameters, returns: false, steps: Vec::new(), uses: Vec::new() }
+    }
+
+    /// A pass that [`Self::backward`] comes back from.
+    pub(crate) fn training(parameters: &'a Parameters<B>) -> Self {
+        Self { returns: true, ..Self::inference(parameters) }
+    }
+
+    /// x · Wᵀ + b: x `[m, in]` to `[m, out]`; `name.weight` and `name.bias`.
+    pub(crate) fn linear(&mut self, name: &str, x: &Value<B>) -> Value<B> {
+        self.affine(&format!("{name}.weight"), &[&format!("{name}.bias")], x).0
+    }
+
+    /// As [`Self::linear`], and ReLU of that.
+    pub(crate) fn linear_relu(&mut self, name: &str, x: &Value<B>) -> Value<B> {
+        let (layer, w) = (format!("{name}.weight"), format!("{name}.bias"));
+        let (weight, biases) = (self.parameters.index(&layer), [w.as_str()]);
+        let w: Tensor<B, 2> = self.parameters.tensor(weight);
+        let z = x.tensor.clone().matmul(w.clone().transpose());
+        let layer = Layer { weight, used: Use::Matrix(x.tensor.clone()), biases: &biases };
+        self.layer(x, z, layer, |z| Some(relu(z)), |delta| delta.matmul(w)).0
+    }
+
+    /// x · Wᵀ plus any number of biases; the name of each.
+    pub(crate) fn affine(&mut self, weight: &str, biases: &[&str], x: &Value<B>) -> (Value<B>, Site) {
+        let weight = self.parameters.index(weight);
+        let w: Tensor<B, 2> = self.parameters.tensor(weight);
+        let z = x.tensor.clone().matmul(w.clone().transpose());
+        let layer = Layer { weight, used: Use::Matrix(x.tensor.clone()), biases };
+        self.layer(x, z, layer, |_| None, |delta| delta.matmul(w))
+    }
+
+    /// x · W, with W = `name` `[in, out]`: x `[m, in]` to `[m, out]`.
+    pub(crate) fn table(&mut self, name: &str, x: &Value<B>) -> Value<B> {
+        let weight = self.parameters.index(name);
+        let w: Tensor<B, 2> = self.parameters.tensor(weight);
+        let z = x.tensor.clone().matmul(w.clone());
+        let layer = Layer { weight, used: Use::Table(x.tensor.clone()), biases: &[] };
+        self.layer(x, z, layer, |_| None, |delta| delta.matmul(w.transpose())).0
+    }
+
+    /// The convolution `name` over rows `[m, in]` and ReLU of it, times `mask` `[m, 1]` of zeros and ones: `[m, out]`.
+    pub(crate) fn convolution_relu(&mut self, name: &str, x: &Value<B>, mask: &Tensor<B, 2>) -> Value<B> {
+        let (weight, bias) = (self.parameters.index(&format!("{name}.weight")), format!("{name}.bias"));
+        let w: Tensor<B, 3> = self.parameters.tensor(weight);
+        let z = convolve(x.tensor.clone(), w.clone());
+        let layer = Layer { weight, used: Use::Windows(x.tensor.clone(), w.dims()[2]), biases: &[&bias] };
+        self.layer(x, z, layer, |z| Some(relu(z) * mask.clone()), |delta| input_gradient(delta, w)).0
+    }
+
+    /// x ⊙ s + b for each row: `name.weight` and `name.bias`.
+    pub(crate) fn scale(&mut self, name: &str, x: &Value<B>) -> Value<B> {
+        let (weight, bias) = (self.parameters.index(&format!("{name}.weight")), format!("{name}.bias"));
+        let s = self.parameters.tensor::<1>(weight).unsqueeze::<2>();
+        let z = x.tensor.clone() * s.clone();
+        let layer = Layer { weight, used: Use::Scale(x.tensor.clone()), biases: &[&bias] };
+        self.layer(x, z, layer, |_| None, |delta| delta * s).0
+    }
+
+    /// A weight that will act on what comes only later, such as a state on the next one.
+    pub(crate) fn matrix(&self, name: &str) -> Tensor<B, 2> {
+        self.parameters.tensor(self.parameters.index(name))
+    }
+
+    /// Says that rows `[m, in]` times the matrix `name` are part of the pre-activation at `site`.
+    pub(crate) fn also(&mut self, site: Site, name: &str, rows: impl FnOnce() -> Tensor<B, 2>) {
+        if self.returns {
+            let index = self.parameters.index(name);
+            self.uses[site.0].push((index, Use::Matrix(rows())));
+        }
+    }
+
+    /// Enters `tensor`, made of `inputs` without parameters; `back` makes their gradients from its own.
+    pub(crate) fn step<const N: usize>(
+        &mut self,
+        inputs: [&Value<B>; N],
+        tensor: Tensor<B, 2>,
+        back: impl FnOnce(Tensor<B, 2>) -> [Tensor<B, 2>; N] + 'static,
+    ) -> Value<B> {
+        let places = inputs.map(|x| x.place);
+        if !self.returns || places.iter().all(Option::is_none) {
+            return Value::constant(tensor);
+        }
+        self.enter(tensor, move |gradient, all| {
+            for (place, gradient) in places.into_iter().zip(back(gradient)) {
+                if let Some(place) = place {
+                    all.add(place, gradient);
+                }
+            }
+        })
+    }
+
+    fn enter(
+        &mut self,
+        tensor: Tensor<B, 2>,
+        back: impl FnOnce(Tensor<B, 2>, &mut Gradients<B>) + 'static,
+    ) -> Value<B> {
+        self.steps.push(Box::new(back));
+        Value { tensor, place: Some(self.steps.len() - 1) }
+    }
+
+    /// `product` + biases, and what `rectify` makes of the sum.
+    fn layer(
+        &mut self,
+        x: &Value<B>,
+        product: Tensor<B, 2>,
+        layer: Layer<'_, B>,
+        rectify: impl FnOnce(Tensor<B, 2>) -> Option<Tensor<B, 2>>,
+        back: impl FnOnce(Tensor<B, 2>) -> Tensor<B, 2> + 'static,
+    ) -> (Value<B>, Site) {
+        let biases: Vec<usize> = layer.biases.iter().map(|name| self.parameters.index(name)).collect();
+        let bias = biases.iter().map(|&b| self.parameters.tensor::<1>(b)).reduce(|a, b| a + b);
+        let z = match bias {
+            Some(bias) => product + bias.unsqueeze::<2>(),
+            None => product,
+        };
+        let rectified = rectify(z.clone());
+        let result = rectified.clone().unwrap_or(z);
+        let site = self.uses.len();
+        if !self.returns {
+            return (Value::constant(result), Site(site));
+        }
+        let uses = biases.into_iter().map(|b| (b, Use::Bias)).chain([(layer.weight, layer.used)]).collect();
+        self.uses.push(uses);
+        let place = x.place;
+        let value = self.enter(result, move |gradient, all| {
+            let delta = match rectified {
+                Some(result) => where_positive(result, gradient),
+                None => gradient,
+            };
+            if let Some(place) = place {
+                all.add(place, back(delta.clone()));
+            }
+            all.deltas[site] = Some(delta);
+        });
+        (value, Site(site))
+    }
+
+    /// The way back, from the gradient `[n, classes]` of the loss with respect to the logits.
+    pub(crate) fn backward(self, logits: &Value<B>, gradient: Tensor<B, 2>) -> Backward<B> {
+        let examples = logits.dims()[0];
+        let mut all = Gradients { values: vec![None; self.steps.len()], deltas: vec![None; self.uses.len()] };
+        all.add(logits.place.expect("logits come out of a layer"), gradient);
+        for (place, back) in self.steps.into_iter().enumerate().rev() {
+            if let Some(gradient) = all.values[place].take() {
+                back(gradient, &mut all);
+            }
+        }
+        let delta = |delta: Option<Tensor<B, 2>>| delta.expect("every pre-activation takes part in the loss");
+        let sites = all.deltas.into_iter().map(delta).zip(self.uses).collect();
+        Backward { examples, layout: Arc::clone(&self.parameters.layout), sites }
+    }
+}
+
+/// `gradient` where `result` is above 0, and 0 elsewhere.
+fn where_positive<B: Backend>(result: Tensor<B, 2>, gradient: Tensor<B, 2>) -> Tensor<B, 2> {
+    let primitive = |t: Tensor<B, 2>| t.into_primitive().tensor();
+    Tensor::from_primitive(TensorPrimitive::Float(B::relu_backward(primitive(result), primitive(gradient))))
+}
+
+/// δ of every pre-activation, for examples apart.
+pub(crate) struct Backward<B: Backend> {
+    examples: usize,
+    layout: Arc<ParamLayout>,
+    sites: Vec<(Tensor<B, 2>, Vec<(usize, Use<B>)>)>,
+}
+
+impl<B: Backend> Backward<B> {
+    /// Σ over the examples of the gradient of each, `[d]`.
+    pub(crate) fn sum(&self) -> Tensor<B, 1> {
+        self.assemble(|delta, used| match used {
+            Use::Matrix(rows) => delta.clone().transpose().matmul(rows.clone()).flatten(0, 1),
+            Use::Table(rows) => rows.clone().transpose().matmul(delta.clone()).flatten(0, 1),
+            Use::Windows(rows, k) => {
+                let [out, c] = [delta.dims()[1], rows.dims()[1]];
+                let product = delta.clone().transpose().matmul(windows(rows.clone(), *k));
+                product.reshape([out, *k, c]).permute([0, 2, 1]).flatten(0, 2)
+            }
+            Use::Bias => delta.clone().sum_dim(0).flatten(0, 1),
+            Use::Scale(rows) => (delta.clone() * rows.clone()).sum_dim(0).flatten(0, 1),
+        })
+    }
+
+    /// The gradient of each example, `[n, d]`.
+    pub(crate) fn each(&self) -> Tensor<B, 2> {
+        let mut parts = vec![None; self.layout.entries().len()];
+        for (delta, uses) in &self.sites {
+            for (index, used) in uses {
+                parts[*index] = Some(self.one_by_one(delta, used));
+            }
+        }
+        Tensor::cat(parts.into_iter().map(|p| p.expect("every parameter is used")).collect(), 1)
+    }
+
+    /// The L2 norm of each example's gradient, `[n]`, without making the gradients where that costs more than the norms.
+    pub(crate) fn norms(&self) -> Tensor<B, 1> {
+        let n = self.examples;
+        let squares = self.sites.iter().flat_map(|(delta, uses)| uses.iter().map(move |(_, used)| (delta, used)));
+        let squares = squares.map(|(delta, used)| self.squared_norms(delta, used));
+        let sum = squares.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::zeros([n], &B::Device::default()));
+        sum.sqrt()
+    }
+
+    /// Σ over the examples of min(1, `clip` / ‖g_i‖)·g_i, `[d]`: the norms first, then one matrix product for each tensor.
+    pub(crate) fn clipped_sum(&self, clip: f32) -> Tensor<B, 1> {
+        let n = self.examples;
+        // 1 / max(1, ‖g‖ / clip): no division by a norm of 0.
+        let factors = (self.norms() / clip).clamp_min(1.0).recip();
+        let sites = self.sites.iter().map(|(delta, uses)| {
+            let [m, out] = delta.dims();
+            let scaled = delta.clone().reshape([n, m / n * out]) * factors.clone().reshape([n, 1]);
+            (scaled.reshape([m, out]), uses.clone())
+        });
+        Self { examples: n, layout: Arc::clone(&self.layout), sites: sites.collect() }.sum()
+    }
+
+    fn assemble(&self, gradient: impl Fn(&Tensor<B, 2>, &Use<B>) -> Tensor<B, 1>) -> Tensor<B, 1> {
+        let mut parts = vec![None; self.layout.entries().len()];
+        for (delta, uses) in &self.sites {
+            for (index, used) in uses {
+                let before = parts[*index].replace(gradient(delta, used));
+                assert!(before.is_none(), "a parameter enters once: its gradient would be the sum over its uses");
+            }
+        }
+        Tensor::cat(parts.into_iter().map(|p| p.expect("every parameter is used")).collect(), 0)
+    }
+
+    /// `[m, width]` to `[n, m / n, width]`.
+    fn by_example(&self, rows: Tensor<B, 2>) -> Tensor<B, 3> {
+        let [m, width] = rows.dims();
+        rows.reshape([self.examples, m / self.examples, width])
+    }
+
+    /// One tensor's gradient for each example, `[n, length]`.
+    fn one_by_one(&self, delta: &Tensor<B, 2>, used: &Use<B>) -> Tensor<B, 2> {
+        let n = self.examples;
+        let delta3 = self.by_example(delta.clone());
+        match used {
+            Use::Matrix(rows) => delta3.transpose().matmul(self.by_example(rows.clone())).flatten(1, 2),
+            Use::Table(rows) => self.by_example(rows.clone()).transpose().matmul(delta3).flatten(1, 2),
+            Use::Windows(rows, k) => {
+                let [out, c] = [delta.dims()[1], rows.dims()[1]];
+                let product = delta3.transpose().matmul(self.by_example(windows(rows.clone(), *k)));
+                product.reshape([n, out, *k, c]).permute([0, 1, 3, 2]).flatten(1, 3)
+            }
+            Use::Bias => delta3.sum_dim(1).flatten(1, 2),
+            Use::Scale(rows) => (delta3 * self.by_example(rows.clone())).sum_dim(1).flatten(1, 2),
+        }
+    }
+
+    /// One tensor's part of each squared norm, `[n]`: ‖Σ_t δ_t a_tᵀ‖² = Σ_st (δ_s·δ_t)(a_s·a_t), which for one row is ‖δ‖²·‖a‖².
+    fn squared_norms(&self, delta: &Tensor<B, 2>, used: &Use<B>) -> Tensor<B, 1> {
+        let (n, [m, out]) = (self.examples, delta.dims());
+        let t = m / n;
+        if let Use::Matrix(rows) | Use::Table(rows) = used {
+            let inputs = rows.dims()[1];
+            if t * (out + inputs + 1) < out * inputs {
+                let gram = |x: &Tensor<B, 2>| {
+                    let x = self.by_example(x.clone());
+                    x.clone().matmul(x.transpose())
+                };
+                return (gram(delta) * gram(rows)).reshape([n, t * t]).sum_dim(1).flatten(0, 1);
+            }
+        }
+        let own = self.one_by_one(delta, used);
+        (own.clone() * own).sum_dim(1).flatten(0, 1)
+    }
+}

@@ -1,0 +1,164 @@
+//! The training loop, on any backend.
+use burn::tensor::{ElementConversion as _, Tensor};
+use sottovoce_types::{Examples, FlatParams, ModelSpec, TrainJob};
+
+use crate::batch::Batch;
+use crate::kernels::Recurrence;
+use crate::loss::{Loss, cross_entropy};
+use crate::models;
+use crate::optimiser::Optimiser;
+use crate::pass::{Backward, Parameters, Pass, read};
+use crate::random::{Draws, purpose};
+use crate::trainer::{EpochLoss, TrainError};
+
+/// Examples of one pass without training.
+const FORWARD_BATCH: usize = 64;
+
+/// What is trained, how, on what.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) spec: &'a ModelSpec,
+    pub(crate) job: &'a TrainJob,
+    pub(crate) data: &'a Examples,
+    /// Added to every gradient, `[d]`.
+    pub(crate) correction: Option<&'a [f32]>,
+    /// Whether the learning rate follows the job's schedule from epoch to epoch; in a federation it is the round's.
+    pub(crate) scheduled: bool,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(spec: &'a ModelSpec, job: &'a TrainJob, data: &'a Examples) -> Self {
+        Self { spec, job, data, correction: None, scheduled: false }
+    }
+
+    fn loss(&self) -> Loss {
+        Loss::new(&self.job.class_weights, self.job.label_smoothing, self.data, self.spec.classes())
+    }
+}
+
+/// θ after local training from `start`.
+pub(crate) fn fit<B: Recurrence>(
+    device: &B::Device,
+    start: &FlatParams,
+    run: &Run<'_>,
+    on_epoch: &mut dyn FnMut(EpochLoss),
+) -> Result<FlatParams, TrainError> {
+    let (job, n) = (run.job, run.data.len());
+    let loss = run.loss();
+    let mut draws = Draws::new(purpose::ORDER, job.seed);
+    let mut order: Vec<usize> = (0..n).collect();
+    let mut params = Parameters::<B>::upload(start, device);
+    let correction = run.correction.map(|c| Tensor::<B, 1>::from_floats(c, device));
+    let mut optimiser = Optimiser::new(job, &params.flat, correction);
+    let (batch, step) = (job.batch as usize, (job.batch as usize).saturating_mul(job.accumulate as usize));
+    let (mut steps, mut epoch) = (0, 0u32);
+    let diverged = |epoch| TrainError::Diverged { epoch, learning_rate: job.learning_rate };
+    loop {
+        epoch += 1;
+        if run.scheduled {
+            optimiser.set_learning_rate(job.learning_rate_at(epoch.into(), job.epochs.into()));
+        }
+        draws.shuffle(&mut order);
+        let (mut total, mut total_weight) = (Tensor::<B, 1>::zeros([1], device), 0.0);
+        for examples in order.chunks(step) {
+            // Batches of one step are one larger batch: their gradients are added before they are divided.
+            let weight = loss.weight(run.data, examples);
+            let mut gradient: Option<Tensor<B, 1>> = None;
+            for examples in examples.chunks(batch) {
+                let (of_batch, backward) = differentiate(run, &params, &loss, examples, device);
+                total = total + of_batch;
+                let sum = backward.sum();
+                gradient = Some(match gradient {
+                    Some(g) => g + sum,
+                    None => sum,
+                });
+            }
+            total_weight += weight;
+            // Examples of classes that weigh nothing ask for no step.
+            if let Some(gradient) = gradient.filter(|_| weight > 0.0) {
+                params = params.with(optimiser.step(params.flat.clone(), gradient / weight));
+            }
+            steps += 1;
+            if job.steps == steps {
+                break;
+            }
+        }
+        // Read once an epoch, since reading waits for the device. NaN and infinity stay in a sum once they are in it.
+        let mean = total.into_scalar().elem::<f64>() / if total_weight > 0.0 { total_weight } else { 1.0 };
+        if !mean.is_finite() {
+            return Err(diverged(epoch));
+        }
+        on_epoch(EpochLoss { epoch, loss: mean });
+        let over = if job.steps > 0 { steps == job.steps } else { epoch == job.epochs };
+        if over {
+            break;
+        }
+    }
+    let trained = params.download();
+    // The last step's parameters have not been through a loss.
+    if trained.values().iter().all(|v| v.is_finite()) { Ok(trained) } else { Err(diverged(epoch)) }
+}
+
+/// Σ ℓ_i over some examples, and the way back from it.
+fn differentiate<B: Recurrence>(
+    run: &Run<'_>,
+    params: &Parameters<B>,
+    loss: &Loss,
+    examples: &[usize],
+    device: &B::Device,
+) -> (Tensor<B, 1>, Backward<B>) {
+    let batch = Batch::<B>::new(run.spec, run.data, examples, device);
+    let mut pass = Pass::training(params);
+    let logits = models::logits(run.spec, &mut pass, &batch);
+    let (sum, gradient) = cross_entropy(logits.tensor.clone(), loss.targets(run.data, examples, device));
+    (sum, pass.backward(&logits, gradient))
+}
+
+/// Each example's gradient, `[examples of a batch, d]` row by row, a batch at a time.
+pub(crate) fn gradients<B: Recurrence>(
+    device: &B::Device,
+    start: &FlatParams,
+    run: &Run<'_>,
+    sink: &mut dyn FnMut(Vec<f32>),
+) {
+    by_batch::<B>(device, start, run, &mut |backward| sink(read(backward.each())));
+}
+
+/// Norms `[n]` of the gradients, and the sum `[d]` of what is left of them after clipping.
+pub(crate) fn clipped_gradient<B: Recurrence>(
+    device: &B::Device,
+    start: &FlatParams,
+    run: &Run<'_>,
+    clip: f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let (mut norms, mut sum) = (Vec::new(), Tensor::<B, 1>::zeros([start.values().len()], device));
+    by_batch::<B>(device, start, run, &mut |backward| {
+        norms.extend(read(backward.norms()));
+        sum = sum.clone() + backward.clipped_sum(clip);
+    });
+    (norms, read(sum))
+}
+
+fn by_batch<B: Recurrence>(device: &B::Device, start: &FlatParams, run: &Run<'_>, each: &mut dyn FnMut(Backward<B>)) {
+    let (params, loss) = (Parameters::<B>::upload(start, device), run.loss());
+    let all: Vec<usize> = (0..run.data.len()).collect();
+    for examples in all.chunks(run.job.batch as usize) {
+        each(differentiate(run, &params, &loss, examples, device).1);
+    }
+}
+
+/// Logits `[n, classes]` row by row.
+pub(crate) fn forward<B: Recurrence>(
+    device: &B::Device,
+    spec: &ModelSpec,
+    params: &FlatParams,
+    data: &Examples,
+) -> Vec<f32> {
+    let params = Parameters::<B>::upload(params, device);
+    let all: Vec<usize> = (0..data.len()).collect();
+    let of_batch = |examples: &[usize]| {
+        let batch = Batch::<B>::new(spec, data, examples, device);
+        read(models::logits(spec, &mut Pass::inference(&params), &batch).tensor)
+    };
+    all.chunks(FORWARD_BATCH).flat_map(of_batch).collect()
+}
