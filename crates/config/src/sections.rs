@@ -276,6 +276,19 @@ impl Privacy {
     /// ε where neither `epsilon` nor `noise_multiplier` is given.
     pub(crate) const DEFAULT_EPSILON: f64 = 8.0;
 
+    /// Becomes a run without differential privacy, with none of what only a privacy unit has.
+    pub fn drop_unit(&mut self) {
+        let Self { adaptive_clip, clip_quantile, clip_learning_rate, clip_count_noise, .. } = Self::default();
+        *self = Self {
+            unit: Unit::None,
+            adaptive_clip,
+            clip_quantile,
+            clip_learning_rate,
+            clip_count_noise,
+            ..self.clone()
+        };
+    }
+
     /// What the plan asks of adaptive clipping.
     pub(crate) fn adaptive(&self) -> Option<AdaptiveClip> {
         self.adaptive_clip.then_some(AdaptiveClip {

@@ -68,7 +68,7 @@ impl Config {
                     config.privacy.epsilon_budget = None;
                     config.privacy.epsilon = epsilon;
                     if epsilon.is_none() {
-                        config.privacy.unit = Unit::None;
+                        config.privacy.drop_unit();
                     }
                 }));
             }
@@ -103,6 +103,17 @@ mod tests {
         assert_ne!(cells[0].config.digest(), cells[1].config.digest());
         // "none" and 0 are two spellings of one run.
         assert_eq!(cells[2].config.digest(), cells[4].config.digest());
+    }
+
+    #[test]
+    fn a_run_without_a_unit_adapts_no_clipping_norm() {
+        let text =
+            "[run]\nrounds = 3\n[privacy]\nadaptive_clip = true\nclip_quantile = 0.6\n[sweep]\nepsilons = [8, 0]\n";
+        for cell in Config::parse(text, &[] as &[&str]).unwrap().sweep_cells() {
+            let again = Config::parse(&cell.config.to_toml(), &[] as &[&str]);
+            let again = again.unwrap_or_else(|e| panic!("{}", e.render(false)));
+            assert_eq!(again.privacy.adaptive_clip, cell.epsilon.is_some());
+        }
     }
 
     #[test]
