@@ -1,24 +1,24 @@
 //! The driver on a virtual clock.
+mod faults;
+
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Journal, LocalTrainer,
-    MemoryJournal, Outcome, RunPlan, Standing, UnitSum, Work,
+    MemoryJournal, Outcome, RunPlan, UnitSum, Work,
 };
 use sottovoce_secagg::Identity;
 use sottovoce_transcript::{Party, Tap};
 use sottovoce_types::{ClientId, FlatParams, RoundRecord, RunId, Sha256Writer, Tick};
-use sottovoce_wire::Frame;
 
+use self::faults::take_dropout;
 use crate::queue::{Event, Queue};
 use crate::script::Script;
 
 /// Milliseconds that a frame is on its way.
 const LATENCY_MS: u64 = 5;
-/// Milliseconds from a kill of the coordinator until clients are back.
-const RESTART_MS: u64 = 50;
 /// Milliseconds that local training takes on the virtual clock.
 const TRAINING_MS: u64 = 1_000;
 
@@ -150,12 +150,6 @@ pub fn run_id(seed: u64) -> RunId {
     let mut run = [0u8; 16];
     run.copy_from_slice(&derive("sottovoce/1/sim/run", seed, 0)[..16]);
     RunId(run)
-}
-
-fn first_eight(seed: &[u8; 32]) -> [u8; 8] {
-    let mut eight = [0; 8];
-    eight.copy_from_slice(&seed[..8]);
-    eight
 }
 
 fn derive(what: &str, seed: u64, i: u64) -> [u8; 32] {
@@ -318,21 +312,6 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// A new process of a client: its journal, and keys and noise that no earlier one drew.
-    fn renew(&mut self, client: usize) -> Result<(), SimError> {
-        let site = &mut self.sites[client];
-        let fresh = |what: &str| derive(what, site.session, u64::from_le_bytes(first_eight(&site.seed)));
-        site.engine = ClientEngine::new(ClientSetup {
-            plan: Arc::clone(self.coordinator.plan()),
-            identity: Identity::from_seed(site.seed),
-            noise: Box::new(SeededNoise::new(fresh("sottovoce/1/sim/noise-again"))),
-            seed: fresh("sottovoce/1/sim/keys-again"),
-            history: site.journal.replay()?,
-            allow_plain: true,
-        })?;
-        Ok(())
-    }
-
     fn disconnect(&mut self, now: Tick, client: usize) {
         let site = &mut self.sites[client];
         if !site.connected {
@@ -373,28 +352,6 @@ impl Driver<'_> {
         }
     }
 
-    /// A new process: all that it knows is in the journal. Every connection is gone with the old one.
-    fn restart(&mut self, now: Tick) -> Result<(), SimError> {
-        let entries = self.journal.replay()?;
-        let plan = Arc::clone(self.coordinator.plan());
-        // A journal of nothing but the run's beginning resumes too.
-        let standing = Standing::of(&entries).ok_or(sottovoce_round::ResumeError::Empty)?;
-        let params = self.journal.checkpoint(standing.model, plan.layout())?;
-        let state = standing.state.map(|state| self.journal.server_state(state)).transpose()?;
-        let identity = Identity::from_seed(self.seed);
-        self.coordinator = Coordinator::resume(plan, identity, &entries, params, state.as_ref())?;
-        self.killed = false;
-        for client in 0..self.sites.len() {
-            if std::mem::take(&mut self.sites[client].connected) {
-                self.sites[client].engine.handle_disconnect(now);
-                self.queue.schedule(now.after_ms(RESTART_MS), Event::Connect { client });
-            }
-        }
-        self.coordinator.start(now);
-        self.pump_coordinator(now);
-        Ok(())
-    }
-
     fn pump_client(&mut self, now: Tick, client: usize) {
         let site = &mut self.sites[client];
         while let Some(persist) = site.engine.poll_persist() {
@@ -420,29 +377,6 @@ impl Driver<'_> {
             self.queue.schedule(gone_at, Event::Disconnect { client, session });
             self.come_back(gone_at, client, back_after_ms);
         }
-    }
-
-    fn come_back(&mut self, from: Tick, client: usize, back_after_ms: Option<u64>) {
-        if let Some(ms) = back_after_ms {
-            self.queue.schedule(from.after_ms(ms.max(1)), Event::Connect { client });
-        }
-    }
-
-    /// Whether the script lets this client vanish with the config in its hands.
-    fn drops_at_config(&mut self, now: Tick, client: usize, frame: &Frame) -> bool {
-        if frame.kind != sottovoce_wire::Kind::RoundConfig {
-            return false;
-        }
-        let found = self
-            .script
-            .dropouts
-            .iter()
-            .position(|d| d.client == client && d.round == frame.round && d.after.kind().is_none());
-        let Some(found) = found else { return false };
-        let dropout = self.script.dropouts.remove(found);
-        self.disconnect(now, client);
-        self.come_back(now, client, dropout.back_after_ms);
-        true
     }
 
     /// Trains all clients that were asked in this tick, in parallel: each has its own trainer, so the order is nobody's.
@@ -504,14 +438,4 @@ impl Driver<'_> {
             faults: self.faults,
         }
     }
-}
-
-/// Takes the scripted dropout that this frame triggers: when the client comes back.
-#[allow(clippy::option_option, reason = "no dropout, a dropout for good, a dropout with a return")]
-fn take_dropout(script: &mut Script, client: usize, frame: &Frame) -> Option<Option<u64>> {
-    let found = script
-        .dropouts
-        .iter()
-        .position(|d| d.client == client && d.round == frame.round && d.after.kind() == Some(frame.kind))?;
-    Some(script.dropouts.remove(found).back_after_ms)
 }
