@@ -126,6 +126,7 @@ impl Config {
             Standardisation::None => 0,
             Standardisation::PerSpeaker => 1,
             Standardisation::PerUtterance => 2,
+            Standardisation::Public => 3,
         });
         w.field(self.corpus.labelling.name().as_bytes());
         self.corpus.label_set().names().iter().for_each(|name| {
