@@ -1,51 +1,98 @@
 //! Local training at one site: what its privacy units are, and one update for each.
-use sottovoce_round::{LocalTrainer, TrainFailed};
+use sottovoce_round::{LocalTrainer, TrainFailed, UnitRefused, UnitSum, Work};
 use sottovoce_train::{TrainError, Trainer, unit_updates};
-use sottovoce_types::{Examples, FlatParams, TrainJob, Unit, Update};
+use sottovoce_types::{Examples, FlatParams, LocalOptimiser, TrainJob, Unit, Update};
 
 /// A site's data, cut into its privacy units.
 pub struct SiteTrainer {
     trainer: Trainer,
-    units: Vec<(String, Examples)>,
-    /// Whether there is a privacy unit, so that nothing may show that one of them diverged.
-    private: bool,
+    /// What has an update: a speaker or the whole site, with a name; one utterance.
+    parts: Vec<(String, Examples)>,
+    unit: Unit,
 }
 
 impl SiteTrainer {
-    /// One unit per speaker, or the whole site as one.
+    /// One unit per speaker, per utterance, or the whole site as one.
     pub fn new(trainer: Trainer, unit: Unit, data: &Examples) -> Self {
-        let units = match unit {
-            Unit::Speaker | Unit::Utterance => data.by_speaker(),
-            Unit::Client | Unit::None => vec![("site".to_owned(), data.clone())],
+        let parts = match unit {
+            Unit::Speaker => data.by_speaker(),
+            Unit::Client | Unit::None | Unit::Utterance => vec![("site".to_owned(), data.clone())],
         };
-        Self { trainer, units, private: unit != Unit::None }
+        Self { trainer, parts, unit }
     }
 }
 
 impl LocalTrainer for SiteTrainer {
-    fn train(&mut self, global: &FlatParams, job: &TrainJob) -> Result<Vec<Update>, TrainFailed> {
-        let mut updates = Vec::with_capacity(self.units.len());
-        for unit in &self.units {
-            match unit_updates(&self.trainer, global, job, std::slice::from_ref(unit)) {
-                Ok(of_unit) => updates.extend(of_unit),
-                // Whether a unit diverges depends on its data, and the coordinator chooses the model: a site that then sat
-                // out would answer questions about one speaker, without noise and without a charge.
-                Err(diverged @ TrainError::Diverged { .. }) if self.private => {
-                    tracing::warn!(%diverged, "one unit contributes nothing to this round; the site takes part all the same");
-                    updates.push(Update { values: vec![0.0; global.values().len()], examples: 0 });
-                }
-                Err(error) => return Err(TrainFailed(Box::new(error))),
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        for part in &self.parts {
+            if self.unit == Unit::Utterance {
+                utterance_updates(&self.trainer, &work.params, &work.job, &part.1, &mut |update| units.add(&update))?;
+                continue;
+            }
+            match unit_updates(&self.trainer, &work.params, &work.job, std::slice::from_ref(part)) {
+                Ok(of_unit) => of_unit.iter().try_for_each(|update| units.add(update))?,
+                Err(error) => units.add(&nothing_of(error, self.unit, &work.params)?)?,
             }
         }
-        Ok(updates)
+        Ok(())
     }
+}
+
+/// What a unit whose training diverged contributes: nothing, and nobody is told.
+///
+/// Whether it diverges depends on its data, and the coordinator chooses the model: a site that then sat out would answer questions
+/// about one unit, without noise and without a charge. Without a privacy unit nothing is promised, and the fault is told.
+fn nothing_of(error: TrainError, unit: Unit, params: &FlatParams) -> Result<Update, TrainFailed> {
+    match error {
+        diverged @ TrainError::Diverged { .. } if unit != Unit::None => {
+            tracing::warn!(%diverged, "one unit contributes nothing to this round; the site takes part all the same");
+            Ok(Update { values: vec![0.0; params.values().len()], examples: 0 })
+        }
+        other => Err(TrainFailed(Box::new(other))),
+    }
+}
+
+/// Minus the gradient of each utterance by itself, at `global`: one step of SGD with learning rate 1 on it alone moves the
+/// parameters by just that, to the rounding of f32.
+fn utterance_updates(
+    trainer: &Trainer,
+    global: &FlatParams,
+    job: &TrainJob,
+    data: &Examples,
+    take: &mut dyn FnMut(Update) -> Result<(), UnitRefused>,
+) -> Result<(), TrainFailed> {
+    let one_step = TrainJob {
+        epochs: 1,
+        steps: 0,
+        batch: 1,
+        accumulate: 1,
+        learning_rate: 1.0,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        proximal_mu: 0.0,
+        optimiser: LocalOptimiser::Sgd,
+        ..job.clone()
+    };
+    for i in 0..data.len() {
+        let update = trainer.train(global, &data.select(&[i]), &one_step);
+        take(update.or_else(|error| nothing_of(error, Unit::Utterance, global))?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::sync::Arc;
+
+    use sottovoce_round::{
+        Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RoundTerms, RunPlan, RunSpec, ServerSpec,
+    };
+    use sottovoce_secagg::{Identity, MaskSuite};
     use sottovoce_train::Device;
-    use sottovoce_types::{LocalOptimiser, ModelSpec, Utterance};
+    use sottovoce_types::{
+        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, RoundId, Utterance,
+    };
 
     use super::*;
 
@@ -63,32 +110,94 @@ mod tests {
         sottovoce_audio::examples(&all, &labels, sottovoce_types::Standardisation::None)
     }
 
+    /// Two members of four units each.
+    fn plan(model: ModelSpec, unit: Unit) -> RunPlan {
+        let private = unit != Unit::None;
+        let key = |i: u8| PublicKey(Identity::from_seed([i; 32]).public_key());
+        let member = |i: u8| Member { name: format!("site {i}"), public_key: key(i), units: 4 };
+        let manifest = Manifest::new("sites".into(), key(100), vec![member(1), member(2)]).unwrap();
+        let privacy = PrivacyPlan {
+            noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
+            delta: Delta::new(1e-5).unwrap(),
+            epsilon_budget: Epsilon::new(8.0).unwrap(),
+        };
+        let spec = RunSpec {
+            name: "sites".into(),
+            rounds: 1,
+            model,
+            init_seed: 1,
+            job: TrainJob { batch: 1, ..TrainJob::default() },
+            features: Digest::default(),
+            unit,
+            clip: ClipNorm::new(1.0).unwrap(),
+            clip_bits: if private { 16 } else { 36 },
+            lanes: Lanes::new(1).unwrap(),
+            privacy: private.then_some(privacy),
+            n_min: 2,
+            max_corrupt: 0,
+            suite: MaskSuite::Aes256Ctr,
+            deadlines: Deadlines { join_ms: 1, advert_ms: 1, phase_ms: 1 },
+            adaptive_clip: None,
+            server: ServerSpec::default(),
+            max_attempts: 1,
+        };
+        RunPlan::new(spec, Arc::new(manifest)).unwrap()
+    }
+
+    /// What a site trains, and the sum of its units in grid steps.
+    fn trained(site: &mut SiteTrainer, plan: &RunPlan, params: FlatParams) -> Result<(u32, Vec<i64>), TrainFailed> {
+        let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
+        let mut units = UnitSum::new(plan, &member, &RoundTerms::first(plan));
+        let job = plan.spec().job.in_round(1, 1);
+        site.train(&Work { round: RoundId(1), attempt: AttemptId(1), params, job, correction: None }, &mut units)?;
+        Ok((units.added(), units.into_site_sum().unwrap().into_coords()))
+    }
+
     #[test]
     fn claim_no_data_dependent_refusal_a_unit_whose_training_diverges_does_not_show() {
         let data = two_speakers();
         let spec = ModelSpec::Dnn { inputs: data.width, hidden: vec![], classes: 5 };
         let trainer = Trainer::new(spec.clone(), Device::Cpu).unwrap();
-        let job = TrainJob {
-            epochs: 1,
-            batch: 1,
-            learning_rate: 0.1,
-            momentum: 0.0,
-            weight_decay: 0.0,
-            proximal_mu: 0.0,
-            optimiser: LocalOptimiser::Sgd,
-            seed: 1,
-            ..TrainJob::default()
-        };
         // Finite, as a coordinator may send it: it overflows on large features alone.
         let mut trap = spec.initialise(1);
         let weights = data.width * 5;
         trap.values_mut()[..weights].fill(1e35);
-        let mut site = SiteTrainer::new(trainer.clone(), Unit::Speaker, &data);
-        let updates = site.train(&trap, &job).unwrap();
-        assert_eq!(updates.len(), 2, "the site takes part, with every unit");
-        assert!(updates[1].values.iter().all(|v| *v == 0.0));
-        assert_ne!(updates[0].values, updates[1].values, "the unit beside it is trained as ever");
+        let private = plan(spec.clone(), Unit::Speaker);
+        let both = trained(&mut SiteTrainer::new(trainer.clone(), Unit::Speaker, &data), &private, trap.clone());
+        let (units, with) = both.unwrap();
+        assert_eq!(units, 2, "the site takes part, with every unit");
+        let calm = data.filter(|m| m.speaker == "calm");
+        let alone = trained(&mut SiteTrainer::new(trainer.clone(), Unit::Speaker, &calm), &private, trap.clone());
+        assert_eq!(with, alone.unwrap().1, "it counts as zero, and the unit beside it is trained as ever");
         // Without a privacy unit nothing is promised, and the fault is told.
-        assert!(SiteTrainer::new(trainer, Unit::None, &data).train(&trap, &job).is_err());
+        let open = plan(spec, Unit::None);
+        let failed = trained(&mut SiteTrainer::new(trainer, Unit::None, &data), &open, trap).unwrap_err();
+        assert!(failed.0.to_string().contains("diverged"), "{}", failed.0);
+    }
+
+    #[test]
+    fn an_utterances_update_is_minus_its_gradient_and_each_is_clipped_by_itself() {
+        let data = two_speakers().filter(|m| m.speaker == "calm");
+        let spec = ModelSpec::Dnn { inputs: data.width, hidden: vec![], classes: 5 };
+        let trainer = Trainer::new(spec.clone(), Device::Cpu).unwrap();
+        let plan = plan(spec.clone(), Unit::Utterance);
+        let start = spec.initialise(1);
+        let sum = |data: &Examples, rate: f64| {
+            let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
+            let mut units = UnitSum::new(&plan, &member, &RoundTerms::first(&plan));
+            let job = TrainJob { learning_rate: rate, ..plan.spec().job.clone() };
+            let work = Work { round: RoundId(1), attempt: AttemptId(1), params: start.clone(), job, correction: None };
+            SiteTrainer::new(trainer.clone(), Unit::Utterance, data).train(&work, &mut units).unwrap();
+            (units.added(), units.into_site_sum().unwrap().into_coords())
+        };
+        let (units, both) = sum(&data, 0.1);
+        assert_eq!(units, 2, "one update an utterance");
+        assert_eq!(both, sum(&data, 0.7).1, "the learning rate is the coordinator's to apply");
+        let alone = |i: usize| sum(&data.select(&[i]), 0.1).1;
+        assert_eq!(both, alone(0).iter().zip(alone(1)).map(|(a, b)| a + b).collect::<Vec<_>>());
+        // The softmax cross-entropy's gradient at the output bias is p − 1 at the label: the update's is positive there alone.
+        let label = usize::from(data.labels[0]);
+        let bias = &alone(0)[data.width * 5..];
+        assert!(bias.iter().enumerate().all(|(c, v)| (*v > 0) == (c == label)), "{bias:?}");
     }
 }

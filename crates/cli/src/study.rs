@@ -282,7 +282,7 @@ pub fn guarantees(plan: &RunPlan, mu_spent: f64) -> Vec<EpsilonByVantage> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use sottovoce_dp::{LedgerEntry, LedgerKey, NoiseShare, gdp};
-    use sottovoce_round::{Deadlines, JournalEvent, Manifest, Member, PrivacyPlan, PublicKey, RunSpec};
+    use sottovoce_round::{Deadlines, JournalEvent, Manifest, Member, PrivacyPlan, PublicKey, RunSpec, ServerSpec};
     use sottovoce_secagg::{Identity, MaskSuite, honest_floor};
     use sottovoce_types::{
         AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, RoundId, RunId,
@@ -325,7 +325,8 @@ mod tests {
             max_corrupt,
             suite,
             deadlines: Deadlines { join_ms: 1, advert_ms: 1, phase_ms: 1 },
-            server_learning_rate: 1.0,
+            adaptive_clip: None,
+            server: ServerSpec::default(),
             max_attempts: 1,
         };
         RunPlan::new(spec, Arc::new(manifest)).unwrap()

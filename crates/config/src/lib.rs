@@ -37,6 +37,7 @@ mod layers;
 pub mod manifest_file;
 mod plan;
 mod sections;
+mod server;
 mod sweep;
 
 pub use corpus::{Corpus, CorpusKind, Labels};
@@ -46,8 +47,9 @@ pub use keys::{Key, all_keys, key_table};
 pub use plan::{Deployment, Facts, PlanFailed, Role};
 pub use sections::{
     Aggregation, AggregationMode, AttackName, Audit, Device, FoldBy, Model, ModelKind, Partition, PartitionMode,
-    Privacy, Run, Server, ServerOptimiser, Split, Sweep, TestSpeakers, Training, Transport,
+    Privacy, Run, Split, Sweep, TestSpeakers, Training, Transport,
 };
+pub use server::{Server, ServerOptimiser};
 pub use sweep::{EpsilonTarget, SweepCell};
 
 use std::path::Path;

@@ -166,6 +166,7 @@ impl Config {
         let clients = u64::from(self.stated_clients()?);
         match (self.privacy.unit, self.partition.mode, self.partition.speakers_per_client) {
             (Unit::Client | Unit::None, ..) => Some(clients),
+            (Unit::Utterance, ..) => None,
             (_, PartitionMode::Speakers, each) if each > 0 => Some(clients * u64::from(each)),
             _ => None,
         }
@@ -212,7 +213,8 @@ impl Config {
                 advert_ms: self.transport.advert_deadline_ms,
                 phase_ms: self.transport.phase_deadline_ms,
             },
-            server_learning_rate: self.server.learning_rate,
+            adaptive_clip: self.privacy.adaptive(),
+            server: self.server.spec(),
             max_attempts: self.aggregation.max_attempts,
         }
     }
@@ -232,5 +234,10 @@ pub(crate) fn rehearse(config: &Config) -> Result<(), PlanError> {
     let manifest =
         Manifest::new("rehearsal".into(), PublicKey([0; 32]), members).expect("distinct keys, each with units");
     // The width does not enter any of the plan's checks; the corpus decides it.
-    RunPlan::new(config.run_spec(Facts { inputs: 1 }), Arc::new(manifest)).map(|_| ())
+    let mut spec = config.run_spec(Facts { inputs: 1 });
+    if config.stated_units().is_none() && matches!(spec.unit, Unit::Speaker | Unit::Utterance) {
+        // Whether a count among the units can be afforded is known when they are.
+        spec.adaptive_clip = None;
+    }
+    RunPlan::new(spec, Arc::new(manifest)).map(|_| ())
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sottovoce_round::AdaptiveClip;
 use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, TrainJob, Unit};
 
 use crate::sweep::EpsilonTarget;
@@ -173,6 +174,8 @@ pub enum Device {
 pub struct Training {
     /// Passes over a unit's examples in one round.
     pub epochs: u32,
+    /// So many steps instead; 0 for none.
+    pub steps: u32,
     /// Examples per step.
     pub batch: u32,
     /// Learning rate.
@@ -192,6 +195,7 @@ impl Training {
     pub fn job(&self, seed: u64) -> TrainJob {
         TrainJob {
             epochs: self.epochs,
+            steps: self.steps,
             batch: self.batch,
             learning_rate: self.learning_rate,
             momentum: self.momentum,
@@ -208,6 +212,7 @@ impl Default for Training {
     fn default() -> Self {
         Self {
             epochs: 2,
+            steps: 0,
             batch: 16,
             learning_rate: 0.05,
             momentum: 0.0,
@@ -228,6 +233,14 @@ pub struct Privacy {
     pub clip_l2: ClipNorm,
     /// The bound is 2^clip_bits grid steps.
     pub clip_bits: u32,
+    /// Whether the bound follows a quantile of the updates' norms.
+    pub adaptive_clip: bool,
+    /// That quantile.
+    pub clip_quantile: f64,
+    /// How fast it follows.
+    pub clip_learning_rate: f64,
+    /// Standard deviation of the noise on the count that it follows.
+    pub clip_count_noise: Option<f64>,
     /// ε of the whole run, from which noise is calibrated.
     pub epsilon: Option<Epsilon>,
     /// δ.
@@ -246,6 +259,10 @@ impl Default for Privacy {
             unit: Unit::default(),
             clip_l2: ClipNorm::new(1.0).expect("1 is above 0"),
             clip_bits: 16,
+            adaptive_clip: false,
+            clip_quantile: 0.5,
+            clip_learning_rate: 0.2,
+            clip_count_noise: None,
             epsilon: None,
             delta: Delta::new(1e-5).expect("between 0 and 1"),
             noise_multiplier: None,
@@ -258,6 +275,15 @@ impl Default for Privacy {
 impl Privacy {
     /// ε where neither `epsilon` nor `noise_multiplier` is given.
     pub(crate) const DEFAULT_EPSILON: f64 = 8.0;
+
+    /// What the plan asks of adaptive clipping.
+    pub(crate) fn adaptive(&self) -> Option<AdaptiveClip> {
+        self.adaptive_clip.then_some(AdaptiveClip {
+            quantile: self.clip_quantile,
+            learning_rate: self.clip_learning_rate,
+            count_noise: self.clip_count_noise,
+        })
+    }
 }
 
 /// How updates are summed.
@@ -309,31 +335,6 @@ impl Default for Aggregation {
             max_attempts: 3,
             max_update_l2: ClipNorm::new(16.0).expect("16 is above 0"),
         }
-    }
-}
-
-/// How the released mean moves the model.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ServerOptimiser {
-    /// θ ← θ + learning rate × mean.
-    #[default]
-    Fedavg,
-}
-
-/// `[server]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Server {
-    /// The rule.
-    pub optimiser: ServerOptimiser,
-    /// Its learning rate.
-    pub learning_rate: f64,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self { optimiser: ServerOptimiser::default(), learning_rate: 1.0 }
     }
 }
 

@@ -41,7 +41,8 @@ pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Resu
     let resumed = Standing::of(&entries);
     let engine = if let Some(standing) = &resumed {
         let params = journal.checkpoint(standing.model, plan.layout())?;
-        Coordinator::resume(plan.clone(), identity, &entries, params)?
+        let server_state = standing.state.map(|state| journal.server_state(state)).transpose()?;
+        Coordinator::resume(plan.clone(), identity, &entries, params, server_state.as_ref())?
     } else {
         let mut run = [0u8; 16];
         rand::rng().fill_bytes(&mut run);
@@ -177,6 +178,8 @@ mod tests {
             gdp_mu_spent: 0.25,
             duration_ms: 1,
             metrics: None,
+            clip_l2: None,
+            unclipped_fraction: None,
         }
     }
 
@@ -188,6 +191,7 @@ mod tests {
                 round: RoundId(round),
                 attempt: AttemptId(1),
                 model: Digest::default(),
+                state: None,
                 record: Box::new(record(round, 1)),
             },
             ledger: None,

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Journal, LocalTrainer,
-    MemoryJournal, Outcome, RunPlan, Work,
+    MemoryJournal, Outcome, RunPlan, Standing, UnitSum, Work,
 };
 use sottovoce_secagg::Identity;
 use sottovoce_transcript::{Party, Tap};
@@ -17,6 +17,8 @@ use crate::script::Script;
 
 /// Milliseconds that a frame is on its way.
 const LATENCY_MS: u64 = 5;
+/// Milliseconds from a kill of the coordinator until clients are back.
+const RESTART_MS: u64 = 50;
 /// Milliseconds that local training takes on the virtual clock.
 const TRAINING_MS: u64 = 1_000;
 
@@ -49,6 +51,12 @@ pub enum SimError {
     /// A client's engine could not be made.
     #[error("a simulated client cannot start from its journal")]
     Ledger(#[from] sottovoce_dp::LedgerError),
+    /// A killed coordinator cannot go on.
+    #[error("the coordinator cannot go on from its journal")]
+    Resume(#[from] sottovoce_round::ResumeError),
+    /// Its checkpoints cannot be read back.
+    #[error("the coordinator's journal cannot be read back")]
+    Journal(#[from] sottovoce_round::JournalError),
     /// Nothing is left to happen, yet the run is not over.
     #[error("nothing is left to happen at {0:?}, and the run is not over: a bug of the engines")]
     Stuck(Tick),
@@ -94,6 +102,8 @@ pub struct SimOutcome {
 
 struct Site {
     id: ClientId,
+    /// Of its identity, for its next life.
+    seed: [u8; 32],
     engine: ClientEngine,
     trainer: Box<dyn LocalTrainer>,
     journal: MemoryJournal,
@@ -112,7 +122,11 @@ struct Driver<'a> {
     faults: Vec<String>,
     sites: Vec<Site>,
     script: Script,
-    works: Vec<(usize, u64, Work)>,
+    /// Of the coordinator, for its next life.
+    seed: [u8; 32],
+    /// Killed, and not started again yet.
+    killed: bool,
+    works: Vec<(usize, u64, Work, UnitSum)>,
     tap: &'a mut dyn Tap,
     observe: &'a mut dyn FnMut(&CoordinatorEvent),
 }
@@ -138,6 +152,12 @@ pub fn run_id(seed: u64) -> RunId {
     RunId(run)
 }
 
+fn first_eight(seed: &[u8; 32]) -> [u8; 8] {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&seed[..8]);
+    eight
+}
+
 fn derive(what: &str, seed: u64, i: u64) -> [u8; 32] {
     Sha256Writer::new(what).number(seed).number(i).finish().0
 }
@@ -151,6 +171,7 @@ impl Simulation {
         let mut sites = Vec::new();
         for (i, client) in self.clients.into_iter().enumerate() {
             let id = client.identity.client_id();
+            let seed = *client.identity.seed();
             let seeds = client_seeds(self.seed, i as u64);
             let engine = ClientEngine::new(ClientSetup {
                 plan: self.plan.clone(),
@@ -164,6 +185,7 @@ impl Simulation {
             let (events, faults) = (Vec::new(), Vec::new());
             sites.push(Site {
                 id,
+                seed,
                 engine,
                 trainer: client.trainer,
                 journal,
@@ -174,6 +196,7 @@ impl Simulation {
             });
         }
         let initial = self.plan.initial_params();
+        let seed = *self.coordinator.seed();
         let mut driver = Driver {
             queue: Queue::default(),
             coordinator: Coordinator::new(self.plan, self.coordinator, run_id(self.seed)),
@@ -182,6 +205,8 @@ impl Simulation {
             faults: Vec::new(),
             sites,
             script: self.script,
+            seed,
+            killed: false,
             works: Vec::new(),
             tap,
             observe,
@@ -214,7 +239,7 @@ impl Driver<'_> {
             now = next;
             while let Some(event) = self.queue.pop_at(now) {
                 heeded = None;
-                self.dispatch(now, event);
+                self.dispatch(now, event)?;
             }
             if timer.is_some_and(|t| t <= now) {
                 self.coordinator.handle_timeout(now);
@@ -222,12 +247,18 @@ impl Driver<'_> {
                 heeded = timer;
             }
             self.train(now);
+            if self.killed {
+                self.restart(now)?;
+            }
         }
     }
 
-    fn dispatch(&mut self, now: Tick, event: Event) {
+    fn dispatch(&mut self, now: Tick, event: Event) -> Result<(), SimError> {
         match event {
             Event::Connect { client } => {
+                if self.script.forgetful.contains(&client) && self.sites[client].session > 0 {
+                    self.renew(client)?;
+                }
                 let site = &mut self.sites[client];
                 site.session += 1;
                 site.connected = true;
@@ -239,7 +270,7 @@ impl Driver<'_> {
             Event::ToCoordinator { client, session, frame } => {
                 let site = &self.sites[client];
                 if !site.connected || site.session != session {
-                    return;
+                    return Ok(());
                 }
                 let id = site.id;
                 if let Err(fault) = self.coordinator.handle_frame(now, id, &frame) {
@@ -251,12 +282,12 @@ impl Driver<'_> {
             Event::ToClient { client, session, frame } => {
                 let site = &mut self.sites[client];
                 if !site.connected || site.session != session {
-                    return;
+                    return Ok(());
                 }
                 let gone = self.drops_at_config(now, client, &frame);
                 let site = &mut self.sites[client];
                 if gone {
-                    return;
+                    return Ok(());
                 }
                 if let Err(fault) = site.engine.handle_frame(now, &frame) {
                     site.faults.push(fault.to_string());
@@ -268,22 +299,38 @@ impl Driver<'_> {
                     self.disconnect(now, client);
                 }
             }
-            Event::Trained { client, session, work, updates } => {
+            Event::Trained { client, session, work, units } => {
                 let site = &mut self.sites[client];
                 if site.session != session || !site.connected {
-                    return;
+                    return Ok(());
                 }
-                match updates {
-                    Ok(updates) => {
-                        if let Err(fault) = site.engine.handle_updates(now, work.round, work.attempt, updates) {
+                match *units {
+                    Ok(units) => {
+                        if let Err(fault) = site.engine.handle_trained(now, work.round, work.attempt, units) {
                             site.faults.push(fault.to_string());
                         }
                     }
-                    Err(_) => site.engine.handle_work_failed(now, work.round, work.attempt),
+                    Err(failed) => site.engine.handle_work_failed(now, work.round, work.attempt, &failed),
                 }
                 self.pump_client(now, client);
             }
         }
+        Ok(())
+    }
+
+    /// A new process of a client: its journal, and keys and noise that no earlier one drew.
+    fn renew(&mut self, client: usize) -> Result<(), SimError> {
+        let site = &mut self.sites[client];
+        let fresh = |what: &str| derive(what, site.session, u64::from_le_bytes(first_eight(&site.seed)));
+        site.engine = ClientEngine::new(ClientSetup {
+            plan: Arc::clone(self.coordinator.plan()),
+            identity: Identity::from_seed(site.seed),
+            noise: Box::new(SeededNoise::new(fresh("sottovoce/1/sim/noise-again"))),
+            seed: fresh("sottovoce/1/sim/keys-again"),
+            history: site.journal.replay()?,
+            allow_plain: true,
+        })?;
+        Ok(())
     }
 
     fn disconnect(&mut self, now: Tick, client: usize) {
@@ -300,8 +347,17 @@ impl Driver<'_> {
 
     /// persist, transmit, event: in this order, each until empty.
     fn pump_coordinator(&mut self, now: Tick) {
-        while let Some(persist) = self.coordinator.poll_persist() {
+        while !self.killed
+            && let Some(persist) = self.coordinator.poll_persist()
+        {
             self.journal.append(&persist).expect("memory does not fail");
+            if self.script.kills.first() == Some(&self.journal.entries().len()) {
+                self.script.kills.remove(0);
+                self.killed = true;
+            }
+        }
+        if self.killed {
+            return;
         }
         while let Some(transmit) = self.coordinator.poll_transmit() {
             self.tap.record(now, Party::Coordinator, Party::Client(transmit.to), &transmit.frame);
@@ -317,6 +373,28 @@ impl Driver<'_> {
         }
     }
 
+    /// A new process: all that it knows is in the journal. Every connection is gone with the old one.
+    fn restart(&mut self, now: Tick) -> Result<(), SimError> {
+        let entries = self.journal.replay()?;
+        let plan = Arc::clone(self.coordinator.plan());
+        // A journal of nothing but the run's beginning resumes too.
+        let standing = Standing::of(&entries).ok_or(sottovoce_round::ResumeError::Empty)?;
+        let params = self.journal.checkpoint(standing.model, plan.layout())?;
+        let state = standing.state.map(|state| self.journal.server_state(state)).transpose()?;
+        let identity = Identity::from_seed(self.seed);
+        self.coordinator = Coordinator::resume(plan, identity, &entries, params, state.as_ref())?;
+        self.killed = false;
+        for client in 0..self.sites.len() {
+            if std::mem::take(&mut self.sites[client].connected) {
+                self.sites[client].engine.handle_disconnect(now);
+                self.queue.schedule(now.after_ms(RESTART_MS), Event::Connect { client });
+            }
+        }
+        self.coordinator.start(now);
+        self.pump_coordinator(now);
+        Ok(())
+    }
+
     fn pump_client(&mut self, now: Tick, client: usize) {
         let site = &mut self.sites[client];
         while let Some(persist) = site.engine.poll_persist() {
@@ -329,8 +407,8 @@ impl Driver<'_> {
             let event = Event::ToCoordinator { client, session: site.session, frame };
             self.queue.schedule(now.after_ms(LATENCY_MS), event);
         }
-        if let Some(work) = site.engine.poll_work() {
-            self.works.push((client, site.session, work));
+        if let Some((work, units)) = site.engine.poll_work() {
+            self.works.push((client, site.session, work, units));
         }
         while let Some(event) = site.engine.poll_event() {
             site.events.push(event);
@@ -373,9 +451,9 @@ impl Driver<'_> {
         if works.is_empty() {
             return;
         }
-        let mut slots: Vec<Option<(u64, Work)>> = self.sites.iter().map(|_| None).collect();
-        for (client, session, work) in works {
-            slots[client] = Some((session, work));
+        let mut slots: Vec<Option<(u64, Work, UnitSum)>> = self.sites.iter().map(|_| None).collect();
+        for (client, session, work, units) in works {
+            slots[client] = Some((session, work, units));
         }
         let done: Vec<_> = self
             .sites
@@ -383,13 +461,13 @@ impl Driver<'_> {
             .zip(slots)
             .enumerate()
             .filter_map(|(client, (site, slot))| {
-                let (session, work) = slot?;
-                let updates = site.trainer.train(&work.params, &work.job);
-                Some((client, session, work, updates))
+                let (session, work, mut units) = slot?;
+                let units = site.trainer.train(&work, &mut units).map(|()| units);
+                Some((client, session, work, units))
             })
             .collect();
-        for (client, session, work, updates) in done {
-            let event = Event::Trained { client, session, work: Box::new(work), updates };
+        for (client, session, work, units) in done {
+            let event = Event::Trained { client, session, work: Box::new(work), units: Box::new(units) };
             self.queue.schedule(now.after_ms(TRAINING_MS), event);
         }
     }

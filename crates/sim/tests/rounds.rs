@@ -4,13 +4,15 @@ mod common;
 
 use common::{identity, plan, private_spec, run, simulation, spec, trainer};
 use sottovoce_dp::LedgerEntry;
-use sottovoce_round::{ClientOutcome, Entry, JournalEvent, Outcome, WEIGHT_CAP_EXAMPLES, config_digest};
+use sottovoce_round::{
+    ClientOutcome, Entry, JournalEvent, Outcome, RoundTerms, RunPlan, WEIGHT_CAP_EXAMPLES, config_digest,
+};
 use sottovoce_sim::{DropAfter, Dropout, PoisonedTrainer, Script, SimClient};
 use sottovoce_types::{RoundId, Unit};
 use sottovoce_wire::Kind;
 
 fn drop_of(client: usize, round: u64, after: DropAfter, back_after_ms: Option<u64>) -> Script {
-    Script { dropouts: vec![Dropout { client, round: RoundId(round), after, back_after_ms }] }
+    Script { dropouts: vec![Dropout { client, round: RoundId(round), after, back_after_ms }], ..Script::default() }
 }
 
 #[test]
@@ -170,7 +172,8 @@ fn a_client_of_another_plan_is_refused() {
     // Contexts of two plans differ even for the same round and model, so masks of one are noise in the other.
     let (run, round, attempt) = (sottovoce_types::RunId([1; 16]), RoundId(1), sottovoce_types::AttemptId(1));
     let model = ours.initial_params().digest();
-    assert_ne!(config_digest(&ours, run, round, attempt, model), config_digest(&theirs, run, round, attempt, model));
+    let digest = |plan: &RunPlan| config_digest(plan, run, round, attempt, model, &RoundTerms::first(plan));
+    assert_ne!(digest(&ours), digest(&theirs));
     assert_eq!(ours.spec().unit, Unit::None);
 }
 

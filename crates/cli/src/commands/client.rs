@@ -111,7 +111,9 @@ fn sentence(event: &ClientEvent) -> String {
         ClientEvent::SurvivorsSigned { round, .. } => format!("round {round}: survivor set signed"),
         ClientEvent::Opening { round, .. } => format!("round {round}: shares opened"),
         ClientEvent::RoundEnded { round, model } => format!("round {round}: published {}", &model.to_string()[..12]),
-        ClientEvent::SatOut { round, .. } => format!("round {round}: local training failed, sitting this attempt out"),
+        ClientEvent::SatOut { round, reason, .. } => {
+            format!("round {round}: local training failed, nothing was sent, sitting this attempt out: {reason}")
+        }
         ClientEvent::Finished { outcome } => format!("finished: {outcome:?}"),
         other => format!("{other:?}"),
     }

@@ -59,6 +59,8 @@ fn round(round: u64) -> RoundRecord {
         gdp_mu_spent: milli(f64::from(u32::try_from(round).unwrap()).sqrt() * 0.96),
         duration_ms: 1500,
         metrics: Some(metrics(0.2 + 0.1 * f64::from(u32::try_from(round).unwrap()))),
+        clip_l2: None,
+        unclipped_fraction: None,
     }
 }
 

@@ -53,7 +53,12 @@ impl Sites {
         for client in &partition.clients {
             let dir = root.join("sites").join(&client.name);
             let identity = identity_file::create(&dir.join("identity.key"), &mut rand::rng())?;
-            members.push(crate::federation::member(&client.name, identity.public_key(), &client.train));
+            members.push(crate::federation::member(
+                &client.name,
+                identity.public_key(),
+                &client.train,
+                config.privacy.unit,
+            ));
             let speakers = client.train.speakers();
             let own: Vec<_> = utterances.iter().filter(|u| speakers.contains(&u.annotation.speaker)).cloned().collect();
             let cache_file = dir.join("features.h5");
