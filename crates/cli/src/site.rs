@@ -1,7 +1,7 @@
 //! Local training at one site: what its privacy units are, and one update for each.
-use sottovoce_round::{LocalTrainer, TrainFailed, UnitRefused, UnitSum, Work};
-use sottovoce_train::{TrainError, Trainer, unit_updates};
-use sottovoce_types::{Examples, FlatParams, LocalOptimiser, TrainJob, Unit, Update};
+use sottovoce_round::{LocalTrainer, TrainFailed, UnitSum, Work};
+use sottovoce_train::{TrainError, Trainer, unit_updates, utterance_updates};
+use sottovoce_types::{Examples, FlatParams, Unit, Update};
 
 /// A site's data, cut into its privacy units.
 pub struct SiteTrainer {
@@ -24,14 +24,29 @@ impl SiteTrainer {
 
 impl LocalTrainer for SiteTrainer {
     fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        let (trainer, params, job) = (&self.trainer, &work.params, &work.job);
         for part in &self.parts {
             if self.unit == Unit::Utterance {
-                utterance_updates(&self.trainer, &work.params, &work.job, &part.1, &mut |update| units.add(&update))?;
+                let mut refused = Ok(());
+                let mut take = |update| {
+                    if refused.is_ok() {
+                        refused = units.add(&update);
+                    }
+                };
+                let trained = utterance_updates(trainer, params, job, &part.1, &mut take);
+                trained.map_err(|error| TrainFailed(Box::new(error)))?;
+                refused?;
                 continue;
             }
-            match unit_updates(&self.trainer, &work.params, &work.job, std::slice::from_ref(part)) {
+            let trained = match &work.correction {
+                Some(correction) => {
+                    trainer.train_corrected(params, &part.1, job, correction).map(|update| vec![update])
+                }
+                None => unit_updates(trainer, params, job, std::slice::from_ref(part)),
+            };
+            match trained {
                 Ok(of_unit) => of_unit.iter().try_for_each(|update| units.add(update))?,
-                Err(error) => units.add(&nothing_of(error, self.unit, &work.params)?)?,
+                Err(error) => units.add(&nothing_of(error, self.unit, params)?)?,
             }
         }
         Ok(())
@@ -52,34 +67,6 @@ fn nothing_of(error: TrainError, unit: Unit, params: &FlatParams) -> Result<Upda
     }
 }
 
-/// Minus the gradient of each utterance by itself, at `global`: one step of SGD with learning rate 1 on it alone moves the
-/// parameters by just that, to the rounding of f32.
-fn utterance_updates(
-    trainer: &Trainer,
-    global: &FlatParams,
-    job: &TrainJob,
-    data: &Examples,
-    take: &mut dyn FnMut(Update) -> Result<(), UnitRefused>,
-) -> Result<(), TrainFailed> {
-    let one_step = TrainJob {
-        epochs: 1,
-        steps: 0,
-        batch: 1,
-        accumulate: 1,
-        learning_rate: 1.0,
-        momentum: 0.0,
-        weight_decay: 0.0,
-        proximal_mu: 0.0,
-        optimiser: LocalOptimiser::Sgd,
-        ..job.clone()
-    };
-    for i in 0..data.len() {
-        let update = trainer.train(global, &data.select(&[i]), &one_step);
-        take(update.or_else(|error| nothing_of(error, Unit::Utterance, global))?)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -91,7 +78,8 @@ mod tests {
     use sottovoce_secagg::{Identity, MaskSuite};
     use sottovoce_train::Device;
     use sottovoce_types::{
-        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, RoundId, Utterance,
+        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, RoundId, TrainJob,
+        Utterance,
     };
 
     use super::*;
@@ -100,7 +88,7 @@ mod tests {
         let utterance = |speaker: &str, i: u16| Utterance {
             path: format!("{speaker}/{i}.wav"),
             annotation: sottovoce_types::Annotation::new(speaker, sottovoce_types::Emotion::Neutral),
-            sha256: sottovoce_types::Digest::default(),
+            sha256: Digest::default(),
             width: 1,
             // Only the second speaker's features are far from 0.
             mfcc: vec![if speaker == "loud" { 1e4 } else { 1e-4 } * f32::from(i + 1); 4],
@@ -199,5 +187,30 @@ mod tests {
         let label = usize::from(data.labels[0]);
         let bias = &alone(0)[data.width * 5..];
         assert!(bias.iter().enumerate().all(|(c, v)| (*v > 0) == (c == label)), "{bias:?}");
+    }
+
+    #[test]
+    fn scaffolds_correction_reaches_every_local_step() {
+        let data = two_speakers().filter(|m| m.speaker == "calm");
+        let spec = ModelSpec::Dnn { inputs: data.width, hidden: vec![], classes: 5 };
+        let mut site = SiteTrainer::new(Trainer::new(spec.clone(), Device::Cpu).unwrap(), Unit::None, &data);
+        let plan = plan(spec.clone(), Unit::None);
+        let params = spec.initialise(1);
+        let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
+        let mut moved = |correction: Option<f32>| {
+            let mut units = UnitSum::new(&plan, &member, &RoundTerms::first(&plan));
+            let job = TrainJob { steps: 3, learning_rate: 0.01, batch: 2, ..TrainJob::default() };
+            let correction = correction.map(|c| vec![c; params.values().len()]);
+            let work = Work { round: RoundId(1), attempt: AttemptId(1), params: params.clone(), job, correction };
+            site.train(&work, &mut units).unwrap();
+            units.into_site_sum().unwrap().into_coords()[0]
+        };
+        let (without, zero, with) = (moved(None), moved(Some(0.0)), moved(Some(1.0)));
+        // Weighted by two examples of 4096: −K·η = −0.03 in grid steps, near enough for gradients that hardly change on the way.
+        let step = plan.encode().step() * 4096.0 / 2.0;
+        #[allow(clippy::cast_precision_loss, reason = "a ratio for a test")]
+        let difference = (with - zero) as f64 * step;
+        assert!((difference + 0.03).abs() < 1e-3, "{difference}");
+        assert!(without != with);
     }
 }

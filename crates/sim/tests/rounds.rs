@@ -5,10 +5,12 @@ mod common;
 use common::{identity, plan, private_spec, run, simulation, spec, trainer};
 use sottovoce_dp::LedgerEntry;
 use sottovoce_round::{
-    ClientOutcome, Entry, JournalEvent, Outcome, RoundTerms, RunPlan, WEIGHT_CAP_EXAMPLES, config_digest,
+    ClientEvent, ClientOutcome, Entry, JournalEvent, LocalTrainer, Outcome, RoundTerms, RunPlan, TrainFailed, UnitSum,
+    WEIGHT_CAP_EXAMPLES, Work, config_digest,
 };
 use sottovoce_sim::{DropAfter, Dropout, PoisonedTrainer, Script, SimClient};
-use sottovoce_types::{RoundId, Unit};
+use sottovoce_transcript::Party;
+use sottovoce_types::{RoundId, Unit, Update};
 use sottovoce_wire::Kind;
 
 fn drop_of(client: usize, round: u64, after: DropAfter, back_after_ms: Option<u64>) -> Script {
@@ -188,4 +190,42 @@ fn unlisted_clients_do_not_compile_into_a_plan() {
     assert_eq!(outcome.outcome, Outcome::Completed);
     assert_eq!(outcome.records[0].contributors, 4);
     assert_eq!(outcome.faults.len(), 1, "the stranger's greeting was refused: {:?}", outcome.faults);
+}
+
+/// A site whose training diverges in every round.
+struct Diverging;
+
+impl LocalTrainer for Diverging {
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        Ok(units.add(&Update { values: vec![f32::NAN; work.params.values().len()], examples: 1 })?)
+    }
+}
+
+#[test]
+fn without_a_privacy_unit_a_site_that_diverged_sends_no_input_and_the_others_go_on() {
+    let plan = plan(spec(3, 0, 2), 4);
+    let mut sim = simulation(&plan, 4, Script::default());
+    sim.clients[1].trainer = Box::new(Diverging);
+    let (outcome, transcript) = run(sim);
+    assert_eq!(outcome.outcome, Outcome::Completed);
+    assert!(outcome.records.iter().all(|r| r.contributors == 3));
+    let diverged = Party::Client(outcome.clients[1].id);
+    let sent = |kind| transcript.coordinator().of_kind(kind).filter(|r| r.from == diverged).count();
+    assert_eq!(
+        (sent(Kind::Advert), sent(Kind::Shares), sent(Kind::MaskedInput)),
+        (0, 0, 0),
+        "nothing of its data left"
+    );
+    assert_eq!(sent(Kind::Abort), 2, "it says that it sits out");
+    let told = outcome.clients[1].events.iter().filter_map(|e| match e {
+        ClientEvent::SatOut { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    let told: Vec<String> = told.collect();
+    assert!(told.len() == 2 && told[0].contains("diverged") && told[0].contains("lower the learning rate"), "{told:?}");
+    // With a privacy unit the same trainer does not show.
+    let private = common::plan(private_spec(3, 0, 1, 2.0, 100.0), 4);
+    let mut sim = simulation(&private, 4, Script::default());
+    sim.clients[1].trainer = Box::new(Diverging);
+    assert_eq!(run(sim).0.records[0].contributors, 4);
 }

@@ -5,9 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{plan, run, simulation, spec};
-use sottovoce_round::{Outcome, PlanError, RunPlan, ServerRule, ServerSpec};
+use sottovoce_round::{AdaptiveClip, Outcome, PlanError, RunPlan, ServerRule, ServerSpec};
 use sottovoce_sim::{DropAfter, Dropout, QuadraticTrainer, Script, SimOutcome};
 use sottovoce_types::{ClipNorm, LocalOptimiser, RoundId, Unit};
+use sottovoce_wire::Kind;
 
 const STEPS: u32 = 20;
 const RATE: f64 = 0.2;
@@ -149,4 +150,28 @@ fn scaffold_is_refused_wherever_it_does_not_hold_and_says_why() {
     for unit in [Unit::Speaker, Unit::Utterance, Unit::Client] {
         assert!(refused(&|s| (s.unit, s.privacy) = (unit, private.privacy)).contains("second release"), "{unit:?}");
     }
+}
+
+#[test]
+fn claim_control_variates_and_counts_travel_in_the_one_masked_sum() {
+    // What leaves each client: as many messages of each kind, and inputs as long.
+    let sent = |plan: &Arc<RunPlan>| {
+        let (outcome, transcript) = run(simulation(plan, 4, Script::default()));
+        assert_eq!(outcome.outcome, Outcome::Completed);
+        let coordinator = transcript.coordinator();
+        let from_clients = coordinator.records().iter().filter(|r| r.frame.kind.is_from_client());
+        let sent = from_clients.map(|r| (r.frame.kind, r.frame.body.len())).collect::<Vec<_>>();
+        let inputs = sent.iter().filter(|(kind, _)| *kind == Kind::MaskedInput).count();
+        assert_eq!(inputs, 4 * 2, "one input of each client in each of two rounds");
+        sent
+    };
+    let fedavg = sent(&heterogeneous(ServerRule::FedAvg, 2));
+    assert_eq!(sent(&heterogeneous(ServerRule::Scaffold, 2)), fedavg, "SCAFFOLD sends what FedAvg sends");
+    let mut spec = common::private_spec(3, 0, 2, 0.5, 1e9);
+    let fixed = plan(spec.clone(), 4);
+    spec.adaptive_clip = Some(AdaptiveClip { quantile: 0.5, learning_rate: 0.2, count_noise: None });
+    let adaptive = plan(spec, 4);
+    // One coordinate more, which fits the last word's free lane: 21 parameters in words of two.
+    assert_eq!(adaptive.encode().coords(), fixed.encode().coords() + 1);
+    assert_eq!(sent(&adaptive), sent(&fixed));
 }
