@@ -6,7 +6,7 @@ use sottovoce_config::{Config, FoldBy, PartitionMode, Split, TestSpeakers};
 use sottovoce_report::speech::{ClientRow, PartitionPicture};
 use sottovoce_round::{Manifest, Member, PublicKey, RunPlan};
 use sottovoce_secagg::Identity;
-use sottovoce_train::{self as train, Device, Fold, Partition, PartitionError, PartitionSpec, SetCounts, Trainer};
+use sottovoce_train::{self as train, Fold, Partition, PartitionError, PartitionSpec, SetCounts, Trainer};
 use sottovoce_types::{Examples, Sha256Writer, Unit};
 
 use crate::speech;
@@ -117,7 +117,7 @@ pub fn simulated(config: &Config, partition: &Partition) -> Result<Simulated> {
         .collect();
     let manifest = Manifest::new(config.run.name.clone(), PublicKey(coordinator.public_key()), members)?;
     let plan = Arc::new(
-        config.plan(speech::facts(config), Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?,
+        config.plan(Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?,
     );
     Ok(Simulated { coordinator, clients, plan })
 }
@@ -131,11 +131,7 @@ pub fn member(name: &str, public_key: [u8; 32], data: &Examples, unit: Unit) -> 
 
 /// The trainer of a config's model on its device.
 pub fn trainer(config: &Config) -> Result<Trainer> {
-    let device = match config.training.device {
-        sottovoce_config::Device::Cpu => Device::Cpu,
-        sottovoce_config::Device::Cuda => Device::Cuda(0),
-    };
-    Trainer::new(config.model_spec(speech::facts(config)), device).context("training.device cannot be used")
+    Trainer::new(config.model_spec(), config.training.device).context("training.device cannot be used")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What must go together before anything is read: found here, an error still has its place in the file.
 use sottovoce_round::{AdaptiveClipRefused, PlanError};
 use sottovoce_secagg::quorum;
-use sottovoce_types::{Labelling, Standardisation, Unit};
+use sottovoce_types::{ClassWeights, Labelling, Standardisation, Unit};
 
 use crate::corpus::CorpusKind;
 use crate::error::Problem;
@@ -14,6 +14,9 @@ type Found = Result<(), (&'static str, Problem)>;
 pub(crate) fn check(config: &Config) -> Found {
     numbers(config)?;
     data(config)?;
+    let classes = config.corpus.label_set().emotions().len();
+    config.model.check(&config.features.spec(), classes)?;
+    config.training.check(classes)?;
     privacy(config)?;
     cohort(config)?;
     rehearse(config).map_err(|e| (blame(&e), Problem::Plan(e)))
@@ -46,17 +49,11 @@ fn numbers(c: &Config) -> Found {
     at_least_one("transport.advert_deadline_ms", c.transport.advert_deadline_ms)?;
     at_least_one("transport.phase_deadline_ms", c.transport.phase_deadline_ms)?;
     at_least_one("features.n_mfcc", c.features.n_mfcc.into())?;
-    if let Some(&width) = c.model.hidden.iter().find(|w| **w == 0) {
-        at_least_one("model.hidden", width as u64)?;
-    }
     let within = |key, must, ok: bool, is: f64| if ok { Ok(()) } else { Err((key, Problem::OutOfRange { must, is })) };
     let positive = |key, v: f64| within(key, "finite and above 0", v.is_finite() && v > 0.0, v);
     let not_negative = |key, v: f64| within(key, "finite and at least 0", v.is_finite() && v >= 0.0, v);
     positive("training.learning_rate", c.training.learning_rate)?;
     c.server.check()?;
-    not_negative("training.momentum", c.training.momentum)?;
-    not_negative("training.weight_decay", c.training.weight_decay)?;
-    not_negative("training.proximal_mu", c.training.proximal_mu)?;
     positive("features.frame_ms", c.features.frame_ms)?;
     positive("features.hop_ms", c.features.hop_ms)?;
     let n_mfcc = f64::from(c.features.n_mfcc);
@@ -215,6 +212,9 @@ fn utterance(c: &Config) -> Found {
         return Err(("features.standardisation", Problem::NotOneUtterance));
     }
     let job = c.training.job(c.run.seed);
+    if job.class_weights == ClassWeights::Balanced {
+        return Err(("training.class_weights", Problem::BalancedUtterances));
+    }
     for (key, is) in [
         ("training.momentum", job.momentum),
         ("training.weight_decay", job.weight_decay),

@@ -105,7 +105,7 @@ pub enum Problem {
     /// Features that make one utterance's gradient depend on others.
     #[error(
         "is `per-speaker`, so that the features of one utterance depend on the others of its speaker, and clipping it by itself \
-         bounds nothing: with privacy.unit = \"utterance\" use `per-utterance` or `none`"
+         bounds nothing: with privacy.unit = \"utterance\" use `public`, `per-utterance` or `none`"
     )]
     NotOneUtterance,
     /// A key of local training where there is none.
@@ -129,6 +129,18 @@ pub enum Problem {
         /// The key's default.
         default: f64,
     },
+    /// A width that the architecture does not have.
+    #[error("does nothing with model.kind = \"{kind}\": leave it out, or choose an architecture that has it")]
+    OtherModels {
+        /// The architecture.
+        kind: &'static str,
+    },
+    /// Weights of classes that depend on the other utterances.
+    #[error(
+        "is `balanced`, so that what one utterance counts depends on the others, and clipping it by itself bounds nothing: with \
+         privacy.unit = \"utterance\" use `none` or numbers that are public"
+    )]
+    BalancedUtterances,
     /// Two sources of the noise.
     #[error("epsilon and noise_multiplier both say how much noise to add: give one of them")]
     TwoNoises,

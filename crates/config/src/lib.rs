@@ -35,22 +35,26 @@ pub mod identity_file;
 mod keys;
 mod layers;
 pub mod manifest_file;
+mod model;
 mod plan;
 mod sections;
 mod server;
 mod sweep;
+mod training;
 
 pub use corpus::{Corpus, CorpusKind, Labels};
 pub use error::{ConfigError, Fault, Problem};
 pub use features::Features;
 pub use keys::{Key, all_keys, key_table};
-pub use plan::{Deployment, Facts, PlanFailed, Role};
+pub use model::{Model, ModelKind, ModelSize};
+pub use plan::{Deployment, PlanFailed, Role};
 pub use sections::{
-    Aggregation, AggregationMode, AttackName, Audit, Device, FoldBy, Model, ModelKind, Partition, PartitionMode,
-    Privacy, Run, Split, Sweep, TestSpeakers, Training, Transport,
+    Aggregation, AggregationMode, AttackName, Audit, FoldBy, Partition, PartitionMode, Privacy, Run, Split, Sweep,
+    TestSpeakers, Transport,
 };
 pub use server::{Server, ServerOptimiser};
 pub use sweep::{EpsilonTarget, SweepCell};
+pub use training::{ClassWeightsKey, Training};
 
 use std::path::Path;
 

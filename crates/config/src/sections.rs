@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sottovoce_round::AdaptiveClip;
-use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, TrainJob, Unit};
+use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Unit};
 
 use crate::sweep::EpsilonTarget;
 
@@ -128,97 +128,6 @@ impl Default for Partition {
             holdout_fraction: 0.1,
             split: Split::default(),
             seed: 1,
-        }
-    }
-}
-
-/// The architecture.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModelKind {
-    /// Fully connected layers on statistics of a clip.
-    #[default]
-    Dnn,
-}
-
-/// `[model]`
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Model {
-    /// The architecture.
-    pub kind: ModelKind,
-    /// Width of each hidden layer; none for a linear model.
-    pub hidden: Vec<usize>,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self { kind: ModelKind::default(), hidden: vec![64] }
-    }
-}
-
-/// Where training runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Device {
-    /// The processor.
-    #[default]
-    Cpu,
-    /// The first CUDA device, in builds with the feature `cuda`.
-    Cuda,
-}
-
-/// `[training]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Training {
-    /// Passes over a unit's examples in one round.
-    pub epochs: u32,
-    /// So many steps instead; 0 for none.
-    pub steps: u32,
-    /// Examples per step.
-    pub batch: u32,
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Momentum.
-    pub momentum: f64,
-    /// L2 penalty.
-    pub weight_decay: f64,
-    /// FedProx's μ.
-    pub proximal_mu: f64,
-    /// Where training runs.
-    pub device: Device,
-}
-
-impl Training {
-    /// The job that travels to clients.
-    pub fn job(&self, seed: u64) -> TrainJob {
-        TrainJob {
-            epochs: self.epochs,
-            steps: self.steps,
-            batch: self.batch,
-            learning_rate: self.learning_rate,
-            momentum: self.momentum,
-            weight_decay: self.weight_decay,
-            proximal_mu: self.proximal_mu,
-            optimiser: sottovoce_types::LocalOptimiser::Sgd,
-            seed,
-            ..TrainJob::default()
-        }
-    }
-}
-
-impl Default for Training {
-    fn default() -> Self {
-        Self {
-            epochs: 2,
-            steps: 0,
-            batch: 16,
-            learning_rate: 0.05,
-            momentum: 0.0,
-            weight_decay: 0.0,
-            proximal_mu: 0.0,
-            device: Device::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Each error points at its place and says how to mend it.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
-use sottovoce_config::{Config, ConfigError, Facts, Fault, Problem, Role};
+use sottovoce_config::{Config, ConfigError, Fault, Problem, Role};
 use sottovoce_round::PlanError;
 use sottovoce_types::Unit;
 
@@ -69,7 +69,7 @@ fn overrides_win_and_are_checked_like_files() {
     let config =
         Config::parse("[run]\nrounds = 3\n", &["run.rounds=5", "privacy.unit=client", "model.hidden=[8, 4]"]).unwrap();
     assert_eq!((config.run.rounds, config.privacy.unit), (5, Unit::Client));
-    assert_eq!(config.model.hidden, [8, 4]);
+    assert_eq!(config.model.hidden, Some(vec![8, 4]));
     let error = Config::parse("", &["privacy.epsilom=4"]).unwrap_err();
     assert!(error.render(false).contains("did you mean `privacy.epsilon`?"));
     let error = Config::parse("", &["privacy.epsilon"]).unwrap_err();
@@ -192,7 +192,7 @@ fn nothing_said_is_speaker_level_privacy_with_secure_aggregation() {
     assert_eq!(config.privacy.unit, Unit::Speaker);
     assert!(config.noise_multiplier().unwrap().value() > 0.5);
     assert!((config.epsilon_budget().unwrap().value() - 8.0).abs() < 1e-12);
-    assert_eq!(config.model_spec(Facts { inputs: 65 }).classes(), 5);
+    assert_eq!(config.model_spec().classes(), 5);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn listeners_votes_are_crema_ds_alone() {
 
 #[test]
 fn iemocap_has_four_classes_unless_others_are_asked_for() {
-    let classes = |text: &str| Config::parse(text, NONE).unwrap().model_spec(Facts { inputs: 65 }).classes();
+    let classes = |text: &str| Config::parse(text, NONE).unwrap().model_spec().classes();
     assert_eq!(classes("[corpus]\nkind = \"iemocap\"\n"), 4);
     assert_eq!(classes("[corpus]\nkind = \"iemocap\"\nlabels = \"five\"\n"), 5);
     assert_eq!(classes("[corpus]\nkind = \"crema-d\"\nlabels = \"six\"\n"), 6);

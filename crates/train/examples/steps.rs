@@ -1,3 +1,5 @@
+#[global_allocator]
+static A: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use sottovoce_train::*;
 use sottovoce_types::*;
 use std::time::Instant;
@@ -10,6 +12,9 @@ fn main() {
         (ModelSpec::LstmTransformer { inputs: 13, hidden: 64, heads: 4, feed_forward: 128, classes: 5 }, 125),
     ];
     for (spec, t) in specs {
+        if std::env::args().nth(1).is_some_and(|o| o != spec.name()) {
+            continue;
+        }
         let mut d = Examples::empty(spec.inputs());
         for i in 0..32u16 {
             let x: Vec<f32> =

@@ -60,10 +60,10 @@ impl Clips {
         Tensor::from_data(TensorData::new(values, [self.len(), 1, self.period]), device)
     }
 
-    /// 0 at a clip's own frames, −10⁹ elsewhere, to be added before a softmax over time: `[n, 1, period]`.
-    pub(crate) fn attention_mask<B: Backend>(&self, device: &B::Device) -> Tensor<B, 3> {
+    /// 0 at a clip's own frames, −10⁹ elsewhere, to be added before a softmax over time: `[n, period]`.
+    pub(crate) fn attention_mask<B: Backend>(&self, device: &B::Device) -> Tensor<B, 2> {
         let values = self.per_row(|_| 0.0, -1e9);
-        Tensor::from_data(TensorData::new(values, [self.len(), 1, self.period]), device)
+        Tensor::from_data(TensorData::new(values, [self.len(), self.period]), device)
     }
 
     fn per_row(&self, own: impl Fn(usize) -> f32, other: f32) -> Vec<f32> {

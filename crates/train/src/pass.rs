@@ -78,14 +78,21 @@ enum Use<B: Backend> {
 #[derive(Clone, Debug)]
 pub(crate) struct Value<B: Backend> {
     pub(crate) tensor: Tensor<B, 2>,
-    /// Where its gradient is collected; `None` where nobody asks for it, as for a model's inputs.
-    place: Option<usize>,
+    place: Place,
 }
+
+/// Where a value's gradient is collected; `None` where nobody asks for it, as for a model's inputs.
+pub(crate) type Place = Option<usize>;
 
 impl<B: Backend> Value<B> {
     /// A value that no gradient is asked for.
     pub(crate) fn constant(tensor: Tensor<B, 2>) -> Self {
         Self { tensor, place: None }
+    }
+
+    /// Where its gradient is collected.
+    pub(crate) fn place(&self) -> Place {
+        self.place
     }
 
     /// `[m, width]`.
@@ -210,14 +217,13 @@ impl<'a, B: Backend> Pass<'a, B> {
         }
     }
 
-    /// Enters `tensor`, made of `inputs` without parameters; `back` makes their gradients from its own.
+    /// Enters `tensor`, made without parameters of the values at `places`; `back` makes their gradients from its own.
     pub(crate) fn step<const N: usize>(
         &mut self,
-        inputs: [&Value<B>; N],
+        places: [Place; N],
         tensor: Tensor<B, 2>,
         back: impl FnOnce(Tensor<B, 2>) -> [Tensor<B, 2>; N] + 'static,
     ) -> Value<B> {
-        let places = inputs.map(|x| x.place);
         if !self.returns || places.iter().all(Option::is_none) {
             return Value::constant(tensor);
         }

@@ -91,7 +91,7 @@ impl Sites {
         let coordinator_config = coordinator_dir.join("coordinator.toml");
         write_text(&coordinator_config, &own.to_toml())?;
         let plan =
-            config.plan(speech::facts(config), Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?;
+            config.plan(Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?;
         Ok(Self {
             run,
             coordinator_config,

@@ -1,18 +1,36 @@
 //! The recurrent layer on the CPU: one matrix product a frame, and gates in loops that the compiler turns into SIMD.
 use burn::backend::Flex;
+use burn::backend::flex::FlexDevice;
 use burn::tensor::{Tensor, TensorData};
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
 use super::{Direction, Run};
 use crate::batch::Clips;
 
-fn values<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
-    tensor.into_data().into_vec().expect("the backend computes in f32")
+/// A tensor's numbers, where they lie: without a copy when nobody else holds the tensor.
+struct Numbers(TensorData);
+
+impl Numbers {
+    fn of(tensor: Tensor<Flex, 2>) -> Self {
+        Self(tensor.into_data())
+    }
+
+    fn get(&self) -> &[f32] {
+        self.0.as_slice().expect("the backend computes in f32")
+    }
+
+    fn get_mut(&mut self) -> &mut [f32] {
+        self.0.as_mut_slice().expect("the backend computes in f32")
+    }
+
+    fn into_tensor(self) -> Tensor<Flex, 2> {
+        Tensor::from_data(self.0, &FlexDevice)
+    }
 }
 
 fn tensor(values: Vec<f32>, width: usize) -> Tensor<Flex, 2> {
     let rows = values.len() / width;
-    Tensor::from_data(TensorData::new(values, [rows, width]), &burn::backend::flex::FlexDevice)
+    Tensor::from_data(TensorData::new(values, [rows, width]), &FlexDevice)
 }
 
 /// eˣ by range reduction and a polynomial (Cody & Waite; coefficients of Cephes' `expf`), within 2 units in the last place where
@@ -24,13 +42,12 @@ fn exp(x: f32) -> f32 {
     // In this order NaN stays NaN.
     let x = if x > 88.0 { 88.0 } else { x };
     let x = if x < -87.0 { -87.0 } else { x };
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let k = shifted - ROUND;
-    let r = (x - k * 0.693_359_375) + k * 2.121_944_4e-4;
-    let p = ((((1.987_569_1e-4 * r + 1.398_199_9e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 1.666_666_5e-1)
-        * r
-        + 0.5;
-    let y = p * r * r + r + 1.0;
+    let r = k.mul_add(2.121_944_4e-4, k.mul_add(-0.693_359_375, x));
+    let p = 1.987_569_1e-4f32.mul_add(r, 1.398_199_9e-3).mul_add(r, 8.333_452e-3).mul_add(r, 4.166_579_6e-2);
+    let p = p.mul_add(r, 1.666_666_5e-1).mul_add(r, 0.5);
+    let y = (p * r).mul_add(r, r) + 1.0;
     // 2ᵏ, with k within −126 and 127: it stands in the last bits of `shifted`, and goes where a float has its exponent.
     y * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
 }
@@ -49,22 +66,22 @@ fn tanh(x: f32) -> f32 {
 pub(super) fn run(gates: Tensor<Flex, 2>, weight: Tensor<Flex, 2>, clips: &Clips, direction: Direction) -> Run<Flex> {
     let [four_h, h] = weight.dims();
     let (n, period) = (clips.len(), clips.period());
-    let weight = weight.transpose();
-    let mut gates = values(gates);
+    // Laid out for the products of every frame, once.
+    let weight = Numbers::of(weight.transpose()).into_tensor();
+    let mut gates = Numbers::of(gates);
     let mut cells = vec![0.0; clips.rows() * h];
     let mut states = vec![0.0; clips.rows() * h];
     let (mut last_h, mut last_c) = (vec![0.0; n * h], vec![0.0; n * h]);
     let arch = Arch::new();
     for s in direction.order(period) {
-        let from_state = tensor(std::mem::take(&mut last_h), h);
-        let product = values(from_state.clone().matmul(weight.clone()));
-        last_h = values(from_state);
+        let product = Numbers::of(tensor(last_h.clone(), h).matmul(weight.clone()));
+        let (gates, product) = (gates.get_mut(), product.get());
         for i in 0..n {
             let row = i * period + s;
             let (own_h, own_c) = (&mut last_h[i * h..][..h], &mut last_c[i * h..][..h]);
             if clips.holds(i, s) {
                 let (z, product) = (&mut gates[row * four_h..][..four_h], &product[i * four_h..][..four_h]);
-                arch.dispatch(|| step(z, product, own_c, own_h));
+                arch.dispatch(Step { z, product, c: own_c, h: own_h });
                 cells[row * h..][..h].copy_from_slice(own_c);
                 states[row * h..][..h].copy_from_slice(own_h);
             } else {
@@ -73,10 +90,28 @@ pub(super) fn run(gates: Tensor<Flex, 2>, weight: Tensor<Flex, 2>, clips: &Clips
             }
         }
     }
-    Run { states: tensor(states, h), gates: tensor(gates, four_h), cells: tensor(cells, h) }
+    Run { states: tensor(states, h), gates: gates.into_tensor(), cells: tensor(cells, h) }
 }
 
 /// One frame of one clip: z `[4h]` becomes the gates; c and h `[h]` become the next ones.
+///
+/// A struct and no closure, because only what is inlined is compiled for the wider registers.
+struct Step<'a> {
+    z: &'a mut [f32],
+    product: &'a [f32],
+    c: &'a mut [f32],
+    h: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Step<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        step(self.z, self.product, self.c, self.h);
+    }
+}
+
 #[inline(always)]
 fn step(z: &mut [f32], product: &[f32], c: &mut [f32], h: &mut [f32]) {
     let width = c.len();
@@ -112,9 +147,10 @@ pub(super) fn gate_gradients(
 ) -> Tensor<Flex, 2> {
     let [four_h, h] = weight.dims();
     let (n, period) = (clips.len(), clips.period());
-    let (gates, cells, gradient) = (values(run.gates), values(run.cells), values(gradient));
-    let mut out = vec![0.0; clips.rows() * four_h];
-    let (mut dh, mut dc) = (vec![0.0; n * h], vec![0.0; n * h]);
+    // Each frame's gates make room for their gradient once it is known.
+    let (mut all, cells, gradient) = (Numbers::of(run.gates), Numbers::of(run.cells), Numbers::of(gradient));
+    let (gates, cells, gradient) = (all.get_mut(), cells.get(), gradient.get());
+    let (mut dh, mut dc) = (Numbers(TensorData::new(vec![0.0f32; n * h], [n, h])), vec![0.0; n * h]);
     let mut dz = vec![0.0; n * four_h];
     let nothing = vec![0.0; h];
     let order = direction.order(period);
@@ -127,6 +163,7 @@ pub(super) fn gate_gradients(
             if !clips.holds(i, s) {
                 dz.fill(0.0);
                 dc.fill(0.0);
+                gates[row * four_h..][..four_h].fill(0.0);
                 continue;
             }
             let before = match place.checked_sub(1) {
@@ -138,16 +175,14 @@ pub(super) fn gate_gradients(
                 cell: &cells[row * h..][..h],
                 before,
                 from_above: &gradient[row * h..][..h],
-                from_after: &dh[i * h..][..h],
+                from_after: &dh.get()[i * h..][..h],
             };
-            arch.dispatch(|| step_back(&own, dc, dz));
-            out[row * four_h..][..four_h].copy_from_slice(dz);
+            arch.dispatch(StepBack { own, dc, dz });
+            gates[row * four_h..][..four_h].copy_from_slice(dz);
         }
-        let gradients = tensor(std::mem::take(&mut dz), four_h);
-        dh = values(gradients.clone().matmul(weight.clone()));
-        dz = values(gradients);
+        dh = Numbers::of(tensor(dz.clone(), four_h).matmul(weight.clone()));
     }
-    tensor(out, four_h)
+    all.into_tensor()
 }
 
 /// What one frame of one clip has on the way back.
@@ -165,6 +200,21 @@ struct Frame<'a> {
 }
 
 /// dc `[h]` becomes that of the cell before; dz `[4h]` is filled.
+struct StepBack<'a> {
+    own: Frame<'a>,
+    dc: &'a mut [f32],
+    dz: &'a mut [f32],
+}
+
+impl NullaryFnOnce for StepBack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        step_back(&self.own, self.dc, self.dz);
+    }
+}
+
 #[inline(always)]
 fn step_back(own: &Frame<'_>, dc: &mut [f32], dz: &mut [f32]) {
     let h = dc.len();
