@@ -116,9 +116,7 @@ pub fn simulated(config: &Config, partition: &Partition) -> Result<Simulated> {
         .map(|(data, id)| member(&data.name, id.public_key(), &data.train, config.privacy.unit))
         .collect();
     let manifest = Manifest::new(config.run.name.clone(), PublicKey(coordinator.public_key()), members)?;
-    let plan = Arc::new(
-        config.plan(Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?,
-    );
+    let plan = Arc::new(config.plan(Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?);
     Ok(Simulated { coordinator, clients, plan })
 }
 

@@ -1,7 +1,11 @@
 //! Local training at one site: what its privacy units are, and one update for each.
+use rayon::prelude::*;
 use sottovoce_round::{LocalTrainer, TrainFailed, UnitSum, Work};
-use sottovoce_train::{TrainError, Trainer, unit_updates, utterance_updates};
+use sottovoce_train::{TrainError, Trainer, unit_update, utterance_update};
 use sottovoce_types::{Examples, FlatParams, Unit, Update};
+
+/// Units that are trained before their updates are added, for each core.
+const UNITS_A_CORE: usize = 4;
 
 /// A site's data, cut into its privacy units.
 pub struct SiteTrainer {
@@ -16,38 +20,32 @@ impl SiteTrainer {
     pub fn new(trainer: Trainer, unit: Unit, data: &Examples) -> Self {
         let parts = match unit {
             Unit::Speaker => data.by_speaker(),
-            Unit::Client | Unit::None | Unit::Utterance => vec![("site".to_owned(), data.clone())],
+            Unit::Utterance => (0..data.len()).map(|i| (data.meta[i].path.clone(), data.select(&[i]))).collect(),
+            Unit::Client | Unit::None => vec![("site".to_owned(), data.clone())],
         };
         Self { trainer, parts, unit }
     }
 }
 
+impl SiteTrainer {
+    /// What one unit contributes.
+    fn update_of(&self, (name, data): &(String, Examples), work: &Work) -> Result<Update, TrainFailed> {
+        let (trainer, params, job) = (&self.trainer, &work.params, &work.job);
+        let trained = match (self.unit, &work.correction) {
+            (Unit::Utterance, _) => utterance_update(trainer, params, job, data),
+            (_, Some(correction)) => trainer.train_corrected(params, data, job, correction),
+            _ => unit_update(trainer, params, job, name, data),
+        };
+        trained.or_else(|error| nothing_of(error, self.unit, params))
+    }
+}
+
 impl LocalTrainer for SiteTrainer {
     fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
-        let (trainer, params, job) = (&self.trainer, &work.params, &work.job);
-        for part in &self.parts {
-            if self.unit == Unit::Utterance {
-                let mut refused = Ok(());
-                let mut take = |update| {
-                    if refused.is_ok() {
-                        refused = units.add(&update);
-                    }
-                };
-                let trained = utterance_updates(trainer, params, job, &part.1, &mut take);
-                trained.map_err(|error| TrainFailed(Box::new(error)))?;
-                refused?;
-                continue;
-            }
-            let trained = match &work.correction {
-                Some(correction) => {
-                    trainer.train_corrected(params, &part.1, job, correction).map(|update| vec![update])
-                }
-                None => unit_updates(trainer, params, job, std::slice::from_ref(part)),
-            };
-            match trained {
-                Ok(of_unit) => of_unit.iter().try_for_each(|update| units.add(update))?,
-                Err(error) => units.add(&nothing_of(error, self.unit, params)?)?,
-            }
+        // On all cores, a few at a time, and added in their order: what is held is a few updates, and the sum is the same.
+        for some in self.parts.chunks(UNITS_A_CORE * rayon::current_num_threads()) {
+            let updates: Vec<_> = some.par_iter().map(|part| self.update_of(part, work)).collect();
+            updates.into_iter().try_for_each(|update| Ok::<(), TrainFailed>(units.add(&update?)?))?;
         }
         Ok(())
     }
@@ -78,8 +76,8 @@ mod tests {
     use sottovoce_secagg::{Identity, MaskSuite};
     use sottovoce_train::Device;
     use sottovoce_types::{
-        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, RoundId, TrainJob,
-        Utterance,
+        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, InputKind, Lanes, ModelSpec, NoiseMultiplier, RoundId,
+        TrainJob, Utterance,
     };
 
     use super::*;
@@ -95,7 +93,7 @@ mod tests {
         };
         let all: Vec<_> = ["calm", "loud"].iter().flat_map(|s| (0..2).map(|i| utterance(s, i))).collect();
         let labels = sottovoce_types::LabelSet::five();
-        sottovoce_audio::examples(&all, &labels, sottovoce_types::Standardisation::None)
+        sottovoce_audio::examples(&all, &labels, InputKind::Statistics, &sottovoce_audio::Scaling::None)
     }
 
     /// Two members of four units each.

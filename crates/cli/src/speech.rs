@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use sottovoce_audio::synth::{self, SynthSpec};
 use sottovoce_audio::{
-    CacheError, CorpusKind, Failed, FrontEnd, LabelSource, Labelling, Scaling, Scan, ScanError, cache,
-    examples, extract, extract_to_memory, scan,
+    CacheError, CorpusKind, Failed, FrontEnd, LabelSource, Labelling, Scaling, Scan, ScanError, cache, examples,
+    extract, extract_to_memory, scan,
 };
 use sottovoce_config::{self as config, Config};
 use sottovoce_types::{Digest, Emotion, Examples, LabelSet, Utterance};

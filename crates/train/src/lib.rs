@@ -60,12 +60,13 @@ mod training;
 mod units;
 
 pub use device::{DeviceError, check_device};
-pub use sottovoce_types::Device;
 pub use evaluate::EvaluateError;
 pub use metrics::BOOTSTRAP_RESAMPLES;
 pub use partition::{
     ClientData, Fold, FoldBy, Leak, Partition, PartitionCounts, PartitionError, PartitionMode, PartitionSpec, Place,
     SetCounts, Split, TestSpeakers, TooFewSpeakers,
 };
+pub use sottovoce_types::Device;
 pub use trainer::{ClippedGradient, EpochLoss, InputError, TrainError, Trainer};
-pub use units::{unit_updates, utterance_updates};
+pub use training::square_product;
+pub use units::{unit_update, utterance_update};

@@ -3,9 +3,9 @@ use std::path::Path;
 
 use serde_json::json;
 use sottovoce_audio::probe::{ProbeScore, clip_folds, probe, relabelled, speaker_folds};
-use sottovoce_audio::{cache, examples};
+use sottovoce_audio::{Scaling, cache, examples};
 use sottovoce_report::{Align, TextTable};
-use sottovoce_types::{Digest, Examples, SCHEMA_VERSION, Standardisation};
+use sottovoce_types::{Digest, Examples, InputKind, SCHEMA_VERSION, Standardisation};
 
 use crate::exit::Exit;
 use crate::output::Output;

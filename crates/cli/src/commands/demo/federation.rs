@@ -10,8 +10,6 @@ use sottovoce_report::write_text;
 use sottovoce_round::{Manifest, PublicKey, RunPlan};
 use sottovoce_train::Partition;
 
-use crate::speech;
-
 /// One institution.
 pub struct Site {
     /// Its name in the manifest.
@@ -90,8 +88,7 @@ impl Sites {
         own.transport.listen = ([127, 0, 0, 1], 0).into();
         let coordinator_config = coordinator_dir.join("coordinator.toml");
         write_text(&coordinator_config, &own.to_toml())?;
-        let plan =
-            config.plan(Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?;
+        let plan = config.plan(Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?;
         Ok(Self {
             run,
             coordinator_config,
