@@ -245,6 +245,9 @@ pub struct ExtractArgs {
 pub struct MfccArgs {
     /// A wav or flac file.
     pub file: PathBuf,
+    /// A config whose [features] hold, for example RUN/config.toml.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
     /// Overrides, for example --set features.n_mfcc=20 (repeatable).
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
@@ -380,6 +383,9 @@ pub struct PredictArgs {
     /// What is said, for models that read words: once for each file, in their order (repeatable).
     #[arg(long, value_name = "WORDS")]
     pub text: Vec<String>,
+    /// Adds what the model read to the JSON: scaled frames or statistics. docs/pytorch/check.py takes it.
+    #[arg(long)]
+    pub with_features: bool,
     /// wav or flac files.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,

@@ -144,6 +144,7 @@ impl Evaluated<'_> {
             units: u32::try_from(self.plan.total_units()).unwrap_or(u32::MAX),
             clients: self.plan.manifest().len(),
             rounds: self.records.len() as u64,
+            model: self.plan.spec().model.name().to_owned(),
             parameters: self.plan.layout().len() as u64,
             aggregation: self.config.aggregation.mode.name().to_owned(),
             noise_source: self.noise_source.to_owned(),

@@ -178,6 +178,9 @@ pub struct RunSummary {
     pub clients: u32,
     /// Rounds published.
     pub rounds: u64,
+    /// The model's architecture, in words (`dnn`, `cnn`, …); empty in files of earlier versions.
+    #[serde(default)]
+    pub model: String,
     /// Parameters of the model.
     pub parameters: u64,
     /// How sums are formed: `secure` or `plain`.

@@ -63,7 +63,22 @@ pub fn run(args: &PredictArgs, output: &Output) -> anyhow::Result<Exit> {
     let names = labels.names();
     let rows: Vec<&[f64]> = probabilities.chunks(names.len()).collect();
     let files = args.files.iter().zip(rows.iter().zip(logits.chunks(names.len())));
-    let files: Vec<_> = files.map(|(f, (p, z))| json!({"path": f, "probabilities": p, "logits": z})).collect();
+    let files: Vec<_> = files
+        .enumerate()
+        .map(|(i, (f, (p, z)))| {
+            let mut file = json!({"path": f, "probabilities": p, "logits": z});
+            if let Some(text) = args.text.get(i) {
+                file["text"] = json!(text);
+            }
+            if args.with_features {
+                match kind {
+                    InputKind::Statistics => file["statistics"] = json!(data.row(i)),
+                    _ => file["mfcc"] = json!(data.row(i).chunks(data.width).collect::<Vec<_>>()),
+                }
+            }
+            file
+        })
+        .collect();
     let object = json!({
         "schema": SCHEMA_VERSION, "model": trainer.spec(), "parameters": layout.len(), "labels": names, "files": files,
     });

@@ -143,6 +143,7 @@ fn summary() -> RunSummary {
         units: 12,
         clients: 5,
         rounds: 3,
+        model: "dnn".into(),
         parameters: 1141,
         aggregation: "secure".to_owned(),
         noise_source: "os".to_owned(),
