@@ -2,6 +2,7 @@
 use sottovoce_train::{Device, DeviceError, EvaluateError, TrainError, Trainer};
 use sottovoce_types::{AttackScore, Examples, LocalOptimiser, ModelSpec, TrainJob};
 
+use crate::membership::pooled::one_vector_each;
 use crate::membership::{LOSS_THRESHOLD, Losses, MembershipError, loss_threshold};
 
 /// The control's name in records.
@@ -92,26 +93,6 @@ pub fn overfit_control(
     Ok(score)
 }
 
-/// Clips of one frame as they are; otherwise the mean and the standard deviation over each clip's frames, `[n, 2·width]`.
-fn one_vector_each(examples: &Examples) -> Examples {
-    if (0..examples.len()).all(|i| examples.frames(i) == 1) {
-        return examples.clone();
-    }
-    let width = examples.width;
-    let mut out = Examples::empty(2 * width);
-    for i in 0..examples.len() {
-        let (row, frames) = (examples.row(i), f64::from(u32::try_from(examples.frames(i)).unwrap_or(u32::MAX)));
-        let column = |k: usize| row.iter().skip(k).step_by(width).map(|&x| f64::from(x));
-        let means: Vec<f64> = (0..width).map(|k| column(k).sum::<f64>() / frames).collect();
-        let deviation = |(k, mean): (usize, &f64)| (column(k).map(|x| (x - mean).powi(2)).sum::<f64>() / frames).sqrt();
-        let both = means.iter().copied().chain(means.iter().enumerate().map(deviation));
-        #[allow(clippy::cast_possible_truncation, reason = "features are f32")]
-        let features: Vec<f32> = both.map(|x| x as f32).collect();
-        out.push(&features, examples.labels[i], examples.meta[i].clone());
-    }
-    out
-}
-
 fn speakers(examples: &Examples) -> Vec<String> {
     examples.meta.iter().map(|m| m.speaker.clone()).collect()
 }
@@ -133,12 +114,6 @@ mod tests {
 
     #[test]
     fn clips_of_many_frames_are_remembered_by_their_mean_and_deviation() {
-        let mut clips = Examples::empty(2);
-        clips.push(&[1.0, 5.0, 3.0, 5.0], 1, sottovoce_types::ExampleMeta::default());
-        let pooled = one_vector_each(&clips);
-        assert_eq!((pooled.row(0), pooled.labels[0]), (&[2.0, 5.0, 1.0, 0.0][..], 1));
-        // Clips of one frame stay what they are.
-        assert_eq!(one_vector_each(&toy(2, 3, 4)), toy(2, 3, 4));
         let frames = {
             let pooled = toy(8, 20, 4);
             let mut frames = Examples::empty(pooled.width);
