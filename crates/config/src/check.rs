@@ -16,6 +16,7 @@ pub(crate) fn check(config: &Config) -> Found {
     data(config)?;
     privacy(config)?;
     cohort(config)?;
+    crate::sweep::check(&config.sweep, &config.partition)?;
     rehearse(config).map_err(|e| (blame(&e), Problem::Plan(e)))
 }
 

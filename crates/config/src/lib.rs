@@ -38,6 +38,7 @@ pub mod manifest_file;
 mod plan;
 mod sections;
 mod sweep;
+mod variants;
 
 pub use corpus::{Corpus, CorpusKind, Labels};
 pub use error::{ConfigError, Fault, Problem};
@@ -48,7 +49,8 @@ pub use sections::{
     Aggregation, AggregationMode, AttackName, Audit, Device, FoldBy, Model, ModelKind, Partition, PartitionMode,
     Privacy, Run, Server, ServerOptimiser, Split, Sweep, TestSpeakers, Training, Transport,
 };
-pub use sweep::{EpsilonTarget, SweepCell};
+pub use sweep::{EpsilonTarget, SweepCell, SweepPlan};
+pub use variants::Variant;
 
 use std::path::Path;
 
@@ -95,7 +97,7 @@ impl Config {
     /// [`ConfigError`]: a file that cannot be read or parsed, an unknown key, a value out of range, or a run that would
     /// protect nobody.
     pub fn load(path: &Path, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
-        layers::load(path, overrides)
+        Ok(layers::load(path, overrides)?.config)
     }
 
     /// Reads a text that extends no file, and overrides of the form `section.key=value`.
@@ -103,7 +105,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
-        layers::parse(text, overrides)
+        Ok(layers::parse(text, overrides)?.config)
     }
 
     /// The resolved configuration: every key that has a value, defaults included. Reading it back gives the same config.
