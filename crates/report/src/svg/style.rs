@@ -22,6 +22,9 @@ font-variant-numeric:tabular-nums;max-width:100%;height:auto}\
 .figure .axis{stroke:var(--ink2);stroke-width:1}\
 .figure .chance{stroke:var(--ink2);stroke-width:1.2;stroke-dasharray:2 3;fill:none}\
 .figure .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
+.figure .dash1{stroke-dasharray:9 4;stroke-linecap:butt}\
+.figure .dash2{stroke-dasharray:9 3 2 3;stroke-linecap:butt}\
+.figure .dash3{stroke-dasharray:3 3;stroke-linecap:butt}\
 .figure .whisker{stroke-width:2}\
 .figure .band{stroke:none;fill-opacity:.16}\
 .figure .hollow{stroke-width:2}\
