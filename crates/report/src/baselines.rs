@@ -57,7 +57,7 @@ impl BaselineLine {
         match self.setting {
             Setting::Centralised => "centralised".to_owned(),
             Setting::Federated => "federated, no DP".to_owned(),
-            Setting::CentralisedPrivate => "centralised, settings of the private lines".to_owned(),
+            Setting::CentralisedPrivate => "centralised, private settings".to_owned(),
             Setting::Private => {
                 let epsilon = self.epsilon.map_or(NONE.to_owned(), significant);
                 format!("federated, ε = {epsilon} per {}", self.unit.name())
@@ -200,7 +200,7 @@ impl SweepReport {
             ));
         }
         if !self.failed.is_empty() {
-            notes.push(format!("{} cells failed: what they would have shown is not in the table.", self.failed.len()));
+            notes.push(format!("Failed cells: {}. What they would have shown is not in the table.", self.failed.len()));
         }
         notes
     }
@@ -236,9 +236,7 @@ impl SweepReport {
             x: Axis { ticks: Some(ticks), ..x },
             y: Axis::new("UAR", Scale::linear(ends), Format::Percent),
             curve: "federated with DP".to_owned(),
-            levels: ["federated, no DP", "centralised", "centralised, settings of the private lines"]
-                .map(str::to_owned)
-                .to_vec(),
+            levels: ["federated, no DP", "centralised", "centralised, private settings"].map(str::to_owned).to_vec(),
             chance: self.uar_chance.map(|c| (c, format!("guessing {}", percent(c)))),
             each: panels.collect(),
         };
@@ -340,13 +338,13 @@ fn interval_note(lines: &[BaselineLine]) -> Option<String> {
     let n = most.independent;
     let note = match (most.over, n) {
         (Over::Folds, _) => format!(
-            "95 % intervals: Student's t over {n} folds ({} degrees of freedom), seeds averaged within their fold first. Folds test \
+            "95 % intervals: Student's t over {n} folds (degrees of freedom: {}), seeds averaged within their fold first. Folds test \
              different speakers and share training speakers, so the intervals are approximate.",
             n - 1
         ),
         (Over::Seeds, 0 | 1) => "One run a line: no interval can be estimated.".to_owned(),
         (Over::Seeds, _) => format!(
-            "95 % intervals: Student's t over {n} seeds of one fold ({} degrees of freedom). They cover the randomness of training \
+            "95 % intervals: Student's t over {n} seeds of one fold (degrees of freedom: {}). They cover the randomness of training \
              alone, and say nothing about other speakers.",
             n - 1
         ),

@@ -149,7 +149,7 @@ fn the_table_in_markdown_has_a_line_a_setting_and_says_what_its_intervals_are() 
     );
     assert!(markdown.contains("a \\| b &lt;i&gt;") && !markdown.contains("<i>"));
     for said in [
-        "over 3 folds (2 degrees of freedom), seeds averaged within their fold first",
+        "over 3 folds (degrees of freedom: 2), seeds averaged within their fold first",
         "approximate",
         "Synthetic speech: says nothing about emotion in human speech",
         "δ = 1e-5",
@@ -178,7 +178,7 @@ fn cells_that_failed_and_lines_that_lack_runs_are_told() {
     sweep.failed = vec!["cnn, epsilon 2, fold 3, seed 1: <out of memory>".to_owned()];
     let markdown = sweep.baselines_markdown();
     assert!(markdown.contains("Lines with fewer runs: cnn, federated, ε = 2 per speaker (4 runs over 2 folds)"));
-    assert!(markdown.contains("1 cells failed"));
+    assert!(markdown.contains("Failed cells: 1."));
     let page = sweep_html(&sweep);
     xml::check(&page);
     assert!(page.contains("cnn, epsilon 2, fold 3, seed 1: &lt;out of memory&gt;"));

@@ -49,7 +49,7 @@ fn failed(sweep: &SweepReport) -> Markup {
     html! {
         @if !sweep.failed.is_empty() {
             div.box {
-                p.bad { (sweep.failed.len()) " cells failed. Run again, they alone are tried again." }
+                p.bad { "Failed cells: " (sweep.failed.len()) ". The same command tries them again, and no others." }
                 ul.plain { @for cell in &sweep.failed { li { (cell) } } }
             }
         }
@@ -64,10 +64,11 @@ fn baselines(sweep: &SweepReport) -> Markup {
         h3 { "Centralised, federated, federated with differential privacy" }
         @if let Some(drawn) = sweep.baselines_figure() {
             (figure(&drawn, &html! {
-                "Bands are the 95 % intervals of the table below; where curve and level share a band, the data do not tell them apart."
+                "Band and whiskers are the 95 % intervals of the table below. They are wide where folds are unlike each other, and overlap \
+                 even where every fold says the same of two settings: what compares settings is the paired difference in the table."
             }))
         }
-        div.scroll { table {
+        div.scroll { table.wrap {
             thead { tr { @for (name, align) in &columns { th class=[class(*align)] { (name) } } } }
             tbody { @for line in &lines {
                 tr { @for (cell, (_, align)) in line.iter().zip(&columns) { td class=[class(*align)] { (cell) } } }

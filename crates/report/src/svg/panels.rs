@@ -11,6 +11,8 @@ const ABOVE: f64 = 26.0;
 /// Below a panel: its ticks and the axis's name.
 const BELOW: f64 = 50.0;
 const LEGEND_LINE: f64 = 18.0;
+/// Right of a curve: the levels' intervals, side by side. As bands behind the curve they would lie over each other.
+const GUTTER: f64 = 44.0;
 
 /// A level with its interval.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ impl Panels {
             let frame = Frame {
                 left: left + column as f64 * (panel_width + GAP),
                 top: top + row as f64 * (ABOVE + PANEL_HEIGHT + BELOW) + ABOVE,
-                width: panel_width,
+                width: panel_width - GUTTER,
                 height: PANEL_HEIGHT,
                 x: self.x.scale,
                 y: self.y.scale,
@@ -87,12 +89,12 @@ impl Panels {
         for (value, label) in y_ticks {
             let Some(at) = self.y.scale.place(*value) else { continue };
             let y = frame.top + (1.0 - at) * frame.height;
-            canvas.line("grid", (frame.left, y), (frame.right(), y));
+            canvas.line("grid", (frame.left, y), (frame.right() + GUTTER, y));
             if labelled {
                 canvas.text("minor", (frame.left - 8.0, y + 4.0), Anchor::End, label);
             }
         }
-        canvas.line("axis", (frame.left, frame.bottom()), (frame.right(), frame.bottom()));
+        canvas.line("axis", (frame.left, frame.bottom()), (frame.right() + GUTTER, frame.bottom()));
         for (value, label) in self.x.ticks() {
             let Some(at) = self.x.scale.place(value) else { continue };
             let x = frame.left + at * frame.width;
@@ -110,23 +112,20 @@ impl Panels {
         let height = |y: f64| self.y.scale.place(y).map(|at| frame.top + (1.0 - at) * frame.height);
         let levels = || panel.levels.iter().enumerate().filter_map(|(i, l)| Some((i + 1, l.as_ref()?)));
         let curve = Series { name: self.curve.clone(), points: panel.curve.clone(), joined: true };
-        // All bands first: none may hide a line.
-        for (class, level) in levels() {
-            let Some((low, high)) = level.band.and_then(|(low, high)| Some((height(low)?, height(high)?))) else {
-                continue;
-            };
-            let at = (frame.left, high);
-            canvas.rect(&format!("band c{class}"), at, (frame.width, low - high), None, &level.tip);
-        }
         draw_bands(canvas, frame, &curve, 0);
         if let Some((chance, _)) = &self.chance
             && let Some(y) = height(*chance)
         {
-            canvas.line("chance", (frame.left, y), (frame.right(), y));
+            canvas.line("chance", (frame.left, y), (frame.right() + GUTTER, y));
         }
         for (class, level) in levels() {
             let Some(y) = height(level.y) else { continue };
-            canvas.line(&format!("line c{class} dash{class}"), (frame.left, y), (frame.right(), y));
+            let x = frame.right() + GUTTER * (class as f64 - 0.3) / self.levels.len() as f64;
+            canvas.line(&format!("line c{class} dash{class}"), (frame.left, y), (x, y));
+            if let Some((low, high)) = level.band.and_then(|(low, high)| Some((height(low)?, height(high)?))) {
+                canvas.line(&format!("whisker c{class}"), (x, low), (x, high));
+            }
+            canvas.circle(&format!("dot c{class}"), (x, y), 3.2, &level.tip);
         }
         draw_lines(canvas, frame, &curve, 0);
         let measured = |p: &Point| frame.at(p.x, p.y).is_some();

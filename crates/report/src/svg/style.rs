@@ -70,6 +70,7 @@ th{font-weight:600;text-align:left;border-bottom:1px solid var(--ink);vertical-a
 td{border-bottom:1px solid var(--rule);vertical-align:top}\
 th,td{padding:.35rem .7rem .35rem 0}.n{text-align:right;white-space:nowrap}\
 td.wide{min-width:14rem}\
+table.wrap{font-size:.82rem}.wrap th{white-space:normal}.wrap td:nth-child(2){min-width:11.5rem}\
 .control td:first-child{padding-left:1.25rem}.control td{color:var(--ink2)}\
 .box{border:1px solid var(--rule);border-radius:6px;padding:.25rem 1rem .75rem;margin:1rem 0}\
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}.verdict{font-size:1.15rem;font-weight:600}\
