@@ -5,19 +5,10 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
-use common::{arg, run, sottovoce};
+use common::{arg, json_lines, kill_when, lines, run, sottovoce};
 use serde_json::Value;
-
-fn lines(path: &Path) -> Vec<String> {
-    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
-}
-
-fn json_lines(path: &Path) -> Vec<Value> {
-    lines(path).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 /// A page that needs nothing from anywhere.
 fn is_self_contained(page: &Path) {
@@ -220,18 +211,6 @@ fn the_audit_catches_every_planted_defect_and_passes_the_mechanism_as_it_is() {
     }
     let weak = run(&["audit", "selftest", "--canaries", "20", "--format", "json"]).expect(1).json();
     assert_eq!(weak["passed"], false, "twenty canaries cannot show that, and it says so");
-}
-
-/// Killed by SIGKILL as soon as `so_far` says so.
-fn kill_when(mut child: Child, so_far: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !so_far() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
-        assert!(began.elapsed() < Duration::from_mins(1), "nothing happened for a minute");
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    assert_eq!(child.wait().unwrap().code(), None, "it ended before it could be killed");
 }
 
 const CELLS: usize = 9;

@@ -19,6 +19,7 @@ pub(crate) fn check(config: &Config) -> Found {
     config.training.check(classes)?;
     privacy(config)?;
     cohort(config)?;
+    crate::sweep::check(&config.sweep, &config.partition)?;
     rehearse(config).map_err(|e| (blame(&e), Problem::Plan(e)))
 }
 

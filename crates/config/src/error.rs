@@ -88,6 +88,14 @@ pub enum Fault {
     /// An override without a key or a value.
     #[error("an override is written section.key=value")]
     OverrideForm,
+    /// A variant of a sweep that cannot be used.
+    #[error("variant {variant}: {fault}")]
+    Variant {
+        /// Its name, and which of its lists.
+        variant: Box<str>,
+        /// What is wrong with it.
+        fault: Box<Fault>,
+    },
 }
 
 /// Values that do not go together, or protect nobody.
@@ -209,6 +217,9 @@ pub enum Problem {
     /// A sweep over ε of a run without DP.
     #[error("has targets of epsilon, but privacy.unit is `none`: name the unit that they protect")]
     SweepWithoutUnit,
+    /// Variants that cannot be told apart.
+    #[error("has {0:?} as the name of a variant: give each its own, and none an empty one")]
+    VariantName(Box<str>),
     /// An address without a port.
     #[error("{0:?} is no address: write host:port")]
     NotAnAddress(Box<str>),
@@ -238,7 +249,7 @@ impl Problem {
 }
 
 /// A place in a text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) text: NamedSource<Arc<str>>,
     pub(crate) span: SourceSpan,
@@ -253,6 +264,12 @@ impl Place {
 impl ConfigError {
     pub(crate) fn new(fault: Fault, place: Option<Place>) -> Self {
         Self { fault: Box::new(fault), place: place.map(Box::new) }
+    }
+
+    /// The same, of a variant of a sweep.
+    pub(crate) fn of_variant(self, variant: String) -> Self {
+        let fault = Fault::Variant { variant: variant.into(), fault: self.fault };
+        Self { fault: Box::new(fault), place: self.place }
     }
 
     /// What is wrong.
@@ -286,7 +303,11 @@ impl std::error::Error for ConfigError {
 
 impl Diagnostic for ConfigError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        match &*self.fault {
+        let fault = match &*self.fault {
+            Fault::Variant { fault, .. } => fault,
+            fault => fault,
+        };
+        match fault {
             Fault::UnknownKey { nearest: Some(nearest), .. } => Some(Box::new(format!("did you mean `{nearest}`?"))),
             Fault::UnknownKey { section, .. } => {
                 let known: Vec<&str> = crate::keys::keys_of(section).map(|k| k.key).collect();

@@ -312,6 +312,22 @@ const KEYS: &[Key] = &[
     key("transport", "phase_deadline_ms", "How long each later phase of a round may last."),
     key("sweep", "epsilons", "Targets of ε; 0 or `\"none\"` is a run without differential privacy."),
     key("sweep", "seeds", "Seeds; each replaces `run.seed`."),
+    key(
+        "sweep",
+        "folds",
+        "Folds to test on, one after the other; each replaces `partition.fold`, and none may be above `partition.folds`. Not given: the run's own.",
+    ),
+    key(
+        "sweep",
+        "centralised",
+        "Whether each cell also trains its own model on the pooled training data of its own split, for as many passes: what federation is compared with.",
+    ),
+    key("sweep", "attacks", "Whether each cell is audited as `[audit]` says."),
+    key(
+        "sweep",
+        "variant",
+        "What is compared, written `[[sweep.variant]]`: a `name`; `set`, a list of lines as after `--set`; and `set_private`, a list that is set on top in cells with differential privacy, since noise grows with the model and with the rounds. `--set` on the command line wins over both. Not given: the run itself.",
+    ),
     key("audit", "attacks", "Of `membership`, `label-profile`, `canary`; each runs with its control."),
     key("audit", "canaries", "Canaries of the white-box audit."),
 ];

@@ -9,13 +9,26 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{ConfigError, Fault, Place};
 use crate::keys::{SECTIONS, keys_of, nearest, nearest_key};
+use crate::variants::{self, Settings};
 use crate::{Config, Features, check};
 
 /// `(section, key)` -> value and place, of the last layer that sets it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Layers(BTreeMap<(&'static str, &'static str), (toml::Value, Place)>);
 
+/// A configuration, and those of its sweep's variants: they cannot be told from it, since a default of theirs may hang on what
+/// they set.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) settings: Vec<Settings>,
+}
+
 impl Layers {
+    /// What is set.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.0.keys().copied()
+    }
+
     /// Where a key was set; `None` where it has its default.
     pub(crate) fn take_place(&mut self, section: &str, key: &str) -> Option<Place> {
         let found = *self.0.keys().find(|(s, k)| *s == section && *k == key)?;
@@ -23,23 +36,31 @@ impl Layers {
     }
 }
 
-pub(crate) fn load(path: &Path, overrides: &[impl AsRef<str>]) -> Result<Config, ConfigError> {
+pub(crate) fn load(path: &Path, overrides: &[impl AsRef<str>]) -> Result<Loaded, ConfigError> {
     let mut layers = Layers::default();
     read_file(path, None, &mut Vec::new(), &mut layers)?;
-    finish(layers, overrides)
+    finish(&layers, overrides)
 }
 
-pub(crate) fn parse(text: &str, overrides: &[impl AsRef<str>]) -> Result<Config, ConfigError> {
+pub(crate) fn parse(text: &str, overrides: &[impl AsRef<str>]) -> Result<Loaded, ConfigError> {
     let mut layers = Layers::default();
     if let Some((_, place)) = read_text("configuration", text, &mut layers)? {
         return Err(ConfigError::new(Fault::ExtendsWithoutFile, Some(place)));
     }
-    finish(layers, overrides)
+    finish(&layers, overrides)
 }
 
-fn finish(mut layers: Layers, overrides: &[impl AsRef<str>]) -> Result<Config, ConfigError> {
+fn finish(layers: &Layers, overrides: &[impl AsRef<str>]) -> Result<Loaded, ConfigError> {
+    let overrides: Vec<&str> = overrides.iter().map(AsRef::as_ref).collect();
+    let config = with_overrides(layers.clone(), &overrides)?;
+    let settings = variants::settings(&config, layers, &overrides)?;
+    Ok(Loaded { config, settings })
+}
+
+/// The checked configuration of layers with overrides on top.
+pub(crate) fn with_overrides(mut layers: Layers, overrides: &[&str]) -> Result<Config, ConfigError> {
     for text in overrides {
-        read_override(text.as_ref(), &mut layers)?;
+        read_override(text, &mut layers)?;
     }
     let config = resolve(&layers)?;
     match check::check(&config) {
@@ -135,7 +156,7 @@ fn read_text(name: &str, text: &str, layers: &mut Layers) -> Result<Option<(Path
     Ok(extends)
 }
 
-fn read_override(text: &str, layers: &mut Layers) -> Result<(), ConfigError> {
+pub(crate) fn read_override(text: &str, layers: &mut Layers) -> Result<(), ConfigError> {
     let source = NamedSource::new("override", Arc::<str>::from(text));
     let at = |fault, span| Err(ConfigError::new(fault, Some(Place::new(&source, span))));
     let Some((path, value)) = text.split_once('=') else { return at(Fault::OverrideForm, 0..text.len()) };

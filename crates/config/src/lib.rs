@@ -41,6 +41,7 @@ mod sections;
 mod server;
 mod sweep;
 mod training;
+mod variants;
 
 pub use corpus::{Corpus, CorpusKind, Labels};
 pub use error::{ConfigError, Fault, Problem};
@@ -53,8 +54,9 @@ pub use sections::{
     TestSpeakers, Transport,
 };
 pub use server::{Server, ServerOptimiser};
-pub use sweep::{EpsilonTarget, SweepCell};
+pub use sweep::{EpsilonTarget, SweepCell, SweepPlan};
 pub use training::{ClassWeightsKey, Training};
+pub use variants::Variant;
 
 use std::path::Path;
 
@@ -101,7 +103,7 @@ impl Config {
     /// [`ConfigError`]: a file that cannot be read or parsed, an unknown key, a value out of range, or a run that would
     /// protect nobody.
     pub fn load(path: &Path, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
-        layers::load(path, overrides)
+        Ok(layers::load(path, overrides)?.config)
     }
 
     /// Reads a text that extends no file, and overrides of the form `section.key=value`.
@@ -109,7 +111,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
-        layers::parse(text, overrides)
+        Ok(layers::parse(text, overrides)?.config)
     }
 
     /// The resolved configuration: every key that has a value, defaults included. Reading it back gives the same config.

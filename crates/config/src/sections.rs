@@ -8,6 +8,7 @@ use sottovoce_round::AdaptiveClip;
 use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Unit};
 
 use crate::sweep::EpsilonTarget;
+use crate::variants::Variant;
 
 /// `[run]`
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -305,11 +306,26 @@ pub struct Sweep {
     pub epsilons: Vec<EpsilonTarget>,
     /// Seeds; each replaces `run.seed`.
     pub seeds: Vec<u64>,
+    /// Folds; each replaces `partition.fold`. None: the run's own fold alone.
+    pub folds: Vec<u32>,
+    /// Whether each cell trains its model on the pooled data, too.
+    pub centralised: bool,
+    /// Whether each cell is audited.
+    pub attacks: bool,
+    /// What is compared. None: the run itself.
+    pub variant: Vec<Variant>,
 }
 
 impl Default for Sweep {
     fn default() -> Self {
-        Self { epsilons: Vec::new(), seeds: vec![1] }
+        Self {
+            epsilons: Vec::new(),
+            seeds: vec![1],
+            folds: Vec::new(),
+            centralised: false,
+            attacks: true,
+            variant: Vec::new(),
+        }
     }
 }
 

@@ -1,9 +1,14 @@
-//! A grid of runs from one configuration.
+//! A grid of runs from one configuration: variants × targets of ε × folds × seeds.
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use sottovoce_types::{Epsilon, Unit};
 
-use crate::Config;
-use crate::sections::Sweep;
+use crate::error::{ConfigError, Fault, Problem};
+use crate::layers::{self, Loaded};
+use crate::sections::{Partition, Sweep};
+use crate::variants::{Settings, Variant};
+use crate::{Config, check as whole};
 
 /// One target of a sweep: ε, or no DP (written `0` or `"none"`).
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -43,60 +48,137 @@ impl From<EpsilonTarget> for Written {
 /// One run of a sweep.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SweepCell {
+    /// The variant's name; `None` where nothing is varied.
+    pub variant: Option<String>,
     /// Target ε; `None` without DP.
     pub epsilon: Option<Epsilon>,
+    /// The fold that is tested on; `None` where the speakers are not cut into folds.
+    pub fold: Option<u32>,
     /// Seed.
     pub seed: u64,
-    /// The whole configuration of the run, without a sweep of its own: its digest identifies the cell, so that a sweep
-    /// that is run again skips what is done.
+    /// The whole configuration of the run. Its sweep is this cell alone, with the variant's name: its digest identifies the cell,
+    /// so that a sweep that is run again skips what is done.
     pub config: Config,
 }
 
-impl Config {
-    /// The runs of the sweep, seeds innermost. Without `sweep.epsilons` the run's own privacy is swept over seeds.
-    pub fn sweep_cells(&self) -> Vec<SweepCell> {
+/// A sweep: what its file says, and its runs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SweepPlan {
+    /// The configuration without any variant.
+    pub config: Config,
+    /// The runs, each checked: variants outermost, then targets of ε, folds, and seeds innermost. Without `sweep.epsilons` the
+    /// run's own privacy is swept.
+    pub cells: Vec<SweepCell>,
+}
+
+impl SweepPlan {
+    /// Reads a sweep as [`Config::load`] reads a run.
+    ///
+    /// # Errors
+    /// As [`Config::load`], of the file, of any variant and of any cell; the variant is named.
+    pub fn load(path: &Path, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
+        Self::of(layers::load(path, overrides)?)
+    }
+
+    /// Reads a sweep as [`Config::parse`] reads a run.
+    ///
+    /// # Errors
+    /// As [`SweepPlan::load`].
+    pub fn parse(text: &str, overrides: &[impl AsRef<str>]) -> Result<Self, ConfigError> {
+        Self::of(layers::parse(text, overrides)?)
+    }
+
+    fn of(loaded: Loaded) -> Result<Self, ConfigError> {
         let mut cells = Vec::new();
-        for &seed in &self.sweep.seeds {
-            if self.sweep.epsilons.is_empty() {
-                cells.push(self.cell(seed, |_| {}));
+        for settings in &loaded.settings {
+            for cell in settings.cells(&loaded.config.sweep) {
+                whole::check(&cell.config).map_err(|(key, problem)| {
+                    let error = ConfigError::new(Fault::Problem { key, problem }, None);
+                    match &settings.name {
+                        Some(name) => error.of_variant(format!("`{name}`")),
+                        None => error,
+                    }
+                })?;
+                cells.push(cell);
             }
         }
-        for &EpsilonTarget(epsilon) in &self.sweep.epsilons {
-            for &seed in &self.sweep.seeds {
-                cells.push(self.cell(seed, |config| {
-                    config.privacy.noise_multiplier = None;
-                    config.privacy.epsilon_budget = None;
-                    config.privacy.epsilon = epsilon;
-                    if epsilon.is_none() {
-                        config.privacy.drop_unit();
-                    }
-                }));
+        Ok(Self { config: loaded.config, cells })
+    }
+}
+
+impl Settings {
+    fn cells(&self, sweep: &Sweep) -> Vec<SweepCell> {
+        let own = [self.public.partition.fold];
+        let folds = if sweep.folds.is_empty() { &own[..] } else { &sweep.folds };
+        let mut cells = Vec::new();
+        let mut over_folds_and_seeds = |config: &Config| {
+            for &fold in folds {
+                cells.extend(sweep.seeds.iter().map(|&seed| self.cell(config.clone(), fold, seed)));
             }
+        };
+        if sweep.epsilons.is_empty() {
+            over_folds_and_seeds(if self.public.privacy.unit == Unit::None { &self.public } else { &self.private });
+        }
+        for &EpsilonTarget(epsilon) in &sweep.epsilons {
+            let mut config = if epsilon.is_some() { self.private.clone() } else { self.public.clone() };
+            config.privacy.noise_multiplier = None;
+            config.privacy.epsilon_budget = None;
+            config.privacy.epsilon = epsilon;
+            if epsilon.is_none() {
+                config.privacy.drop_unit();
+            }
+            over_folds_and_seeds(&config);
         }
         cells
     }
 
-    fn cell(&self, seed: u64, change: impl FnOnce(&mut Self)) -> SweepCell {
-        let mut config = self.clone();
+    fn cell(&self, mut config: Config, fold: u32, seed: u64) -> SweepCell {
         config.run.seed = seed;
-        config.sweep = Sweep { epsilons: Vec::new(), seeds: vec![seed] };
-        change(&mut config);
+        config.partition.fold = fold;
+        config.sweep = Sweep {
+            seeds: vec![seed],
+            variant: self.name.iter().map(|name| Variant { name: name.clone(), ..Variant::default() }).collect(),
+            centralised: config.sweep.centralised,
+            attacks: config.sweep.attacks,
+            ..Sweep::default()
+        };
         let epsilon = match config.privacy.unit {
             Unit::None => None,
             _ => config.privacy.epsilon,
         };
-        SweepCell { epsilon, seed, config }
+        let fold = (config.partition.folds > 0).then_some(fold);
+        SweepCell { variant: self.name.clone(), epsilon, fold, seed, config }
+    }
+}
+
+/// What a sweep asks for must be there.
+pub(crate) fn check(sweep: &Sweep, partition: &Partition) -> Result<(), (&'static str, Problem)> {
+    if let Some(&fold) = sweep.folds.iter().find(|f| !(1..=partition.folds).contains(*f)) {
+        let must = "at least 1 and at most partition.folds";
+        return Err(("sweep.folds", Problem::OutOfRange { must, is: fold.into() }));
+    }
+    let names: Vec<&str> = sweep.variant.iter().map(|v| v.name.as_str()).collect();
+    match names.iter().enumerate().find(|(i, name)| name.trim().is_empty() || names[..*i].contains(name)) {
+        Some((_, name)) => Err(("sweep.variant", Problem::VariantName((*name).into()))),
+        None => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    const NONE: &[&str] = &[];
+
+    fn cells(text: &str, overrides: &[&str]) -> Vec<SweepCell> {
+        SweepPlan::parse(text, overrides).unwrap().cells
+    }
 
     #[test]
     fn a_sweep_has_one_run_for_each_target_and_seed_and_each_has_its_own_digest() {
-        let config = Config::parse("[sweep]\nepsilons = [2, \"none\", 0]\nseeds = [1, 2]\n", &[] as &[&str]).unwrap();
-        let cells = config.sweep_cells();
+        let cells = cells("[sweep]\nepsilons = [2, \"none\", 0]\nseeds = [1, 2]\n", NONE);
         assert_eq!(cells.len(), 6);
         assert_eq!(cells[0].epsilon.map(Epsilon::value), Some(2.0));
         assert_eq!(cells[2].config.privacy.unit, Unit::None);
@@ -109,7 +191,7 @@ mod tests {
     fn a_run_without_a_unit_adapts_no_clipping_norm() {
         let text =
             "[run]\nrounds = 3\n[privacy]\nadaptive_clip = true\nclip_quantile = 0.6\n[sweep]\nepsilons = [8, 0]\n";
-        for cell in Config::parse(text, &[] as &[&str]).unwrap().sweep_cells() {
+        for cell in cells(text, NONE) {
             let again = Config::parse(&cell.config.to_toml(), &[] as &[&str]);
             let again = again.unwrap_or_else(|e| panic!("{}", e.render(false)));
             assert_eq!(again.privacy.adaptive_clip, cell.epsilon.is_some());
@@ -118,15 +200,91 @@ mod tests {
 
     #[test]
     fn a_negative_target_is_refused() {
-        assert!(Config::parse("[sweep]\nepsilons = [-1]\n", &[] as &[&str]).is_err());
-        assert!(Config::parse("[sweep]\nepsilons = [\"nona\"]\n", &[] as &[&str]).is_err());
+        assert!(Config::parse("[sweep]\nepsilons = [-1]\n", NONE).is_err());
+        assert!(Config::parse("[sweep]\nepsilons = [\"nona\"]\n", NONE).is_err());
     }
 
     #[test]
     fn without_targets_the_run_itself_is_repeated_over_seeds() {
-        let config = Config::parse("[sweep]\nseeds = [3, 4]\n", &["privacy.epsilon=5"]).unwrap();
-        let cells = config.sweep_cells();
+        let cells = cells("[sweep]\nseeds = [3, 4]\n", &["privacy.epsilon=5"]);
         assert_eq!(cells.iter().map(|c| c.seed).collect::<Vec<_>>(), [3, 4]);
         assert!(cells.iter().all(|c| c.epsilon.map(Epsilon::value) == Some(5.0)));
+        assert!(cells.iter().all(|c| c.fold.is_none() && c.variant.is_none()));
+    }
+
+    const GRID: &str = r#"
+[partition]
+folds = 3
+[training]
+learning_rate = 0.5
+[sweep]
+epsilons = ["none", 8, 2]
+seeds = [1, 2]
+folds = [1, 3]
+[[sweep.variant]]
+name = "wide"
+set = ["model.hidden=[32]", "training.momentum=0.9"]
+set_private = ["model.hidden=[]", "run.rounds=5"]
+[[sweep.variant]]
+name = "narrow"
+set = ["model.hidden=[4]"]
+"#;
+
+    #[test]
+    fn variants_targets_folds_and_seeds_are_crossed_and_every_cell_has_its_own_digest() {
+        let cells = cells(GRID, NONE);
+        assert_eq!(cells.len(), 2 * 3 * 2 * 2);
+        let digests: BTreeSet<_> = cells.iter().map(|c| c.config.digest().to_string()).collect();
+        assert_eq!(digests.len(), cells.len());
+        let seen: BTreeSet<_> = cells
+            .iter()
+            .map(|c| (c.variant.clone().unwrap(), c.epsilon.map(|e| e.value().to_bits()), c.fold.unwrap(), c.seed))
+            .collect();
+        assert_eq!(seen.len(), cells.len());
+        for cell in &cells {
+            assert_eq!((cell.config.partition.fold, cell.config.run.seed), (cell.fold.unwrap(), cell.seed));
+            let again = SweepPlan::parse(&cell.config.to_toml(), NONE).unwrap().cells;
+            assert!(again.len() == 1 && again[0] == *cell, "a cell's file is that cell");
+        }
+    }
+
+    #[test]
+    fn what_is_set_in_private_cells_is_set_on_top_and_in_no_other() {
+        for cell in cells(GRID, NONE) {
+            let wide = cell.variant.as_deref() == Some("wide");
+            let hidden = match (wide, cell.epsilon.is_some()) {
+                (true, false) => vec![32],
+                (true, true) => vec![],
+                (false, _) => vec![4],
+            };
+            let config = &cell.config;
+            assert_eq!((&config.model.hidden, config.run.rounds == 5), (&Some(hidden), wide && cell.epsilon.is_some()));
+            let momentum = if wide { 0.9 } else { 0.0 };
+            assert!((config.training.momentum - momentum).abs() < 1e-12, "set holds in private cells, too");
+            assert!((config.training.learning_rate - 0.5).abs() < 1e-12, "and so does the file");
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_a_variant_and_defaults_follow_what_a_variant_sets() {
+        assert!(cells(GRID, &["model.hidden=[7]"]).iter().all(|c| c.config.model.hidden == Some(vec![7])));
+        let text = "[[sweep.variant]]\nname = \"kaldi\"\nset = [\"features.convention=kaldi\"]\n";
+        let said = Config::parse("[features]\nconvention = \"kaldi\"\n", NONE).unwrap();
+        assert_eq!(cells(text, NONE)[0].config.features, said.features);
+    }
+
+    #[test]
+    fn variants_of_one_content_are_still_two_variants() {
+        let text = "[[sweep.variant]]\nname = \"a\"\n[[sweep.variant]]\nname = \"b\"\n";
+        let cells = cells(text, NONE);
+        assert_ne!(cells[0].config.digest(), cells[1].config.digest());
+    }
+
+    #[test]
+    fn what_a_cell_is_to_find_out_is_in_its_digest() {
+        let digest = |text: &str| cells(text, NONE)[0].config.digest();
+        let as_it_is = digest("");
+        assert_ne!(digest("[sweep]\nattacks = false\n"), as_it_is);
+        assert_ne!(digest("[sweep]\ncentralised = true\n"), as_it_is);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sottovoce_config::{Config, Role, key_table};
+use sottovoce_config::{Config, Role, SweepPlan, key_table};
 use sottovoce_types::Unit;
 
 const NONE: &[&str] = &[];
@@ -41,10 +41,10 @@ fn every_file_under_configs_parses_and_is_accepted() {
 
 #[test]
 fn every_run_of_every_sweep_is_accepted() {
-    for path in config_files(&folder().join("dp-sweep")) {
-        let cells = Config::load(&path, NONE).unwrap().sweep_cells();
-        assert!(cells.len() > 6);
-        for cell in cells {
+    for path in ["dp-sweep", "baselines"].iter().flat_map(|name| config_files(&folder().join(name))) {
+        let plan = SweepPlan::load(&path, NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        assert!(plan.cells.len() > 6);
+        for cell in plan.cells {
             Config::parse(&cell.config.to_toml(), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
         }
     }

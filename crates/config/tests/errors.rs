@@ -1,7 +1,7 @@
 //! Each error points at its place and says how to mend it.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
-use sottovoce_config::{Config, ConfigError, Fault, Problem, Role};
+use sottovoce_config::{Config, ConfigError, Fault, Problem, Role, SweepPlan};
 use sottovoce_round::PlanError;
 use sottovoce_types::Unit;
 
@@ -326,4 +326,77 @@ fn adaptive_clipping_is_refused_where_it_cannot_be_afforded_and_its_keys_where_t
         assert!(key.starts_with(place.trim_start_matches("privacy.")), "{place}");
         assert_eq!(what, Problem::ClipStays);
     }
+}
+
+fn variant(lines: &str) -> ConfigError {
+    refused(&format!(
+        "[partition]\nfolds = 3\n[sweep]\nepsilons = [4]\nfolds = [1]\n[[sweep.variant]]\nname = \"cnn\"\n{lines}\n"
+    ))
+}
+
+#[test]
+fn an_unknown_key_of_a_variant_is_refused_by_its_name_and_as_an_override_is() {
+    let error = variant("set = [\"model.hiden=[4]\"]");
+    assert!(error.to_string().contains("variant `cnn`: unknown key `model.hiden`"), "{error}");
+    let text = error.render(false);
+    assert!(text.contains("did you mean `model.hidden`?") && text.contains("model.hiden=[4]"), "{text}");
+    let error = variant("set_private = [\"modl.hidden=[4]\"]").to_string();
+    assert!(error.contains("variant `cnn`, with its set_private: unknown section `[modl]`"), "{error}");
+    let error = variant("set = [\"training.learning_rate=fast\"]").to_string();
+    assert!(error.contains("variant `cnn`: `training.learning_rate`"), "{error}");
+    let error = variant("set = [\"model.hidden\"]").to_string();
+    assert!(error.contains("variant `cnn`: an override is written section.key=value"), "{error}");
+}
+
+#[test]
+fn a_variant_is_checked_as_a_run_is() {
+    let error = variant("set_private = [\"privacy.delta=0.5\"]");
+    let text = error.render(false);
+    assert!(text.contains("variant `cnn`, with its set_private: `privacy.delta`") && text.contains("1e-5"), "{text}");
+    let error = variant("set = [\"privacy.unit=none\"]").to_string();
+    assert!(error.contains("variant `cnn`: `sweep.epsilons`"), "{error}");
+}
+
+#[test]
+fn a_variant_may_not_set_what_the_sweep_sets_in_every_cell() {
+    for (line, mend) in [
+        ("run.seed=3", "sweep.seeds"),
+        ("partition.fold=2", "sweep.folds"),
+        ("privacy.epsilon=3", "sweep.epsilons"),
+        ("sweep.seeds=[3]", "not what is swept"),
+        ("corpus.kind=savee", "sweep each corpus by itself"),
+    ] {
+        let error = variant(&format!("set = [\"{line}\"]")).to_string();
+        assert!(error.contains("variant `cnn`") && error.contains(mend), "{line}: {error}");
+    }
+    let alone = "[[sweep.variant]]\nname = \"a\"\nset = [\"privacy.epsilon=3\"]\n";
+    assert!(Config::parse(alone, NONE).is_ok(), "where no targets are swept, a variant may have its own");
+}
+
+#[test]
+fn variants_have_names_and_known_keys() {
+    let unnamed = "[[sweep.variant]]\nname = \" \"\n";
+    assert_eq!(problem(unnamed), ("sweep.variant", Problem::VariantName(" ".into())));
+    let twice = "[[sweep.variant]]\nname = \"a\"\n[[sweep.variant]]\nname = \"a\"\n";
+    assert_eq!(problem(twice), ("sweep.variant", Problem::VariantName("a".into())));
+    let text = refused("[[sweep.variant]]\nname = \"a\"\nsets = []\n").render(false);
+    assert!(text.contains("sweep.variant") && text.contains("set_private"), "{text}");
+    assert!(refused("[[sweep.variant]]\nset = []\n").to_string().contains("name"));
+}
+
+#[test]
+fn folds_that_the_partition_does_not_have_are_refused_by_name() {
+    let refused = |is| Problem::OutOfRange { must: "at least 1 and at most partition.folds", is };
+    assert_eq!(problem("[sweep]\nfolds = [1]\n"), ("sweep.folds", refused(1.0)));
+    assert_eq!(problem("[partition]\nfolds = 3\n[sweep]\nfolds = [1, 4]\n"), ("sweep.folds", refused(4.0)));
+    assert_eq!(problem("[partition]\nfolds = 3\n[sweep]\nfolds = [0]\n"), ("sweep.folds", refused(0.0)));
+}
+
+#[test]
+fn a_cell_that_cannot_run_is_refused_before_any_runs() {
+    // Of 17 speakers in two folds the first tests nine, and the second eight: that one alone leaves nine to train.
+    let text = "[corpus]\nsynth_speakers = 17\n[partition]\nclients = 3\nspeakers_per_client = 3\nfolds = 2\nfold = 2\n[sweep]\nfolds = [1, 2]\n";
+    assert!(Config::parse(text, NONE).is_ok());
+    let error = SweepPlan::parse(text, NONE).unwrap_err().to_string();
+    assert!(error.contains("corpus.synth_speakers"), "{error}");
 }

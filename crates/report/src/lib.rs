@@ -24,17 +24,20 @@
     reason = "samples, batches and plots, not privacy"
 )]
 
+mod baselines;
 mod evaluation;
 mod figures;
 mod files;
 mod gdp_curve;
 mod html;
+mod intervals;
 mod run;
 pub mod speech;
 mod svg;
 mod sweep;
 mod text;
 
+pub use baselines::{BaselineLine, Setting};
 pub use evaluation::{evaluation_text, per_class_text};
 pub use figures::{
     attack_figures, bar_svg, by_sex_figure, canary_figure, confusion_figure, confusion_svg, epsilon_figure,
@@ -42,6 +45,7 @@ pub use figures::{
 };
 pub use files::{Jsonl, ReportError, append_jsonl, read_jsonl, write_text};
 pub use html::{html, sweep_html};
+pub use intervals::{Estimate, Over};
 pub use run::RunReport;
 pub use svg::Figure;
 pub use sweep::{SweepGroup, SweepReport, read_results_csv, write_results_csv};

@@ -22,11 +22,13 @@ pub struct SweepReport {
     pub noise_source: String,
     /// UAR of guessing, where it is known.
     pub uar_chance: Option<f64>,
-    /// One row a finished cell.
+    /// One row a finished cell, in the order in which tables are to show them.
     pub rows: Vec<SweepRow>,
+    /// Cells that failed, each with its reason.
+    pub failed: Vec<String>,
 }
 
-/// Mean and standard deviation over seeds (with n − 1; 0 for one seed).
+/// Mean and standard deviation over runs (with n − 1; 0 for one run).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Spread {
     pub(crate) mean: f64,
@@ -42,15 +44,17 @@ impl Spread {
     }
 }
 
-/// The cells that differ by their seed only.
+/// The cells that differ by their seed or fold only.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SweepGroup {
+    /// The variant's name; `None` where nothing is varied.
+    pub variant: Option<String>,
     /// The privacy unit.
     pub unit: Unit,
     /// Target ε; `None` is no DP.
     pub epsilon_target: Option<f64>,
-    /// Seeds in it.
-    pub seeds: usize,
+    /// Runs in it: one for each seed and fold.
+    pub runs: usize,
     pub(crate) noise_multiplier: Spread,
     pub(crate) uar: Spread,
     pub(crate) accuracy: Spread,
@@ -58,10 +62,10 @@ pub struct SweepGroup {
     pub(crate) membership_auc: Option<Spread>,
     pub(crate) label_profile_correlation: Option<Spread>,
     pub(crate) epsilon_lower: Option<Spread>,
-    /// Largest lower bound over seeds: the one that a violation would show in.
+    /// Largest lower bound over runs: the one that a violation would show in.
     pub(crate) epsilon_lower_max: Option<f64>,
     pub(crate) epsilon_spent_max: Option<f64>,
-    /// Whether in any seed the canaries showed more than was spent.
+    /// Whether in any run the canaries showed more than was spent.
     pub(crate) violated: bool,
 }
 
@@ -73,43 +77,46 @@ impl SweepGroup {
 }
 
 impl SweepReport {
-    /// Rows joined over seeds, by unit and then by target ε from small to large, no DP last.
+    /// What one group holds several of: seeds, or, where folds are swept, runs.
+    pub(crate) fn counted(&self) -> &'static str {
+        if self.rows.iter().any(|r| r.fold != self.rows[0].fold) { "runs" } else { "seeds" }
+    }
+
+    /// Whether an attack was made on any cell.
+    pub(crate) fn is_audited(&self) -> bool {
+        let scores = |r: &SweepRow| [r.membership_auc, r.label_profile_correlation, r.epsilon_empirical_lower];
+        self.rows.iter().flat_map(scores).any(|score| score.is_some())
+    }
+
+    /// Rows joined over seeds and folds, by variant, then by unit and then by target ε from small to large, no DP last.
     pub fn groups(&self) -> Vec<SweepGroup> {
-        let key = |row: &SweepRow| (row.unit.name(), row.epsilon_target.unwrap_or(f64::INFINITY));
+        let variants = self.variants();
+        let place = |row: &SweepRow| variants.iter().position(|v| *v == row.variant.as_deref());
+        let key = |row: &SweepRow| (place(row), row.unit.name(), row.epsilon_target.unwrap_or(f64::INFINITY));
         let mut rows: Vec<&SweepRow> = self.rows.iter().collect();
         rows.sort_by(|a, b| {
-            let ((ua, ea), (ub, eb)) = (key(a), key(b));
-            ua.cmp(ub).then(ea.total_cmp(&eb)).then(a.seed.cmp(&b.seed))
+            let ((va, ua, ea), (vb, ub, eb)) = (key(a), key(b));
+            va.cmp(&vb).then(ua.cmp(ub)).then(ea.total_cmp(&eb)).then((a.fold, a.seed).cmp(&(b.fold, b.seed)))
         });
         // No DP has no unit: it is the end of every unit's line, and its own group.
         rows.chunk_by(|a, b| key(a) == key(b)).map(group).collect()
     }
 
-    /// The units swept, no DP left out.
-    fn units(&self) -> Vec<Unit> {
-        let mut units: Vec<Unit> = Vec::new();
-        for row in self.rows.iter().filter(|r| r.epsilon_target.is_some()) {
-            if !units.contains(&row.unit) {
-                units.push(row.unit);
-            }
-        }
-        units
-    }
-
-    /// UAR and accuracy against ε, with one standard deviation over seeds.
+    /// UAR and accuracy against ε, with one standard deviation over runs.
     pub fn utility_figures(&self) -> Vec<Figure> {
+        let counted = self.counted();
         self.each_unit(|unit, groups, x, divider| {
-            let uar = series("UAR", groups, x, percent, |g| Some(g.uar));
-            let accuracy = series("accuracy", groups, x, percent, |g| Some(g.accuracy));
+            let uar = series(("UAR", counted), groups, x, percent, |g| Some(g.uar));
+            let accuracy = series(("accuracy", counted), groups, x, percent, |g| Some(g.accuracy));
             let all = vec![uar, accuracy];
             let level = |y| Reference::Level { y, label: format!("UAR of guessing {}", percent(y)), below: true };
             let chance = self.uar_chance.map(level);
             let y = Scale::linear(ends(&all).chain(self.uar_chance).chain([0.0]));
             LineChart {
-                title: format!("Recognition on unseen speakers against ε, unit: {}", unit.name()),
+                title: titled("Recognition on unseen speakers against ε", unit, groups),
                 label: describe("UAR and accuracy", groups, |g| percent(g.uar.mean)),
                 x: x.axis(),
-                y: Axis::new("mean over seeds", y, Format::Percent),
+                y: Axis::new(format!("mean over {counted}"), y, Format::Percent),
                 series: all,
                 references: chance.into_iter().chain(divider).collect(),
                 size: (720, 340),
@@ -118,18 +125,21 @@ impl SweepReport {
         })
     }
 
-    /// Membership AUC and label-profile correlation against ε, with one standard deviation over seeds.
+    /// Membership AUC and label-profile correlation against ε, with one standard deviation over runs.
     pub fn leakage_figures(&self) -> Vec<Figure> {
+        let counted = self.counted();
         self.each_unit(|unit, groups, x, divider| {
             let number = |v: f64| format!("{v:.3}");
             let all = vec![
-                series("membership inference, AUC", groups, x, number, |g| g.membership_auc),
-                series("label-profile inference, correlation", groups, x, number, |g| g.label_profile_correlation),
+                series(("membership inference, AUC", counted), groups, x, number, |g| g.membership_auc),
+                series(("label-profile inference, correlation", counted), groups, x, number, |g| {
+                    g.label_profile_correlation
+                }),
             ];
             let y = Scale::linear(ends(&all).chain([0.0, 0.5]));
             let half = Reference::Level { y: 0.5, label: "AUC of guessing".to_owned(), below: true };
             LineChart {
-                title: format!("Leakage against ε, unit: {}", unit.name()),
+                title: titled("Leakage against ε", unit, groups),
                 label: describe("Membership AUC", groups, |g| {
                     g.membership_auc.map_or("not audited".to_owned(), |s| number(s.mean))
                 }),
@@ -159,8 +169,10 @@ impl SweepReport {
         let floor = low / 10.0;
         let point = |r: &&SweepRow| {
             let (target, lower) = (r.epsilon_target.unwrap_or(f64::NAN), r.epsilon_empirical_lower.unwrap_or(f64::NAN));
+            let of = r.variant.as_ref().map_or(String::new(), |name| format!("{name}, "));
+            let fold = r.fold.map_or(String::new(), |fold| format!("fold {fold}, "));
             let tip = format!(
-                "{}, seed {}: target ε {}, canaries show at least {}",
+                "{of}{}, {fold}seed {}: target ε {}, canaries show at least {}",
                 r.unit.name(),
                 r.seed,
                 significant(target),
@@ -198,21 +210,30 @@ impl SweepReport {
 
     fn each_unit(&self, draw: impl Fn(Unit, &[SweepGroup], &EpsilonAxis, Option<Reference>) -> Figure) -> Vec<Figure> {
         let groups = self.groups();
-        let (no_dp, with_dp): (Vec<_>, Vec<_>) = groups.into_iter().partition(|g| g.epsilon_target.is_none());
-        let mut units = self.units();
-        if units.is_empty() {
-            units.extend(no_dp.first().map(|g| g.unit));
-        }
-        let figure = |unit: Unit| {
-            let own = no_dp.iter().filter(|g| g.unit == unit || g.unit == Unit::None);
-            let mut groups: Vec<SweepGroup> = with_dp.iter().filter(|g| g.unit == unit).cloned().collect();
-            groups.extend(own.cloned());
-            let x = EpsilonAxis::of(&groups);
-            let divider = x.divider();
-            draw(unit, &groups, &x, divider)
+        let of_variant = |groups: &[SweepGroup]| -> Vec<Figure> {
+            let (no_dp, with_dp): (Vec<_>, Vec<_>) = groups.iter().partition(|g| g.epsilon_target.is_none());
+            let mut units: Vec<Unit> = with_dp.iter().map(|g| g.unit).collect();
+            units.dedup(); // Groups of one unit stand together.
+            if units.is_empty() {
+                units.extend(no_dp.first().map(|g| g.unit));
+            }
+            let figure = |unit: Unit| {
+                let own = no_dp.iter().filter(|g| g.unit == unit || g.unit == Unit::None);
+                let groups = with_dp.iter().filter(|g| g.unit == unit).chain(own);
+                let groups: Vec<SweepGroup> = groups.map(|g| (*g).clone()).collect();
+                let x = EpsilonAxis::of(&groups);
+                let divider = x.divider();
+                draw(unit, &groups, &x, divider)
+            };
+            units.into_iter().map(figure).collect()
         };
-        units.into_iter().map(figure).collect()
+        groups.chunk_by(|a, b| a.variant == b.variant).flat_map(of_variant).collect()
     }
+}
+
+fn titled(what: &str, unit: Unit, groups: &[SweepGroup]) -> String {
+    let of = groups.first().and_then(|g| g.variant.as_ref()).map_or(String::new(), |name| format!("{name}: "));
+    format!("{of}{what}, unit: {}", unit.name())
 }
 
 fn group(rows: &[&SweepRow]) -> SweepGroup {
@@ -225,9 +246,10 @@ fn group(rows: &[&SweepRow]) -> SweepGroup {
     let most = |values: &[f64]| (!values.is_empty()).then(|| values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
     let spent: Option<Vec<f64>> = rows.iter().map(|r| r.epsilon_spent).collect();
     SweepGroup {
+        variant: rows[0].variant.clone(),
         unit: rows[0].unit,
         epsilon_target: rows[0].epsilon_target,
-        seeds: rows.len(),
+        runs: rows.len(),
         noise_multiplier: spread(|r| r.noise_multiplier),
         uar: spread(|r| r.uar),
         accuracy: spread(|r| r.accuracy),
@@ -278,7 +300,7 @@ impl EpsilonAxis {
 }
 
 fn series(
-    name: &str,
+    (name, counted): (&str, &str),
     groups: &[SweepGroup],
     x: &EpsilonAxis,
     show: fn(f64) -> String,
@@ -286,7 +308,7 @@ fn series(
 ) -> Series {
     let point = |g: &SweepGroup| {
         let Spread { mean, sd } = pick(g)?;
-        let tip = format!("ε {}: {name} {} ± {} over {} seeds", g.name(), show(mean), show(sd), g.seeds);
+        let tip = format!("ε {}: {name} {} ± {} over {} {counted}", g.name(), show(mean), show(sd), g.runs);
         Some(Point { x: x.x(g), y: mean, band: Some((mean - sd, mean + sd)), tip })
     };
     // No line leads from the largest ε to no DP: there is nothing measured between them.

@@ -268,18 +268,29 @@ pub fn attacks_text(attacks: &[AttackScore]) -> String {
     out.render()
 }
 
-/// A line a privacy budget: means over seeds.
+/// The baselines table where models, folds or settings are compared, and a line a privacy budget: means over runs.
 pub fn sweep_text(sweep: &SweepReport) -> String {
-    let names = ["ε", "seeds", "noise", "UAR", "sd", "accuracy", "member. AUC", "label corr.", "ε lower"];
-    let columns = [("unit", Align::Left)].into_iter().chain(names.map(|name| (name, Align::Right)));
+    match (sweep.is_comparison(), sweep.is_audited()) {
+        (true, false) => sweep.baselines_text(),
+        (true, true) => format!("{}\n{}", sweep.baselines_text(), budgets_text(sweep)),
+        (false, _) => budgets_text(sweep),
+    }
+}
+
+fn budgets_text(sweep: &SweepReport) -> String {
+    let names = ["ε", sweep.counted(), "noise", "UAR", "sd", "accuracy", "member. AUC", "label corr.", "ε lower"];
+    let varied = sweep.variants() != [None];
+    let words = varied.then_some(("model", Align::Left)).into_iter().chain([("unit", Align::Left)]);
+    let columns = words.chain(names.map(|name| (name, Align::Right)));
     let score = |s: Option<crate::sweep::Spread>| s.map_or(NONE.to_owned(), |s| format!("{:.3}", s.mean));
     let mut out = TextTable::new(columns);
     for group in sweep.groups() {
         let noise = significant(group.noise_multiplier.mean);
-        out.row([
+        let variant = varied.then(|| group.variant.clone().unwrap_or_default());
+        out.row(variant.into_iter().chain([
             group.unit.name().to_owned(),
             group.name(),
-            group.seeds.to_string(),
+            group.runs.to_string(),
             noise,
             percent(group.uar.mean),
             bare_percent(group.uar.sd),
@@ -287,7 +298,7 @@ pub fn sweep_text(sweep: &SweepReport) -> String {
             score(group.membership_auc),
             score(group.label_profile_correlation),
             group.epsilon_lower.map_or(NONE.to_owned(), |l| epsilon_lower(l.mean)),
-        ]);
+        ]));
     }
     out.render()
 }

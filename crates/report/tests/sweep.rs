@@ -18,12 +18,21 @@ fn row(epsilon: Option<f64>, seed: u64) -> SweepRow {
         delta: 1e-5,
         seed,
         unit: if epsilon.is_some() { Unit::Speaker } else { Unit::None },
+        variant: None,
+        fold: None,
+        split: Some("by speaker: 8 speakers never trained on (speakers partition)".to_owned()),
+        model: Some("dnn".to_owned()),
+        parameters: Some(330),
+        rounds: Some(12),
         noise_multiplier: epsilon.map_or(0.0, |e| milli(5.0 / e)),
         accuracy: milli(0.25 + 0.05 * e.ln() + jitter),
         uar: milli(0.24 + 0.05 * e.ln() + jitter),
         macro_precision: 0.3,
         macro_recall: 0.3,
         macro_f1: 0.3,
+        centralised_accuracy: None,
+        centralised_uar: None,
+        centralised_macro_f1: None,
         membership_auc: Some(milli(0.5 + 0.01 * e.ln())),
         label_profile_correlation: Some(0.01),
         epsilon_empirical_lower: epsilon.map(|e| if e < 1.0 { 0.0 } else { milli(e * 0.6) }),
@@ -46,6 +55,7 @@ fn sweep() -> SweepReport {
         noise_source: "seeded".to_owned(),
         uar_chance: Some(0.2),
         rows: budgets.into_iter().flat_map(|e| [row(e, 0), row(e, 1)]).collect(),
+        failed: Vec::new(),
     }
 }
 
@@ -55,7 +65,7 @@ fn groups_join_seeds_and_stand_in_the_order_of_epsilon() {
     let mut targets: Vec<_> = groups.iter().map(|g| g.epsilon_target).collect();
     targets.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
     assert_eq!(targets, [Some(0.5), Some(2.0), Some(8.0), None]);
-    assert!(groups.iter().all(|g| g.seeds == 2));
+    assert!(groups.iter().all(|g| g.runs == 2));
 }
 
 #[test]
@@ -108,4 +118,36 @@ fn results_round_trip_as_csv_and_as_json_lines() {
         append_jsonl(&jsonl, row).unwrap();
     }
     assert_eq!(read_jsonl::<SweepRow>(&jsonl).unwrap().rows, rows);
+}
+
+#[test]
+fn results_of_versions_that_did_not_record_variants_still_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (csv, jsonl) = (dir.path().join("results.csv"), dir.path().join("results.jsonl"));
+    let digest = Digest::of(b"then");
+    std::fs::write(
+        &jsonl,
+        format!(
+            "{{\"schema\":1,\"config_sha256\":\"{digest}\",\"epsilon_target\":8.0,\"epsilon_spent\":7.9,\"delta\":1e-5,\"seed\":1,\
+             \"unit\":\"speaker\",\"noise_multiplier\":2.0,\"accuracy\":0.5,\"uar\":0.4,\"macro_precision\":0.3,\"macro_recall\":0.4,\
+             \"macro_f1\":0.3,\"membership_auc\":null,\"label_profile_correlation\":null,\"epsilon_empirical_lower\":1.0,\"wall_s\":1.0}}\n"
+        ),
+    )
+    .unwrap();
+    std::fs::write(
+        &csv,
+        format!(
+            "schema,config_sha256,epsilon_target,epsilon_spent,delta,seed,unit,noise_multiplier,accuracy,uar,macro_precision,\
+             macro_recall,macro_f1,membership_auc,label_profile_correlation,epsilon_empirical_lower,wall_s\n\
+             1,{digest},8.0,7.9,1e-5,1,speaker,2.0,0.5,0.4,0.3,0.4,0.3,,,1.0,1.0\n"
+        ),
+    )
+    .unwrap();
+    let rows = read_jsonl::<SweepRow>(&jsonl).unwrap().rows;
+    assert_eq!(read_results_csv(&csv).unwrap(), rows);
+    assert_eq!((rows[0].config_sha256, rows[0].variant.clone(), rows[0].fold), (digest, None, None));
+    assert_eq!((rows[0].model.clone(), rows[0].parameters, rows[0].centralised_uar), (None, None, None));
+    let then = SweepReport { rows, ..sweep() };
+    xml::check(&sweep_html(&then));
+    assert!(then.baselines_text().contains('–'), "what is not recorded is shown as not recorded");
 }

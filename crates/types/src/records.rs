@@ -220,6 +220,24 @@ pub struct SweepRow {
     pub seed: u64,
     /// The privacy unit.
     pub unit: Unit,
+    /// The variant's name; `None` where nothing is varied.
+    #[serde(default)]
+    pub variant: Option<String>,
+    /// The fold that is tested on, from 1; `None` where the speakers are not cut into folds.
+    #[serde(default)]
+    pub fold: Option<u32>,
+    /// How train and test were split, in words; `None` in rows of versions that did not record it.
+    #[serde(default)]
+    pub split: Option<String>,
+    /// The architecture's word in configs; `None` in rows of versions that did not record it.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Parameters of the model; `None` in rows of versions that did not record it.
+    #[serde(default)]
+    pub parameters: Option<u64>,
+    /// Rounds published; `None` in rows of versions that did not record it.
+    #[serde(default)]
+    pub rounds: Option<u64>,
     /// Noise multiplier; 0 without DP.
     pub noise_multiplier: f64,
     /// Accuracy on unseen speakers.
@@ -232,7 +250,16 @@ pub struct SweepRow {
     pub macro_recall: f64,
     /// Macro F1.
     pub macro_f1: f64,
-    /// AUC of membership inference on the final model; `None` where no clips were held out.
+    /// Accuracy of the same model trained on the same data in one place, for as many passes; `None` where it was not.
+    #[serde(default)]
+    pub centralised_accuracy: Option<f64>,
+    /// Its UAR.
+    #[serde(default)]
+    pub centralised_uar: Option<f64>,
+    /// Its macro F1.
+    #[serde(default)]
+    pub centralised_macro_f1: Option<f64>,
+    /// AUC of membership inference on the final model; `None` where no clips were held out, or no cell was audited.
     pub membership_auc: Option<f64>,
     /// Correlation of the coordinator's guesses at clients' label profiles with the truth (chance 0); `None` where the
     /// clients' profiles do not differ.

@@ -9,7 +9,8 @@ pub mod federation;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -87,4 +88,26 @@ pub fn run(arguments: &[&str]) -> Ran {
 /// A path as a command line argument.
 pub fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
+}
+
+/// The lines of a file.
+pub fn lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// The lines of a file, each one JSON.
+pub fn json_lines(path: &Path) -> Vec<Value> {
+    lines(path).iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Killed by SIGKILL as soon as `so_far` says so.
+pub fn kill_when(mut child: Child, so_far: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !so_far() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        assert!(began.elapsed() < Duration::from_mins(1), "nothing happened for a minute");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "it ended before it could be killed");
 }

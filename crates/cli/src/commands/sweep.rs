@@ -1,119 +1,193 @@
-//! `sweep`: epsilon × seed on simulations; resumable, one table and one report.
+//! `sweep`: variants × epsilon × folds × seeds on simulations; resumable, one table and one report.
+mod cell;
+
 use std::path::Path;
 use std::sync::Mutex;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rayon::prelude::*;
 use serde_json::json;
-use sottovoce_config::SweepCell;
+use sottovoce_config::{SweepCell, SweepPlan};
 use sottovoce_report::{SweepReport, append_jsonl, read_jsonl, sweep_html, sweep_text, write_results_csv, write_text};
-use sottovoce_types::{AttackScore, SCHEMA_VERSION, SweepRow};
+use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow};
 
-use super::load_config;
 use crate::args::SweepArgs;
-use crate::auditing::Audited;
 use crate::exit::{Exit, usage};
 use crate::output::Output;
-use crate::{speech, study};
+use crate::speech;
+use cell::{Cells, Centralised};
 
 /// `sweep`
 pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
-    let config = load_config(&args.config)?;
-    let cells = config.sweep_cells();
+    let plan = SweepPlan::load(&args.config.config, &args.config.set).map_err(|e| usage(e.render(false)))?;
+    let cells = each_once(plan.cells);
     if cells.is_empty() {
         return Err(usage("the config has no [sweep] with seeds"));
     }
     let workspace = args.out.join("data");
     std::fs::create_dir_all(&workspace)?;
     let results = args.out.join("results.jsonl");
-    let mut rows: Vec<SweepRow> = if results.exists() {
-        let read = read_jsonl(&results)?;
-        if read.torn {
-            output.remark("the last line of results.jsonl was cut off; its cell runs again");
-            let lines: Vec<String> = read.rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-            write_text(&results, &(lines.join("\n") + if lines.is_empty() { "" } else { "\n" }))?;
-        }
-        read.rows
-    } else {
-        Vec::new()
-    };
-    let digests: Vec<_> = cells.iter().map(|c| c.config.digest()).collect();
-    rows.retain(|r| digests.contains(&r.config_sha256));
-    let todo: Vec<&SweepCell> =
-        cells.iter().filter(|c| !rows.iter().any(|r| r.config_sha256 == c.config.digest())).collect();
+    let mut rows = read_rows(&results, &cells, output)?;
+    let is_done = |rows: &[SweepRow], digest: &Digest| rows.iter().any(|r| r.config_sha256 == *digest);
+    let todo: Vec<&(Digest, SweepCell)> = cells.iter().filter(|(digest, _)| !is_done(&rows, digest)).collect();
     output.remark(format!("{} cells, {} done before, {} to run", cells.len(), rows.len(), todo.len()));
-    // Features once, before cells run side by side.
-    let speech = speech::load(&config, &workspace, output)?;
+    let speech = speech::load(&cell::with_cache(&plan.config, &workspace), &workspace, output)?;
+    let runner = Cells { workspace: &workspace, centralised: Centralised::known(&cells, &rows) };
+    runner.extract(&todo, output)?;
     let bar = output.progress("cells", cells.len() as u64);
     bar.set_position(rows.len() as u64);
     let done = Mutex::new(&mut rows);
     let quiet = output.silent();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.max(1)).build()?;
-    pool.install(|| {
-        todo.par_iter().try_for_each(|cell| -> Result<()> {
-            let row = run_cell(cell, &workspace, &quiet)
-                .with_context(|| format!("cell epsilon {:?} seed {}", cell.epsilon, cell.seed))?;
-            let mut rows = done.lock().expect("no cell panics while it holds the table");
-            append_jsonl(&results, &row)?;
-            rows.push(row);
-            bar.inc(1);
-            Ok(())
-        })
+    let outcomes: Vec<Result<(), Failed>> = pool.install(|| {
+        todo.par_iter()
+            .map(|(digest, cell)| {
+                let outcome = isolated(|| runner.run(*digest, cell, &quiet));
+                bar.inc(1);
+                match outcome {
+                    Ok(row) => {
+                        let mut rows = done.lock().expect("no cell panics while it holds the table");
+                        append_jsonl(&results, &row)?;
+                        rows.push(row);
+                        Ok(Ok(()))
+                    }
+                    Err(error) => Ok(Err(Failed { cell: cell::name(cell), error: format!("{error:#}") })),
+                }
+            })
+            // What stops the sweep is a table that cannot be written, and no cell.
+            .collect::<Result<_>>()
     })?;
     bar.finish_and_clear();
+    let place = |row: &SweepRow| cells.iter().position(|(digest, _)| *digest == row.config_sha256);
+    rows.sort_by_key(place);
+    let failed: Vec<Failed> = outcomes.into_iter().filter_map(Result::err).collect();
     write_results_csv(&rows, args.out.join("results.csv"))?;
     let report = SweepReport {
-        name: config.run.name.clone(),
+        name: plan.config.run.name.clone(),
         corpus: speech.description.clone(),
         synthetic: speech.synthetic,
-        aggregation: config.aggregation.mode.name().to_owned(),
+        aggregation: plan.config.aggregation.mode.name().to_owned(),
         noise_source: "seeded".to_owned(),
-        uar_chance: Some(1.0 / speech::labels(&config).emotions().len() as f64),
+        uar_chance: Some(1.0 / speech::labels(&plan.config).emotions().len() as f64),
         rows: rows.clone(),
+        failed: failed.iter().map(Failed::in_words).collect(),
     };
-    let file = args.out.join("report.html");
+    let (file, table) = (args.out.join("report.html"), args.out.join("table.md"));
     write_text(&file, &sweep_html(&report))?;
-    let object = json!({"schema": SCHEMA_VERSION, "synthetic": speech.synthetic, "corpus": speech.description, "report": file, "rows": rows});
-    output
-        .result(&object, || format!("{}\n{}\nreport: {}", speech.description, sweep_text(&report), file.display()))?;
-    Ok(Exit::Ok)
+    write_text(&table, &report.baselines_markdown())?;
+    let listed = json!({
+        "schema": SCHEMA_VERSION,
+        "synthetic": speech.synthetic,
+        "corpus": speech.description,
+        "report": file,
+        "table": table,
+        "lines": report.baselines(),
+        "rows": rows,
+        "failed": failed.iter().map(|f| json!({"cell": f.cell, "error": f.error})).collect::<Vec<_>>(),
+    });
+    output.result(&listed, || {
+        let text = sweep_text(&report);
+        let failed: String = report.failed.iter().map(|cell| format!("FAILED {cell}\n")).collect();
+        format!("{}\n{text}\n{failed}table: {}\nreport: {}", speech.description, table.display(), file.display())
+    })?;
+    if failed.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    for cell in &report.failed {
+        output.remark(format!("failed: {cell}"));
+    }
+    output.remark(format!("{} of {} cells failed; the same command tries them again", failed.len(), cells.len()));
+    Ok(Exit::Failed)
 }
 
-fn run_cell(cell: &SweepCell, workspace: &Path, output: &Output) -> Result<SweepRow> {
-    let mut config = cell.config.clone();
-    config.run.evaluate_every = 0;
-    let study = study::simulate(&config, workspace, false, output)?;
-    let audit = Audited {
-        config: &config,
-        plan: &study.plan,
-        trainer: &study.trainer,
-        partition: &study.partition,
-        model: study.models.last().context("a model")?,
-        transcript: &study.transcript,
-        rounds: study.summary.rounds,
+/// A cell that failed.
+struct Failed {
+    cell: String,
+    error: String,
+}
+
+impl Failed {
+    fn in_words(&self) -> String {
+        format!("{}: {}", self.cell, self.error)
     }
-    .audit(workspace, output)?;
-    let value = |pick: &dyn Fn(&AttackScore) -> bool| {
-        audit.attacks.iter().find(|a| a.control_of.is_none() && pick(a)).map(|a| a.value)
-    };
-    let metrics = &study.summary.metrics;
-    Ok(SweepRow {
-        schema: SCHEMA_VERSION,
-        config_sha256: cell.config.digest(),
-        epsilon_target: cell.epsilon.map(sottovoce_types::Epsilon::value),
-        epsilon_spent: study.summary.privacy.first().and_then(|p| p.epsilon),
-        delta: config.privacy.delta.value(),
-        seed: cell.seed,
-        unit: config.privacy.unit,
-        noise_multiplier: study.plan.spec().privacy.map_or(0.0, |p| p.noise_multiplier.value()),
-        accuracy: metrics.accuracy,
-        uar: metrics.uar,
-        macro_precision: metrics.macro_precision,
-        macro_recall: metrics.macro_recall,
-        macro_f1: metrics.macro_f1,
-        membership_auc: value(&|a| a.metric == "auc" && a.attack.contains("loss")),
-        label_profile_correlation: value(&|a| a.attack.contains("label-profile") && a.metric.contains("corr")),
-        epsilon_empirical_lower: audit.canary.map(|c| c.epsilon_lower),
-        wall_s: study.summary.wall_s,
+}
+
+/// Cells with their digests; two spellings of one run are one cell.
+fn each_once(cells: Vec<SweepCell>) -> Vec<(Digest, SweepCell)> {
+    let mut all: Vec<(Digest, SweepCell)> = Vec::new();
+    for cell in cells {
+        let digest = cell.config.digest();
+        if all.iter().all(|(other, _)| *other != digest) {
+            all.push((digest, cell));
+        }
+    }
+    all
+}
+
+/// The rows of these cells that are there. Those of other configurations stay in the file and out of the table.
+fn read_rows(results: &Path, cells: &[(Digest, SweepCell)], output: &Output) -> Result<Vec<SweepRow>> {
+    if !results.exists() {
+        return Ok(Vec::new());
+    }
+    let read = read_jsonl::<SweepRow>(results)?;
+    if read.torn {
+        output.remark("the last line of results.jsonl was cut off; its cell runs again");
+        let lines: Vec<String> = read.rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        write_text(results, &(lines.join("\n") + if lines.is_empty() { "" } else { "\n" }))?;
+    }
+    if let Some(row) = read.rows.iter().find(|r| r.schema != SCHEMA_VERSION) {
+        anyhow::bail!(
+            "{} has a row of schema {}; this program reads schema {SCHEMA_VERSION}: choose another --out",
+            results.display(),
+            row.schema
+        );
+    }
+    let (mut own, others): (Vec<SweepRow>, Vec<SweepRow>) =
+        read.rows.into_iter().partition(|r| cells.iter().any(|(digest, _)| *digest == r.config_sha256));
+    if !others.is_empty() {
+        output.remark(format!(
+            "{} rows of results.jsonl are of other configurations, or of a version with other keys: they are not in the table",
+            others.len()
+        ));
+    }
+    let mut seen = Vec::new();
+    own.retain(|row| {
+        let new = !seen.contains(&row.config_sha256);
+        seen.push(row.config_sha256);
+        new
+    });
+    Ok(own)
+}
+
+/// A panic, too, is the failure of one cell.
+fn isolated<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    // What a cell shares with others is behind locks that it does not hold while it computes.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(anyhow::anyhow!("it panicked, which is a bug: {text}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_as_the_failure_of_its_cell() {
+        let text = |result: Result<u32>| result.unwrap_err().to_string();
+        assert_eq!(isolated(|| Ok(3)).unwrap(), 3);
+        assert_eq!(text(isolated(|| anyhow::bail!("no room"))), "no room");
+        let none: Option<u32> = None;
+        let panicked = text(isolated(|| Ok(none.expect("a number"))));
+        assert!(panicked.contains("panicked") && panicked.contains("a number"), "{panicked}");
+    }
+
+    #[test]
+    fn two_spellings_of_one_run_are_one_cell() {
+        let text = "[sweep]\nepsilons = [0, \"none\", 2]\nseeds = [1, 1, 2]\n";
+        let cells = each_once(SweepPlan::parse(text, &[] as &[&str]).unwrap().cells);
+        let order: Vec<_> = cells.iter().map(|(_, c)| (c.epsilon.is_some(), c.seed)).collect();
+        assert_eq!(order, [(false, 1), (false, 2), (true, 1), (true, 2)]);
+    }
 }

@@ -49,7 +49,7 @@ impl Axis {
         Self { label: label.into(), scale, format, ticks: None, whole: false }
     }
 
-    fn ticks(&self) -> Vec<(f64, String)> {
+    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         self.ticks.clone().unwrap_or_else(|| self.scale.ticks(self.format, self.whole))
     }
 }
@@ -67,25 +67,25 @@ pub(crate) struct LineChart {
     pub(crate) size: (u32, u32),
 }
 
-struct Frame {
-    left: f64,
-    top: f64,
-    width: f64,
-    height: f64,
-    x: Scale,
-    y: Scale,
+pub(super) struct Frame {
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+    pub(super) x: Scale,
+    pub(super) y: Scale,
 }
 
 impl Frame {
-    fn at(&self, x: f64, y: f64) -> Option<(f64, f64)> {
+    pub(super) fn at(&self, x: f64, y: f64) -> Option<(f64, f64)> {
         Some((self.left + self.x.place(x)? * self.width, self.top + (1.0 - self.y.place(y)?) * self.height))
     }
 
-    fn bottom(&self) -> f64 {
+    pub(super) fn bottom(&self) -> f64 {
         self.top + self.height
     }
 
-    fn right(&self) -> f64 {
+    pub(super) fn right(&self) -> f64 {
         self.left + self.width
     }
 }
@@ -194,7 +194,7 @@ fn stretches<'a>(frame: &'a Frame, series: &'a Series) -> impl Iterator<Item = &
     series.points.split(|p| frame.at(p.x, p.y).is_none()).filter(|stretch| !stretch.is_empty())
 }
 
-fn draw_bands(canvas: &mut Canvas, frame: &Frame, series: &Series, class: usize) {
+pub(super) fn draw_bands(canvas: &mut Canvas, frame: &Frame, series: &Series, class: usize) {
     for stretch in stretches(frame, series) {
         if !series.joined || stretch.len() == 1 {
             for p in stretch {
@@ -213,7 +213,7 @@ fn draw_bands(canvas: &mut Canvas, frame: &Frame, series: &Series, class: usize)
     }
 }
 
-fn draw_lines(canvas: &mut Canvas, frame: &Frame, series: &Series, class: usize) {
+pub(super) fn draw_lines(canvas: &mut Canvas, frame: &Frame, series: &Series, class: usize) {
     for stretch in stretches(frame, series) {
         let places: Vec<_> = stretch.iter().filter_map(|p| frame.at(p.x, p.y)).collect();
         if series.joined && places.len() > 1 {

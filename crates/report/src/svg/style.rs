@@ -22,6 +22,9 @@ font-variant-numeric:tabular-nums;max-width:100%;height:auto}\
 .figure .axis{stroke:var(--ink2);stroke-width:1}\
 .figure .chance{stroke:var(--ink2);stroke-width:1.2;stroke-dasharray:2 3;fill:none}\
 .figure .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\
+.figure .dash1{stroke-dasharray:9 4;stroke-linecap:butt}\
+.figure .dash2{stroke-dasharray:9 3 2 3;stroke-linecap:butt}\
+.figure .dash3{stroke-dasharray:3 3;stroke-linecap:butt}\
 .figure .whisker{stroke-width:2}\
 .figure .band{stroke:none;fill-opacity:.16}\
 .figure .hollow{stroke-width:2}\
@@ -67,6 +70,7 @@ th{font-weight:600;text-align:left;border-bottom:1px solid var(--ink);vertical-a
 td{border-bottom:1px solid var(--rule);vertical-align:top}\
 th,td{padding:.35rem .7rem .35rem 0}.n{text-align:right;white-space:nowrap}\
 td.wide{min-width:14rem}\
+table.wrap{font-size:.82rem}.wrap th{white-space:normal}.wrap td:nth-child(2){min-width:11.5rem}\
 .control td:first-child{padding-left:1.25rem}.control td{color:var(--ink2)}\
 .box{border:1px solid var(--rule);border-radius:6px;padding:.25rem 1rem .75rem;margin:1rem 0}\
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}.verdict{font-size:1.15rem;font-weight:600}\
