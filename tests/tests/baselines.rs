@@ -59,7 +59,7 @@ fn every_row_is_the_run_that_it_says_with_the_baseline_of_the_same_run() {
         let privacy = if epsilon.is_some() { "privacy.epsilon=2" } else { "privacy.unit=none" };
         let set = [hidden, rounds, privacy, "partition.fold=4", "sweep.epsilons=[]"];
         let mut command = vec!["simulate", arg(&config), "--out", arg(&one), "--baselines", "--format", "json"];
-        set.iter().for_each(|s| command.extend(["--set", s]));
+        command.extend(set.iter().flat_map(|s| ["--set", s]));
         let by_hand = run(&command).expect(0).json();
         let row = of("wide", epsilon, 4);
         assert_eq!(row["uar"], by_hand["metrics"]["uar"]);

@@ -61,35 +61,17 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
     let place = |row: &SweepRow| cells.iter().position(|(digest, _)| *digest == row.config_sha256);
     rows.sort_by_key(place);
     let failed: Vec<Failed> = outcomes.into_iter().filter_map(Result::err).collect();
-    write_results_csv(&rows, args.out.join("results.csv"))?;
     let report = SweepReport {
         name: plan.config.run.name.clone(),
-        corpus: speech.description.clone(),
+        corpus: speech.description,
         synthetic: speech.synthetic,
         aggregation: plan.config.aggregation.mode.name().to_owned(),
         noise_source: "seeded".to_owned(),
         uar_chance: Some(1.0 / speech::labels(&plan.config).emotions().len() as f64),
-        rows: rows.clone(),
+        rows,
         failed: failed.iter().map(Failed::in_words).collect(),
     };
-    let (file, table) = (args.out.join("report.html"), args.out.join("table.md"));
-    write_text(&file, &sweep_html(&report))?;
-    write_text(&table, &report.baselines_markdown())?;
-    let listed = json!({
-        "schema": SCHEMA_VERSION,
-        "synthetic": speech.synthetic,
-        "corpus": speech.description,
-        "report": file,
-        "table": table,
-        "lines": report.baselines(),
-        "rows": rows,
-        "failed": failed.iter().map(|f| json!({"cell": f.cell, "error": f.error})).collect::<Vec<_>>(),
-    });
-    output.result(&listed, || {
-        let text = sweep_text(&report);
-        let failed: String = report.failed.iter().map(|cell| format!("FAILED {cell}\n")).collect();
-        format!("{}\n{text}\n{failed}table: {}\nreport: {}", speech.description, table.display(), file.display())
-    })?;
+    publish(&args.out, &report, &failed, output)?;
     if failed.is_empty() {
         return Ok(Exit::Ok);
     }
@@ -98,6 +80,30 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
     }
     output.remark(format!("{} of {} cells failed; the same command tries them again", failed.len(), cells.len()));
     Ok(Exit::Failed)
+}
+
+/// Writes the tables and the report, and prints what is in them.
+fn publish(out: &Path, report: &SweepReport, failed: &[Failed], output: &Output) -> Result<()> {
+    let (file, table) = (out.join("report.html"), out.join("table.md"));
+    write_results_csv(&report.rows, out.join("results.csv"))?;
+    write_text(&table, &report.baselines_markdown())?;
+    write_text(&file, &sweep_html(report))?;
+    let object = json!({
+        "schema": SCHEMA_VERSION,
+        "synthetic": report.synthetic,
+        "corpus": report.corpus,
+        "report": file,
+        "table": table,
+        "lines": report.baselines(),
+        "rows": report.rows,
+        "failed": failed.iter().map(|f| json!({"cell": f.cell, "error": f.error})).collect::<Vec<_>>(),
+    });
+    output.result(&object, || {
+        let mut lines = vec![report.corpus.clone(), sweep_text(report)];
+        lines.extend(report.failed.iter().map(|cell| format!("FAILED {cell}")));
+        lines.push(format!("table: {}\nreport: {}", table.display(), file.display()));
+        lines.join("\n")
+    })
 }
 
 /// A cell that failed.
@@ -178,9 +184,9 @@ mod tests {
         let text = |result: Result<u32>| result.unwrap_err().to_string();
         assert_eq!(isolated(|| Ok(3)).unwrap(), 3);
         assert_eq!(text(isolated(|| anyhow::bail!("no room"))), "no room");
-        let none: Option<u32> = None;
-        let panicked = text(isolated(|| Ok(none.expect("a number"))));
-        assert!(panicked.contains("panicked") && panicked.contains("a number"), "{panicked}");
+        let panicked = text(isolated(|| panic!("cell {}", 3)));
+        assert!(panicked.contains("panicked") && panicked.contains("cell 3"), "{panicked}");
+        assert!(text(isolated(|| panic!("in short"))).contains("in short"));
     }
 
     #[test]
