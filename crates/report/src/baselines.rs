@@ -5,7 +5,7 @@ use serde::Serialize;
 use sottovoce_types::{SweepRow, Unit};
 
 use crate::intervals::{Estimate, Over};
-use crate::svg::{Axis, Figure, Format, Level, Panel, Panels, Point, Scale, escape};
+use crate::svg::{Axis, Figure, Format, Level, Panel, Panels, Point, Scale};
 use crate::text::{Align, NONE, TextTable, bare_percent, percent, points, significant, small};
 use crate::{SweepReport, html::SYNTHETIC};
 
@@ -146,7 +146,7 @@ impl SweepReport {
     /// The table in Markdown, with what must be said beside it.
     pub fn baselines_markdown(&self) -> String {
         // A name may hold what Markdown takes for the end of a cell, or for HTML.
-        let cell = |text: &str| escape(text).replace('|', "\\|");
+        let cell = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('|', "\\|");
         let row = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
         let mut out = row(&mut COLUMNS.iter().map(|(name, _)| (*name).to_owned()));
         out += &row(&mut COLUMNS.iter().map(|(_, align)| match align {
