@@ -146,7 +146,8 @@ impl SweepReport {
     /// The table in Markdown, with what must be said beside it.
     pub fn baselines_markdown(&self) -> String {
         // A name may hold what Markdown takes for the end of a cell, or for HTML.
-        let cell = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('|', "\\|");
+        let cell =
+            |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('|', "\\|");
         let row = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
         let mut out = row(&mut COLUMNS.iter().map(|(name, _)| (*name).to_owned()));
         out += &row(&mut COLUMNS.iter().map(|(_, align)| match align {
