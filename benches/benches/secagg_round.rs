@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sottovoce_round::{Deadlines, Manifest, Member, PublicKey, RunPlan, RunSpec};
+use sottovoce_round::{Deadlines, Manifest, Member, PublicKey, RunPlan, RunSpec, ServerSpec};
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, Simulation, TargetTrainer};
 use sottovoce_transcript::NullTap;
@@ -42,7 +42,8 @@ fn plan() -> Arc<RunPlan> {
         max_corrupt: 3,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
-        server_learning_rate: 1.0,
+        adaptive_clip: None,
+        server: ServerSpec::default(),
         max_attempts: 1,
     };
     let member = |i: u8| Member {

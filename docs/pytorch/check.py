@@ -6,6 +6,8 @@ LOGITS.json: {"clips": [{"mfcc": [[..], ..], "logits": [..], "text": ".."}, ..]}
 them and `text` for a text-cnn alone. For a dnn, `statistics` [5k] may stand in the place of `mfcc`: what was
 standardised per speaker has no MFCCs.
 
+`sottovoce predict --with-features --format json` writes such a file, with `files` for `clips`.
+
 The clips go through the model in float64, each alone and all in one padded batch. Exit codes: 0 where no logit differs
 by more than 1e-4; 1 where one does, or is not finite; 2 for wrong usage; 3 where PyTorch is not installed.
 """
@@ -30,7 +32,8 @@ def main():
     model, info = models.load(sys.argv[1])
     model, spec = model.double(), info["model"]
     with open(sys.argv[2], encoding="utf-8") as file:
-        given = json.load(file)["clips"]
+        given = json.load(file)
+    given = given.get("clips") or given.get("files")
     if not given:
         print(f"{sys.argv[2]} has no clips: nothing was checked", file=sys.stderr)
         return 2

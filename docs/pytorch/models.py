@@ -284,7 +284,8 @@ def statistics(mfcc):
 
 def standardised(rows):
     """Each column with mean 0 and variance 1; 0 where it does not vary. `features.standardisation`: per-speaker, of the
-    statistics of a speaker's clips [clips, 5k]; per-utterance, of a clip's frames [frames, k]."""
+    statistics of a speaker's clips [clips, 5k], or for a model of frames of all their frames; per-utterance, of a clip's
+    frames [frames, k]."""
     x = np.asarray(rows, dtype=np.float64)
     mean, deviation = x.mean(0), x.std(0)
     varies = deviation > 1e-6 * np.maximum(np.abs(mean), 1e-3)
@@ -351,9 +352,11 @@ def main():
     if args.standardise == "per-utterance":
         clips = [standardised(c) for c in clips]
     if args.standardise == "per-speaker":
-        if spec["kind"] != "dnn":
-            parser.error("per-speaker is done on statistics: for a model of frames, standardise beforehand")
-        clips = list(standardised([statistics(c) for c in clips]))
+        if spec["kind"] == "dnn":
+            clips = list(standardised([statistics(c) for c in clips]))
+        else:  # over all frames of all clips
+            ends = np.cumsum([len(c) for c in clips])[:-1]
+            clips = np.split(standardised(np.concatenate(clips)), ends)
     with torch.inference_mode():
         logits = model(**batch(spec, clips, args.text or None))
     for path, z in zip(args.clips, logits):

@@ -16,7 +16,7 @@ use sottovoce_net::{
 };
 use sottovoce_round::{
     ClientEngine, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Manifest, Member, MemoryJournal, Outcome,
-    PrivacyPlan, PublicKey, RunPlan, RunSpec,
+    PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec,
 };
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer, client_seeds, run_id};
@@ -71,7 +71,8 @@ fn plan() -> Arc<RunPlan> {
         max_corrupt: 1,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 30_000, advert_ms: 30_000, phase_ms: 30_000 },
-        server_learning_rate: 1.0,
+        adaptive_clip: None,
+        server: ServerSpec::default(),
         max_attempts: 3,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())

@@ -10,7 +10,7 @@ use sottovoce_attack::label_profile::{
     last_layer_bias, score,
 };
 use sottovoce_dp::{NonPrivateAcknowledged, Private};
-use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, SiteSum};
+use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Extra, SiteSum};
 use sottovoce_secagg::{Advertised, CollectingAdverts, Identity, MaskSuite, MessageCtx, Session};
 use sottovoce_train::{Device, Trainer};
 use sottovoce_transcript::{MemoryTap, Party, Tap as _};
@@ -71,7 +71,7 @@ impl Federation {
             clip_bits: 16,
             lanes: Lanes::new(2).unwrap(),
             max_units: u64::from(CLIENTS),
-            weighted: false,
+            extra: Extra::None,
             noise_tail: 0,
         })
         .unwrap();

@@ -32,6 +32,7 @@ pub mod cache;
 pub mod corpora;
 mod decode;
 mod denoise;
+mod examples;
 mod extract;
 mod front_end;
 mod loudness;
@@ -51,13 +52,14 @@ pub use corpora::{
 };
 pub use decode::{DecodeError, Signal, decode, decode_bytes};
 pub use denoise::Denoiser;
+pub use examples::{PublicStatistics, Scaling, examples};
 pub use extract::{
     ExtractError, ExtractReport, Extracted, Failed, Inspection, Progress, extract, extract_to_memory, inspect,
 };
 pub use front_end::FrontEnd;
 pub use loudness::set_loudness;
 pub use mfcc::{Mfcc, SpecError};
-pub use pooled::{POOLED_STATISTICS, examples, pooled_statistics};
+pub use pooled::{POOLED_STATISTICS, pooled_statistics};
 pub use resample::{RateError, Resampler, resample};
 pub use spectrogram::{Spectrogram, spectrogram};
 pub use voice_activity::trim_silence;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use sottovoce_audio::probe::{clip_folds, probe, relabelled, speaker_folds};
 use sottovoce_audio::synth::{SynthError, SynthSpec, is_synthetic, write_corpus};
-use sottovoce_audio::{CorpusKind, Labelling, examples, extract_to_memory, scan};
-use sottovoce_types::{Digest, Examples, FeatureSpec, LabelSet, Standardisation};
+use sottovoce_audio::{CorpusKind, Labelling, Scaling, examples, extract_to_memory, scan};
+use sottovoce_types::{Digest, Examples, FeatureSpec, InputKind, LabelSet};
 use tempfile::TempDir;
 
 fn digests(root: &Path) -> BTreeMap<String, Digest> {
@@ -78,16 +78,16 @@ fn corpus(folder: &TempDir, speakers: u32) -> Vec<sottovoce_types::Utterance> {
 fn emotions_of_unseen_actors_are_told_apart_about_as_well_as_in_acted_speech() {
     let folder = TempDir::new().unwrap();
     let utterances = corpus(&folder, 24);
-    let set = |standardisation| examples(&utterances, &LabelSet::five(), standardisation);
+    let set = |standardisation| examples(&utterances, &LabelSet::five(), InputKind::Statistics, &standardisation);
     let read = |set: &Examples| probe(set, &speaker_folds(set, 3)).unwrap().accuracy;
-    let raw = read(&set(Standardisation::None));
-    let standardised = read(&set(Standardisation::PerSpeaker));
+    let raw = read(&set(Scaling::None));
+    let standardised = read(&set(Scaling::PerSpeaker));
     // Broad on purpose: it must be learnable (chance is 0.2), not trivial, and speakers must differ.
     assert!((0.45..0.75).contains(&raw), "raw {raw:.3}, standardised {standardised:.3}");
     assert!((0.50..0.82).contains(&standardised), "raw {raw:.3}, standardised {standardised:.3}");
     assert!(standardised > raw, "raw {raw:.3}, standardised {standardised:.3}");
     // The control: with labels that mean nothing the same probe finds nothing.
-    let mut shuffled = set(Standardisation::PerSpeaker);
+    let mut shuffled = set(Scaling::PerSpeaker);
     let n = shuffled.len();
     shuffled.labels = (0..n).map(|i| u16::from(Digest::of(&i.to_le_bytes()).0[0]) % 5).collect();
     let chance = read(&shuffled);
@@ -98,7 +98,7 @@ fn emotions_of_unseen_actors_are_told_apart_about_as_well_as_in_acted_speech() {
 fn sex_and_speaker_can_be_read_so_that_attacks_have_something_to_find() {
     let folder = TempDir::new().unwrap();
     let utterances = corpus(&folder, 24);
-    let raw = examples(&utterances, &LabelSet::five(), Standardisation::None);
+    let raw = examples(&utterances, &LabelSet::five(), InputKind::Statistics, &Scaling::None);
     let sex = relabelled(&raw, |m| m.sex);
     let of_sex = probe(&sex, &speaker_folds(&sex, 4)).unwrap();
     assert!(of_sex.uar > 0.8, "sex of unseen speakers: {of_sex:?}");

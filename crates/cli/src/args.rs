@@ -217,6 +217,13 @@ pub enum BenchCommand {
         #[arg(long, default_value_t = 1.0)]
         seconds: f64,
     },
+    /// Milliseconds of a training step, of a forward pass and of gradients one by one, on one core: DNN, CNN and LSTM at
+    /// batch 32 and 125 frames. benches/peers/train.py sets PyTorch beside it.
+    Train {
+        /// How long each is measured.
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
+    },
 }
 
 /// `extract`
@@ -238,6 +245,9 @@ pub struct ExtractArgs {
 pub struct MfccArgs {
     /// A wav or flac file.
     pub file: PathBuf,
+    /// A config whose [features] hold, for example RUN/config.toml.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
     /// Overrides, for example --set features.n_mfcc=20 (repeatable).
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub set: Vec<String>,
@@ -370,6 +380,12 @@ pub struct PredictArgs {
     /// A checkpoint (safetensors) of a run.
     #[arg(long)]
     pub model: PathBuf,
+    /// What is said, for models that read words: once for each file, in their order (repeatable).
+    #[arg(long, value_name = "WORDS")]
+    pub text: Vec<String>,
+    /// Adds what the model read to the JSON: scaled frames or statistics. docs/pytorch/check.py takes it.
+    #[arg(long)]
+    pub with_features: bool,
     /// wav or flac files.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,

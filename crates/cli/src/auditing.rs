@@ -16,7 +16,7 @@ use sottovoce_round::RunPlan;
 use sottovoce_secagg::honest_floor;
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, Unit};
+use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams};
 
 use crate::output::Output;
 use crate::study;
@@ -111,7 +111,7 @@ impl Audited<'_> {
         // The same attack on the same federation without masks and without noise: it must win.
         let mut config = self.config.clone();
         config.aggregation.mode = AggregationMode::Plain;
-        config.privacy.unit = Unit::None;
+        config.privacy.drop_unit();
         config.run.rounds = self.config.run.rounds.min(CONTROL_ROUNDS);
         config.run.evaluate_every = 0;
         config.privacy.epsilon = None;

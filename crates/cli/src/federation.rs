@@ -6,8 +6,8 @@ use sottovoce_config::{Config, FoldBy, PartitionMode, Split, TestSpeakers};
 use sottovoce_report::speech::{ClientRow, PartitionPicture};
 use sottovoce_round::{Manifest, Member, PublicKey, RunPlan};
 use sottovoce_secagg::Identity;
-use sottovoce_train::{self as train, Device, Fold, Partition, PartitionError, PartitionSpec, SetCounts, Trainer};
-use sottovoce_types::{Examples, Sha256Writer};
+use sottovoce_train::{self as train, Fold, Partition, PartitionError, PartitionSpec, SetCounts, Trainer};
+use sottovoce_types::{Examples, Sha256Writer, Unit};
 
 use crate::speech;
 
@@ -113,28 +113,23 @@ pub fn simulated(config: &Config, partition: &Partition) -> Result<Simulated> {
         .clients
         .iter()
         .zip(&clients)
-        .map(|(data, id)| member(&data.name, id.public_key(), &data.train))
+        .map(|(data, id)| member(&data.name, id.public_key(), &data.train, config.privacy.unit))
         .collect();
     let manifest = Manifest::new(config.run.name.clone(), PublicKey(coordinator.public_key()), members)?;
-    let plan = Arc::new(
-        config.plan(speech::facts(config), Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?,
-    );
+    let plan = Arc::new(config.plan(Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?);
     Ok(Simulated { coordinator, clients, plan })
 }
 
-/// A member that declares as many units as its data has speakers.
-pub fn member(name: &str, public_key: [u8; 32], data: &Examples) -> Member {
-    let units = u32::try_from(data.speakers().len()).unwrap_or(u32::MAX).max(1);
+/// A member that declares as many units as its data has: utterances where they are the privacy unit, speakers elsewhere.
+pub fn member(name: &str, public_key: [u8; 32], data: &Examples, unit: Unit) -> Member {
+    let units = if unit == Unit::Utterance { data.len() } else { data.speakers().len() };
+    let units = u32::try_from(units).unwrap_or(u32::MAX).max(1);
     Member { name: name.to_owned(), public_key: PublicKey(public_key), units }
 }
 
 /// The trainer of a config's model on its device.
 pub fn trainer(config: &Config) -> Result<Trainer> {
-    let device = match config.training.device {
-        sottovoce_config::Device::Cpu => Device::Cpu,
-        sottovoce_config::Device::Cuda => Device::Cuda(0),
-    };
-    Trainer::new(config.model_spec(speech::facts(config)), device).context("training.device cannot be used")
+    Trainer::new(config.model_spec(), config.training.device).context("training.device cannot be used")
 }
 
 #[cfg(test)]
@@ -194,6 +189,14 @@ mod tests {
             let error = partition(&config(keys), &sessions()).unwrap_err();
             assert_eq!(exit(&error), Exit::Usage, "{keys}");
             assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_member_declares_the_units_that_the_run_protects() {
+        let data = sessions();
+        for (unit, units) in [(Unit::Speaker, 10), (Unit::Client, 10), (Unit::None, 10), (Unit::Utterance, 40)] {
+            assert_eq!(member("site", [1; 32], &data, unit).units, units, "{unit:?}");
         }
     }
 

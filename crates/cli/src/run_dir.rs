@@ -183,7 +183,7 @@ impl RunDir {
         std::fs::create_dir_all(self.path.join("checkpoints"))?;
         for (round, model) in models.iter().enumerate() {
             let info = CheckpointInfo {
-                model: Some(config.model_spec(crate::speech::facts(config))),
+                model: Some(config.model_spec()),
                 round: Some(round as u64),
                 ..CheckpointInfo::default()
             };
@@ -194,14 +194,14 @@ impl RunDir {
 
     /// The initial model and one per round.
     pub fn read_models(&self, rounds: u64, config: &Config) -> Result<Vec<FlatParams>> {
-        let layout = Arc::new(config.model_spec(crate::speech::facts(config)).layout());
+        let layout = Arc::new(config.model_spec().layout());
         (0..=rounds).map(|round| Ok(load_checkpoint(self.checkpoint(round), &layout)?.params)).collect()
     }
 
     /// The last model, with its round.
     pub fn read_last_model(&self, config: &Config) -> Result<(Option<u64>, FlatParams)> {
         let round = self.read_rounds()?.len() as u64;
-        let layout = Arc::new(config.model_spec(crate::speech::facts(config)).layout());
+        let layout = Arc::new(config.model_spec().layout());
         Ok((Some(round), load_checkpoint(self.checkpoint(round), &layout)?.params))
     }
 
@@ -215,7 +215,7 @@ impl RunDir {
         match &config.transport.manifest {
             Some(file) => {
                 let manifest = sottovoce_config::manifest_file::load(file)?;
-                Ok(Arc::new(config.plan(crate::speech::facts(config), Arc::new(manifest))?))
+                Ok(Arc::new(config.plan(Arc::new(manifest))?))
             }
             None => Ok(crate::federation::simulated(config, partition)?.plan),
         }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use sottovoce_audio::synth::{self, SynthSpec};
 use sottovoce_audio::{
-    CacheError, CorpusKind, Failed, FrontEnd, LabelSource, Labelling, POOLED_STATISTICS, Scan, ScanError, cache,
-    examples, extract, extract_to_memory, scan,
+    CacheError, CorpusKind, Failed, FrontEnd, LabelSource, Labelling, Scaling, Scan, ScanError, cache, examples,
+    extract, extract_to_memory, scan,
 };
-use sottovoce_config::{self as config, Config, Facts};
+use sottovoce_config::{self as config, Config};
 use sottovoce_types::{Digest, Emotion, Examples, LabelSet, Utterance};
 
 use crate::exit::usage;
@@ -25,9 +25,9 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// Fixed-width examples of the config's labels, standardised as it says.
+    /// Examples of the config's labels, as its model reads them, on the scale that it asks for.
     pub fn examples(&self, config: &Config) -> Examples {
-        examples(&self.utterances, &config.corpus.label_set(), config.features.standardisation)
+        examples(&self.utterances, &config.corpus.label_set(), config.model_spec().input_kind(), &scaling(config))
     }
 }
 
@@ -36,9 +36,10 @@ pub fn labels(config: &Config) -> LabelSet {
     config.corpus.label_set()
 }
 
-/// What the plan must know of the features.
-pub fn facts(config: &Config) -> Facts {
-    Facts { inputs: POOLED_STATISTICS * config.features.spec().width() }
+/// How the config brings features to one scale.
+pub fn scaling(config: &Config) -> Scaling {
+    let scaling = Scaling::of(config.features.standardisation, &config.features.spec());
+    scaling.expect("the front end was built before there were utterances to scale")
 }
 
 /// The config's front end; a spec that cannot be followed is the config's fault.

@@ -144,6 +144,7 @@ impl Evaluated<'_> {
             units: u32::try_from(self.plan.total_units()).unwrap_or(u32::MAX),
             clients: self.plan.manifest().len(),
             rounds: self.records.len() as u64,
+            model: self.plan.spec().model.name().to_owned(),
             parameters: self.plan.layout().len() as u64,
             aggregation: self.config.aggregation.mode.name().to_owned(),
             noise_source: self.noise_source.to_owned(),
@@ -282,7 +283,7 @@ pub fn guarantees(plan: &RunPlan, mu_spent: f64) -> Vec<EpsilonByVantage> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use sottovoce_dp::{LedgerEntry, LedgerKey, NoiseShare, gdp};
-    use sottovoce_round::{Deadlines, JournalEvent, Manifest, Member, PrivacyPlan, PublicKey, RunSpec};
+    use sottovoce_round::{Deadlines, JournalEvent, Manifest, Member, PrivacyPlan, PublicKey, RunSpec, ServerSpec};
     use sottovoce_secagg::{Identity, MaskSuite, honest_floor};
     use sottovoce_types::{
         AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, RoundId, RunId,
@@ -325,7 +326,8 @@ mod tests {
             max_corrupt,
             suite,
             deadlines: Deadlines { join_ms: 1, advert_ms: 1, phase_ms: 1 },
-            server_learning_rate: 1.0,
+            adaptive_clip: None,
+            server: ServerSpec::default(),
             max_attempts: 1,
         };
         RunPlan::new(spec, Arc::new(manifest)).unwrap()

@@ -1,19 +1,22 @@
 //! What must go together before anything is read: found here, an error still has its place in the file.
-use sottovoce_round::PlanError;
+use sottovoce_round::{AdaptiveClipRefused, PlanError};
 use sottovoce_secagg::quorum;
-use sottovoce_types::{Labelling, Unit};
+use sottovoce_types::{ClassWeights, Labelling, Standardisation, Unit};
 
 use crate::corpus::CorpusKind;
 use crate::error::Problem;
 use crate::plan::rehearse;
 use crate::sections::{FoldBy, Partition, PartitionMode, TestSpeakers};
-use crate::{Config, EpsilonTarget};
+use crate::{Config, EpsilonTarget, Privacy};
 
 type Found = Result<(), (&'static str, Problem)>;
 
 pub(crate) fn check(config: &Config) -> Found {
     numbers(config)?;
     data(config)?;
+    let classes = config.corpus.label_set().emotions().len();
+    config.model.check(&config.features.spec(), classes)?;
+    config.training.check(classes)?;
     privacy(config)?;
     cohort(config)?;
     crate::sweep::check(&config.sweep, &config.partition)?;
@@ -26,6 +29,10 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::Headroom(_) => "aggregation.lanes",
         PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
         PlanError::Privacy { .. } => "privacy.unit",
+        PlanError::AdaptiveClip(AdaptiveClipRefused::Unit { .. }) => "privacy.adaptive_clip",
+        PlanError::AdaptiveClip(_) => "privacy.clip_count_noise",
+        PlanError::Server(_) | PlanError::Scaffold(_) => "server.optimiser",
+        PlanError::BalancedUtterances => "training.class_weights",
         _ => "privacy.clip_bits",
     }
 }
@@ -43,17 +50,11 @@ fn numbers(c: &Config) -> Found {
     at_least_one("transport.advert_deadline_ms", c.transport.advert_deadline_ms)?;
     at_least_one("transport.phase_deadline_ms", c.transport.phase_deadline_ms)?;
     at_least_one("features.n_mfcc", c.features.n_mfcc.into())?;
-    if let Some(&width) = c.model.hidden.iter().find(|w| **w == 0) {
-        at_least_one("model.hidden", width as u64)?;
-    }
     let within = |key, must, ok: bool, is: f64| if ok { Ok(()) } else { Err((key, Problem::OutOfRange { must, is })) };
     let positive = |key, v: f64| within(key, "finite and above 0", v.is_finite() && v > 0.0, v);
     let not_negative = |key, v: f64| within(key, "finite and at least 0", v.is_finite() && v >= 0.0, v);
     positive("training.learning_rate", c.training.learning_rate)?;
-    positive("server.learning_rate", c.server.learning_rate)?;
-    not_negative("training.momentum", c.training.momentum)?;
-    not_negative("training.weight_decay", c.training.weight_decay)?;
-    not_negative("training.proximal_mu", c.training.proximal_mu)?;
+    c.server.check()?;
     positive("features.frame_ms", c.features.frame_ms)?;
     positive("features.hop_ms", c.features.hop_ms)?;
     let n_mfcc = f64::from(c.features.n_mfcc);
@@ -162,8 +163,9 @@ fn test_speakers(c: &Config) -> Found {
 
 fn privacy(c: &Config) -> Found {
     if c.privacy.unit == Unit::Utterance {
-        return Err(("privacy.unit", Problem::UtteranceUnit));
+        utterance(c)?;
     }
+    adaptive_clip(&c.privacy)?;
     if c.privacy.epsilon.is_some() && c.privacy.noise_multiplier.is_some() {
         return Err(("privacy.noise_multiplier", Problem::TwoNoises));
     }
@@ -174,6 +176,56 @@ fn privacy(c: &Config) -> Found {
         Some(units) if c.privacy.unit != Unit::None => delta_below(c, units),
         _ => Ok(()),
     }
+}
+
+/// Numbers in their range, and none that would do nothing. Whether the count can be afforded is the plan's to say.
+fn adaptive_clip(p: &Privacy) -> Found {
+    let key_of = |key: &str| match key {
+        "clip_quantile" => "privacy.clip_quantile",
+        "clip_learning_rate" => "privacy.clip_learning_rate",
+        _ => "privacy.clip_count_noise",
+    };
+    if let Some(adaptive) = p.adaptive() {
+        return match adaptive.check() {
+            Err(AdaptiveClipRefused::OutOfRange { key, must, is }) => {
+                Err((key_of(key), Problem::OutOfRange { must, is }))
+            }
+            _ => Ok(()),
+        };
+    }
+    let defaults = Privacy::default();
+    let moved = |a: f64, b: f64| a.to_bits() != b.to_bits();
+    for (key, set) in [
+        ("privacy.clip_quantile", moved(p.clip_quantile, defaults.clip_quantile)),
+        ("privacy.clip_learning_rate", moved(p.clip_learning_rate, defaults.clip_learning_rate)),
+        ("privacy.clip_count_noise", p.clip_count_noise.is_some()),
+    ] {
+        if set {
+            return Err((key, Problem::ClipStays));
+        }
+    }
+    Ok(())
+}
+
+/// What an utterance's gradient may depend on: the model and that utterance, and nothing else.
+fn utterance(c: &Config) -> Found {
+    if c.features.standardisation == Standardisation::PerSpeaker {
+        return Err(("features.standardisation", Problem::NotOneUtterance));
+    }
+    let job = c.training.job(c.run.seed);
+    if job.class_weights == ClassWeights::Balanced {
+        return Err(("training.class_weights", Problem::BalancedUtterances));
+    }
+    for (key, is) in [
+        ("training.momentum", job.momentum),
+        ("training.weight_decay", job.weight_decay),
+        ("training.proximal_mu", job.proximal_mu),
+    ] {
+        if is > 0.0 {
+            return Err((key, Problem::NoLocalTraining { is }));
+        }
+    }
+    Ok(())
 }
 
 /// δ ≥ 1/N is met by publishing one unit's recordings as they are.

@@ -110,9 +110,45 @@ pub enum Problem {
         /// The number.
         is: f64,
     },
-    /// Per-utterance privacy is not there yet.
-    #[error("the unit `utterance` is not in this version: use `speaker` or `client`")]
-    UtteranceUnit,
+    /// Features that make one utterance's gradient depend on others.
+    #[error(
+        "is `per-speaker`, so that the features of one utterance depend on the others of its speaker, and clipping it by itself \
+         bounds nothing: with privacy.unit = \"utterance\" use `public`, `per-utterance` or `none`"
+    )]
+    NotOneUtterance,
+    /// A key of local training where there is none.
+    #[error(
+        "is {is}, but with privacy.unit = \"utterance\" there is no local training that it could change: leave it at 0"
+    )]
+    NoLocalTraining {
+        /// The value.
+        is: f64,
+    },
+    /// A key of adaptive clipping without adaptive clipping.
+    #[error("does nothing while the clipping norm stays: set privacy.adaptive_clip = true, or leave it out")]
+    ClipStays,
+    /// A key that the server's optimiser does not look at.
+    #[error(
+        "does nothing with server.optimiser = \"{optimiser}\": leave it at {default}, or choose an optimiser that looks at it"
+    )]
+    NotHeeded {
+        /// The optimiser.
+        optimiser: &'static str,
+        /// The key's default.
+        default: f64,
+    },
+    /// A width that the architecture does not have.
+    #[error("does nothing with model.kind = \"{kind}\": leave it out, or choose an architecture that has it")]
+    OtherModels {
+        /// The architecture.
+        kind: &'static str,
+    },
+    /// Weights of classes that depend on the other utterances.
+    #[error(
+        "is `balanced`, so that what one utterance counts depends on the others, and clipping it by itself bounds nothing: with \
+         privacy.unit = \"utterance\" use `none` or numbers that are public"
+    )]
+    BalancedUtterances,
     /// Two sources of the noise.
     #[error("epsilon and noise_multiplier both say how much noise to add: give one of them")]
     TwoNoises,
@@ -201,8 +237,11 @@ impl Problem {
             Self::TooFewHonest { .. } | Self::TooFewClients { .. } => {
                 Some("an opened sum over n clients holds at least floor((n + max_corrupt) / 2) + 1 of them")
             }
+            Self::NotHeeded { .. } => {
+                Some("fedavgm: momentum; fedadagrad: beta1, tau; fedadam and fedyogi: beta1, beta2, tau")
+            }
             Self::DeltaTooLarge { .. } => {
-                Some("1e-5 or smaller is usual; the units are speakers or clients, by privacy.unit")
+                Some("1e-5 or smaller is usual; the units are speakers, utterances or clients, by privacy.unit")
             }
             _ => None,
         }

@@ -35,21 +35,27 @@ pub mod identity_file;
 mod keys;
 mod layers;
 pub mod manifest_file;
+mod model;
 mod plan;
 mod sections;
+mod server;
 mod sweep;
+mod training;
 mod variants;
 
 pub use corpus::{Corpus, CorpusKind, Labels};
 pub use error::{ConfigError, Fault, Problem};
 pub use features::Features;
 pub use keys::{Key, all_keys, key_table};
-pub use plan::{Deployment, Facts, PlanFailed, Role};
+pub use model::{Model, ModelKind, ModelSize};
+pub use plan::{Deployment, PlanFailed, Role};
 pub use sections::{
-    Aggregation, AggregationMode, AttackName, Audit, Device, FoldBy, Model, ModelKind, Partition, PartitionMode,
-    Privacy, Run, Server, ServerOptimiser, Split, Sweep, TestSpeakers, Training, Transport,
+    Aggregation, AggregationMode, AttackName, Audit, FoldBy, Partition, PartitionMode, Privacy, Run, Split, Sweep,
+    TestSpeakers, Transport,
 };
+pub use server::{Server, ServerOptimiser};
 pub use sweep::{EpsilonTarget, SweepCell, SweepPlan};
+pub use training::{ClassWeightsKey, Training};
 pub use variants::Variant;
 
 use std::path::Path;

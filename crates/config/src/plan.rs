@@ -9,19 +9,12 @@ use sottovoce_types::{Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, Sha256
 
 use crate::check::delta_below;
 use crate::error::{ConfigError, Fault, Problem};
-use crate::sections::{AggregationMode, ModelKind, PartitionMode};
+use crate::sections::{AggregationMode, PartitionMode};
 use crate::{Config, Privacy};
 
 /// Without DP, updates are weighted by their examples inside the ring: a weight of 1 in 4096 must still leave an update its
 /// precision, so a coordinate has a whole word and C is 2^36 grid steps.
 const EXACT_CLIP_BITS: u32 = 36;
-
-/// What a plan needs to know of the data, besides the configuration.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Facts {
-    /// Features of one example: the width of what the front end and its pooling give.
-    pub inputs: usize,
-}
 
 /// A configuration that a given federation cannot run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -65,7 +58,7 @@ impl Config {
     ///
     /// # Errors
     /// [`PlanFailed`]: the ring could overflow, too few honest inputs, δ not below one over the federation's units.
-    pub fn plan(&self, facts: Facts, manifest: Arc<Manifest>) -> Result<RunPlan, PlanFailed> {
+    pub fn plan(&self, manifest: Arc<Manifest>) -> Result<RunPlan, PlanFailed> {
         if self.privacy.unit != Unit::None {
             let units = match self.privacy.unit {
                 Unit::Client => u64::from(manifest.len()),
@@ -73,18 +66,12 @@ impl Config {
             };
             delta_below(self, units).map_err(|(key, problem)| PlanFailed::Key { key, problem })?;
         }
-        Ok(RunPlan::new(self.run_spec(facts), manifest)?)
+        Ok(RunPlan::new(self.run_spec(), manifest)?)
     }
 
-    /// The architecture, for examples of a given width.
-    pub fn model_spec(&self, facts: Facts) -> ModelSpec {
-        match self.model.kind {
-            ModelKind::Dnn => ModelSpec::Dnn {
-                inputs: facts.inputs,
-                hidden: self.model.hidden.clone(),
-                classes: self.corpus.label_set().emotions().len(),
-            },
-        }
+    /// The architecture, for the features and classes of this configuration.
+    pub fn model_spec(&self) -> ModelSpec {
+        self.model.spec(&self.features.spec(), self.corpus.label_set().emotions().len())
     }
 
     /// The noise of the run: as given, or the least that keeps `run.rounds` rounds and the spare attempts within ε. `None`
@@ -126,6 +113,7 @@ impl Config {
             Standardisation::None => 0,
             Standardisation::PerSpeaker => 1,
             Standardisation::PerUtterance => 2,
+            Standardisation::Public => 3,
         });
         w.field(self.corpus.labelling.name().as_bytes());
         self.corpus.label_set().names().iter().for_each(|name| {
@@ -165,6 +153,7 @@ impl Config {
         let clients = u64::from(self.stated_clients()?);
         match (self.privacy.unit, self.partition.mode, self.partition.speakers_per_client) {
             (Unit::Client | Unit::None, ..) => Some(clients),
+            (Unit::Utterance, ..) => None,
             (_, PartitionMode::Speakers, each) if each > 0 => Some(clients * u64::from(each)),
             _ => None,
         }
@@ -175,14 +164,14 @@ impl Config {
         self.privacy.epsilon.unwrap_or_else(default)
     }
 
-    fn run_spec(&self, facts: Facts) -> RunSpec {
+    fn run_spec(&self) -> RunSpec {
         let privacy = self.noise_multiplier().zip(self.epsilon_budget()).map(|(noise_multiplier, epsilon_budget)| {
             PrivacyPlan { noise_multiplier, delta: self.privacy.delta, epsilon_budget }
         });
         RunSpec {
             name: self.run.name.clone(),
             rounds: self.run.rounds,
-            model: self.model_spec(facts),
+            model: self.model_spec(),
             init_seed: self.run.seed,
             job: self.training.job(self.run.seed),
             features: self.features_digest(),
@@ -211,7 +200,8 @@ impl Config {
                 advert_ms: self.transport.advert_deadline_ms,
                 phase_ms: self.transport.phase_deadline_ms,
             },
-            server_learning_rate: self.server.learning_rate,
+            adaptive_clip: self.privacy.adaptive(),
+            server: self.server.spec(),
             max_attempts: self.aggregation.max_attempts,
         }
     }
@@ -230,6 +220,10 @@ pub(crate) fn rehearse(config: &Config) -> Result<(), PlanError> {
     let members = (0..clients).map(member).collect();
     let manifest =
         Manifest::new("rehearsal".into(), PublicKey([0; 32]), members).expect("distinct keys, each with units");
-    // The width does not enter any of the plan's checks; the corpus decides it.
-    RunPlan::new(config.run_spec(Facts { inputs: 1 }), Arc::new(manifest)).map(|_| ())
+    let mut spec = config.run_spec();
+    if config.stated_units().is_none() && matches!(spec.unit, Unit::Speaker | Unit::Utterance) {
+        // Whether a count among the units can be afforded is known when they are.
+        spec.adaptive_clip = None;
+    }
+    RunPlan::new(spec, Arc::new(manifest)).map(|_| ())
 }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, TrainJob, Unit};
+use sottovoce_round::AdaptiveClip;
+use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Unit};
 
 use crate::sweep::EpsilonTarget;
 use crate::variants::Variant;
@@ -132,93 +133,6 @@ impl Default for Partition {
     }
 }
 
-/// The architecture.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModelKind {
-    /// Fully connected layers on statistics of a clip.
-    #[default]
-    Dnn,
-}
-
-/// `[model]`
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Model {
-    /// The architecture.
-    pub kind: ModelKind,
-    /// Width of each hidden layer; none for a linear model.
-    pub hidden: Vec<usize>,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self { kind: ModelKind::default(), hidden: vec![64] }
-    }
-}
-
-/// Where training runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Device {
-    /// The processor.
-    #[default]
-    Cpu,
-    /// The first CUDA device, in builds with the feature `cuda`.
-    Cuda,
-}
-
-/// `[training]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Training {
-    /// Passes over a unit's examples in one round.
-    pub epochs: u32,
-    /// Examples per step.
-    pub batch: u32,
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Momentum.
-    pub momentum: f64,
-    /// L2 penalty.
-    pub weight_decay: f64,
-    /// FedProx's μ.
-    pub proximal_mu: f64,
-    /// Where training runs.
-    pub device: Device,
-}
-
-impl Training {
-    /// The job that travels to clients.
-    pub fn job(&self, seed: u64) -> TrainJob {
-        TrainJob {
-            epochs: self.epochs,
-            batch: self.batch,
-            learning_rate: self.learning_rate,
-            momentum: self.momentum,
-            weight_decay: self.weight_decay,
-            proximal_mu: self.proximal_mu,
-            optimiser: sottovoce_types::LocalOptimiser::Sgd,
-            seed,
-            ..TrainJob::default()
-        }
-    }
-}
-
-impl Default for Training {
-    fn default() -> Self {
-        Self {
-            epochs: 2,
-            batch: 16,
-            learning_rate: 0.05,
-            momentum: 0.0,
-            weight_decay: 0.0,
-            proximal_mu: 0.0,
-            device: Device::default(),
-        }
-    }
-}
-
 /// `[privacy]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -229,6 +143,14 @@ pub struct Privacy {
     pub clip_l2: ClipNorm,
     /// The bound is 2^clip_bits grid steps.
     pub clip_bits: u32,
+    /// Whether the bound follows a quantile of the updates' norms.
+    pub adaptive_clip: bool,
+    /// That quantile.
+    pub clip_quantile: f64,
+    /// How fast it follows.
+    pub clip_learning_rate: f64,
+    /// Standard deviation of the noise on the count that it follows.
+    pub clip_count_noise: Option<f64>,
     /// ε of the whole run, from which noise is calibrated.
     pub epsilon: Option<Epsilon>,
     /// δ.
@@ -247,6 +169,10 @@ impl Default for Privacy {
             unit: Unit::default(),
             clip_l2: ClipNorm::new(1.0).expect("1 is above 0"),
             clip_bits: 16,
+            adaptive_clip: false,
+            clip_quantile: 0.5,
+            clip_learning_rate: 0.2,
+            clip_count_noise: None,
             epsilon: None,
             delta: Delta::new(1e-5).expect("between 0 and 1"),
             noise_multiplier: None,
@@ -259,6 +185,28 @@ impl Default for Privacy {
 impl Privacy {
     /// ε where neither `epsilon` nor `noise_multiplier` is given.
     pub(crate) const DEFAULT_EPSILON: f64 = 8.0;
+
+    /// Becomes a run without differential privacy, with none of what only a privacy unit has.
+    pub fn drop_unit(&mut self) {
+        let Self { adaptive_clip, clip_quantile, clip_learning_rate, clip_count_noise, .. } = Self::default();
+        *self = Self {
+            unit: Unit::None,
+            adaptive_clip,
+            clip_quantile,
+            clip_learning_rate,
+            clip_count_noise,
+            ..self.clone()
+        };
+    }
+
+    /// What the plan asks of adaptive clipping.
+    pub(crate) fn adaptive(&self) -> Option<AdaptiveClip> {
+        self.adaptive_clip.then_some(AdaptiveClip {
+            quantile: self.clip_quantile,
+            learning_rate: self.clip_learning_rate,
+            count_noise: self.clip_count_noise,
+        })
+    }
 }
 
 /// How updates are summed.
@@ -310,31 +258,6 @@ impl Default for Aggregation {
             max_attempts: 3,
             max_update_l2: ClipNorm::new(16.0).expect("16 is above 0"),
         }
-    }
-}
-
-/// How the released mean moves the model.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ServerOptimiser {
-    /// θ ← θ + learning rate × mean.
-    #[default]
-    Fedavg,
-}
-
-/// `[server]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Server {
-    /// The rule.
-    pub optimiser: ServerOptimiser,
-    /// Its learning rate.
-    pub learning_rate: f64,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self { optimiser: ServerOptimiser::default(), learning_rate: 1.0 }
     }
 }
 

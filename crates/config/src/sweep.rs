@@ -120,14 +120,7 @@ impl Settings {
             over_folds_and_seeds(if self.public.privacy.unit == Unit::None { &self.public } else { &self.private });
         }
         for &EpsilonTarget(epsilon) in &sweep.epsilons {
-            let mut config = if epsilon.is_some() { self.private.clone() } else { self.public.clone() };
-            config.privacy.noise_multiplier = None;
-            config.privacy.epsilon_budget = None;
-            config.privacy.epsilon = epsilon;
-            if epsilon.is_none() {
-                config.privacy.unit = Unit::None;
-            }
-            over_folds_and_seeds(&config);
+            over_folds_and_seeds(&at_target(if epsilon.is_some() { &self.private } else { &self.public }, epsilon));
         }
         cells
     }
@@ -149,6 +142,18 @@ impl Settings {
         let fold = (config.partition.folds > 0).then_some(fold);
         SweepCell { variant: self.name.clone(), epsilon, fold, seed, config }
     }
+}
+
+/// A configuration at a target of ε: with no noise, or with as much as the target says.
+pub(crate) fn at_target(config: &Config, epsilon: Option<Epsilon>) -> Config {
+    let mut config = config.clone();
+    config.privacy.noise_multiplier = None;
+    config.privacy.epsilon_budget = None;
+    config.privacy.epsilon = epsilon;
+    if epsilon.is_none() {
+        config.privacy.drop_unit();
+    }
+    config
 }
 
 /// What a sweep asks for must be there.
@@ -185,6 +190,17 @@ mod tests {
         assert_ne!(cells[0].config.digest(), cells[1].config.digest());
         // "none" and 0 are two spellings of one run.
         assert_eq!(cells[2].config.digest(), cells[4].config.digest());
+    }
+
+    #[test]
+    fn a_run_without_a_unit_adapts_no_clipping_norm() {
+        let text =
+            "[run]\nrounds = 3\n[privacy]\nadaptive_clip = true\nclip_quantile = 0.6\n[sweep]\nepsilons = [8, 0]\n";
+        for cell in cells(text, NONE) {
+            let again = Config::parse(&cell.config.to_toml(), NONE);
+            let again = again.unwrap_or_else(|e| panic!("{}", e.render(false)));
+            assert_eq!(again.privacy.adaptive_clip, cell.epsilon.is_some());
+        }
     }
 
     #[test]
@@ -247,7 +263,7 @@ set = ["model.hidden=[4]"]
                 (false, _) => vec![4],
             };
             let config = &cell.config;
-            assert_eq!((&config.model.hidden, config.run.rounds == 5), (&hidden, wide && cell.epsilon.is_some()));
+            assert_eq!((&config.model.hidden, config.run.rounds == 5), (&Some(hidden), wide && cell.epsilon.is_some()));
             let momentum = if wide { 0.9 } else { 0.0 };
             assert!((config.training.momentum - momentum).abs() < 1e-12, "set holds in private cells, too");
             assert!((config.training.learning_rate - 0.5).abs() < 1e-12, "and so does the file");
@@ -255,8 +271,23 @@ set = ["model.hidden=[4]"]
     }
 
     #[test]
+    fn what_a_privacy_unit_does_not_go_with_may_be_set_where_private_cells_take_it_back() {
+        let text = |set_private: &str| {
+            format!(
+                "[training]\nsteps = 10\n[sweep]\nepsilons = [\"none\", 8]\n[[sweep.variant]]\nname = \"scaffold\"\n\
+                 set = [\"server.optimiser=scaffold\"]\nset_private = [{set_private}]\n"
+            )
+        };
+        let cells = cells(&text("\"server.optimiser=fedavg\""), NONE);
+        let rules: Vec<_> = cells.iter().map(|c| c.config.server.optimiser).collect();
+        assert_eq!(rules, [crate::ServerOptimiser::Scaffold, crate::ServerOptimiser::Fedavg]);
+        let error = Config::parse(&text(""), NONE).unwrap_err().to_string();
+        assert!(error.contains("variant `scaffold`: `server.optimiser`"), "{error}");
+    }
+
+    #[test]
     fn the_command_line_wins_over_a_variant_and_defaults_follow_what_a_variant_sets() {
-        assert!(cells(GRID, &["model.hidden=[7]"]).iter().all(|c| c.config.model.hidden == [7]));
+        assert!(cells(GRID, &["model.hidden=[7]"]).iter().all(|c| c.config.model.hidden == Some(vec![7])));
         let text = "[[sweep.variant]]\nname = \"kaldi\"\nset = [\"features.convention=kaldi\"]\n";
         let said = Config::parse("[features]\nconvention = \"kaldi\"\n", NONE).unwrap();
         assert_eq!(cells(text, NONE)[0].config.features, said.features);

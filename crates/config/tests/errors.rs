@@ -1,7 +1,7 @@
 //! Each error points at its place and says how to mend it.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
-use sottovoce_config::{Config, ConfigError, Facts, Fault, Problem, Role, SweepPlan};
+use sottovoce_config::{Config, ConfigError, Fault, Problem, Role, SweepPlan};
 use sottovoce_round::PlanError;
 use sottovoce_types::Unit;
 
@@ -69,7 +69,7 @@ fn overrides_win_and_are_checked_like_files() {
     let config =
         Config::parse("[run]\nrounds = 3\n", &["run.rounds=5", "privacy.unit=client", "model.hidden=[8, 4]"]).unwrap();
     assert_eq!((config.run.rounds, config.privacy.unit), (5, Unit::Client));
-    assert_eq!(config.model.hidden, [8, 4]);
+    assert_eq!(config.model.hidden, Some(vec![8, 4]));
     let error = Config::parse("", &["privacy.epsilom=4"]).unwrap_err();
     assert!(error.render(false).contains("did you mean `privacy.epsilon`?"));
     let error = Config::parse("", &["privacy.epsilon"]).unwrap_err();
@@ -138,8 +138,19 @@ fn a_sum_that_could_open_one_client_is_refused() {
 }
 
 #[test]
-fn utterance_privacy_is_refused_rather_than_faked() {
-    assert_eq!(problem("[privacy]\nunit = \"utterance\"\n"), ("privacy.unit", Problem::UtteranceUnit));
+fn utterance_privacy_needs_gradients_that_depend_on_one_utterance_alone() {
+    let text = |rest: &str| format!("[privacy]\nunit = \"utterance\"\ndelta = 1e-6\n{rest}");
+    let (key, what) = problem(&text(""));
+    assert!(key == "features.standardisation" && what.to_string().contains("`per-utterance` or `none`"), "{what}");
+    for standardisation in ["per-utterance", "none"] {
+        let good = text(&format!("[features]\nstandardisation = \"{standardisation}\"\n"));
+        Config::parse(&good, &[] as &[&str]).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        for key in ["momentum", "weight_decay", "proximal_mu"] {
+            let (place, what) = problem(&format!("{good}[training]\n{key} = 0.5\n"));
+            assert_eq!(place, format!("training.{key}"));
+            assert!(what.to_string().contains("no local training"), "{what}");
+        }
+    }
 }
 
 #[test]
@@ -181,7 +192,7 @@ fn nothing_said_is_speaker_level_privacy_with_secure_aggregation() {
     assert_eq!(config.privacy.unit, Unit::Speaker);
     assert!(config.noise_multiplier().unwrap().value() > 0.5);
     assert!((config.epsilon_budget().unwrap().value() - 8.0).abs() < 1e-12);
-    assert_eq!(config.model_spec(Facts { inputs: 65 }).classes(), 5);
+    assert_eq!(config.model_spec().classes(), 5);
 }
 
 #[test]
@@ -235,7 +246,7 @@ fn listeners_votes_are_crema_ds_alone() {
 
 #[test]
 fn iemocap_has_four_classes_unless_others_are_asked_for() {
-    let classes = |text: &str| Config::parse(text, NONE).unwrap().model_spec(Facts { inputs: 65 }).classes();
+    let classes = |text: &str| Config::parse(text, NONE).unwrap().model_spec().classes();
     assert_eq!(classes("[corpus]\nkind = \"iemocap\"\n"), 4);
     assert_eq!(classes("[corpus]\nkind = \"iemocap\"\nlabels = \"five\"\n"), 5);
     assert_eq!(classes("[corpus]\nkind = \"crema-d\"\nlabels = \"six\"\n"), 6);
@@ -320,4 +331,72 @@ fn a_cell_that_cannot_run_is_refused_before_any_runs() {
     assert!(Config::parse(text, NONE).is_ok());
     let error = SweepPlan::parse(text, NONE).unwrap_err().to_string();
     assert!(error.contains("corpus.synth_speakers"), "{error}");
+}
+
+#[test]
+fn a_server_key_that_the_optimiser_does_not_look_at_is_refused() {
+    for (optimiser, heeds) in [
+        ("fedavg", &[][..]),
+        ("fedavgm", &["momentum"]),
+        ("fedadagrad", &["beta1", "tau"]),
+        ("fedadam", &["beta1", "beta2", "tau"]),
+        ("fedyogi", &["beta1", "beta2", "tau"]),
+    ] {
+        for key in ["momentum", "beta1", "beta2", "tau"] {
+            let text = format!("[server]\noptimiser = \"{optimiser}\"\n{key} = 0.5\n");
+            if heeds.contains(&key) {
+                Config::parse(&text, NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+                let (place, what) = problem(&text.replace("0.5", "-0.5"));
+                assert!(place == format!("server.{key}") && matches!(what, Problem::OutOfRange { .. }), "{what}");
+            } else {
+                let (place, what) = problem(&text);
+                assert_eq!(place, format!("server.{key}"));
+                assert!(what.to_string().contains(optimiser), "{what}");
+            }
+        }
+    }
+    let error = refused("[server]\noptimizer = \"fedadam\"\n");
+    assert!(error.render(false).contains("server.optimiser"), "{}", error.render(false));
+    assert!(problem("[server]\nlearning_rate = 0.0\n").0 == "server.learning_rate");
+}
+
+#[test]
+fn scaffold_is_refused_where_it_does_not_hold() {
+    let text = |unit: &str, training: &str| {
+        format!("[server]\noptimiser = \"scaffold\"\n[privacy]\nunit = \"{unit}\"\n[training]\n{training}\n")
+    };
+    Config::parse(&text("none", "steps = 10"), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    for (unit, training, says) in [
+        ("none", "", "training.steps"),
+        ("none", "steps = 10\nmomentum = 0.9", "without momentum"),
+        ("speaker", "steps = 10", "second release"),
+        ("client", "steps = 10", "second release"),
+    ] {
+        let (key, what) = problem(&text(unit, training));
+        assert!(key == "server.optimiser" && what.to_string().contains(says), "{what}");
+    }
+}
+
+#[test]
+fn adaptive_clipping_is_refused_where_it_cannot_be_afforded_and_its_keys_where_they_do_nothing() {
+    let text = |rest: &str| format!("[privacy]\nadaptive_clip = true\nnoise_multiplier = 2.0\n{rest}\n");
+    // Sixteen speakers: σ_b is 2.4.
+    Config::parse(&text(""), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    for (rest, place, says) in [
+        ("clip_count_noise = 1.0", "privacy.clip_count_noise", "infinitely many"),
+        ("clip_count_noise = 1.2", "privacy.clip_count_noise", "1.81 times"),
+        ("clip_count_noise = 9.0", "privacy.clip_count_noise", "18 units"),
+        ("clip_count_noise = -1.0", "privacy.clip_count_noise", "above 0"),
+        ("clip_quantile = 1.0", "privacy.clip_quantile", "below 1"),
+        ("clip_learning_rate = 0.0", "privacy.clip_learning_rate", "above 0"),
+        ("unit = \"client\"", "privacy.adaptive_clip", "speakers or utterances"),
+    ] {
+        let (key, what) = problem(&text(rest));
+        assert!(key == place && what.to_string().contains(says), "{key}: {what}");
+    }
+    for key in ["clip_quantile = 0.6", "clip_learning_rate = 0.3", "clip_count_noise = 5.0"] {
+        let (place, what) = problem(&format!("[privacy]\n{key}\n"));
+        assert!(key.starts_with(place.trim_start_matches("privacy.")), "{place}");
+        assert_eq!(what, Problem::ClipStays);
+    }
 }

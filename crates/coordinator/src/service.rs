@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use rand::Rng;
 use serde_json::json;
-use sottovoce_config::{Config, Deployment, Facts, identity_file, manifest_file};
+use sottovoce_config::{Config, Deployment, identity_file, manifest_file};
 use sottovoce_net::{Listener, Served, Service, TlsIdentity, TransportOptions, serve};
 use sottovoce_round::{Coordinator, CoordinatorEvent, Entry, Journal, JournalEvent, Outcome, Standing};
 use sottovoce_store::SqliteJournal;
@@ -15,10 +15,6 @@ use sottovoce_types::{RoundRecord, RunId, Tick};
 
 use crate::args::Args;
 use crate::{exit, tell};
-
-/// Statistics per coefficient that clips are pooled into (mean, standard deviation, deviation of deltas, two deciles): the
-/// width of an example, of which the coordinator knows no more.
-const POOLED_STATISTICS: usize = 5;
 
 /// Serves until the run is over or a signal comes; returns the exit code.
 pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Result<u8> {
@@ -31,8 +27,7 @@ pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Resu
         deployment.manifest.display(),
         sottovoce_round::PublicKey(identity.public_key()),
     );
-    let facts = Facts { inputs: POOLED_STATISTICS * usize::from(config.features.n_mfcc) };
-    let plan = Arc::new(config.plan(facts, manifest.clone())?);
+    let plan = Arc::new(config.plan(manifest.clone())?);
     let state = &deployment.state;
     std::fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
     let journal = SqliteJournal::open(state)?;
@@ -41,7 +36,8 @@ pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Resu
     let resumed = Standing::of(&entries);
     let engine = if let Some(standing) = &resumed {
         let params = journal.checkpoint(standing.model, plan.layout())?;
-        Coordinator::resume(plan.clone(), identity, &entries, params)?
+        let server_state = standing.state.map(|state| journal.server_state(state)).transpose()?;
+        Coordinator::resume(plan.clone(), identity, &entries, params, server_state.as_ref())?
     } else {
         let mut run = [0u8; 16];
         rand::rng().fill_bytes(&mut run);
@@ -177,6 +173,8 @@ mod tests {
             gdp_mu_spent: 0.25,
             duration_ms: 1,
             metrics: None,
+            clip_l2: None,
+            unclipped_fraction: None,
         }
     }
 
@@ -188,6 +186,7 @@ mod tests {
                 round: RoundId(round),
                 attempt: AttemptId(1),
                 model: Digest::default(),
+                state: None,
                 record: Box::new(record(round, 1)),
             },
             ledger: None,

@@ -50,8 +50,16 @@ pub(crate) fn describe(event: &CoordinatorEvent) -> (Value, String) {
         CoordinatorEvent::Published { record } => (
             json!({"event": "published", "record": record}),
             format!(
-                "round {}: published, {} contributors, {} dropouts",
-                record.round, record.contributors, record.dropouts
+                "round {}: published, {} contributors, {} dropouts{}",
+                record.round,
+                record.contributors,
+                record.dropouts,
+                match (record.clip_l2, record.unclipped_fraction) {
+                    (Some(clip), Some(unclipped)) => {
+                        format!(", clipping norm {clip:.4}, {:.0} % within it (noisy)", 100.0 * unclipped)
+                    }
+                    _ => String::new(),
+                }
             ),
         ),
         CoordinatorEvent::AttemptAborted { round, attempt, reason } => (

@@ -5,7 +5,7 @@ mod support;
 use sottovoce_dp::{
     NoiseError, NoiseShare, NoiseSource as _, NonPrivateAcknowledged, OsNoise, Private, SeededNoise, WrapError,
 };
-use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, SiteSum};
+use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Extra, SiteSum};
 use sottovoce_types::{ClipNorm, Lanes, NoiseMultiplier, RingVec, Update};
 use support::moment_scores;
 
@@ -20,7 +20,7 @@ fn share(z: f64) -> NoiseShare {
 
 fn plan(clip_bits: u32, noise_tail: u64) -> EncodePlan {
     let (clip, lanes) = (ClipNorm::new(1.0).unwrap(), Lanes::new(2).unwrap());
-    EncodePlan::new(EncodeSpec { dim: DIM, clip, clip_bits, lanes, max_units: 100, weighted: false, noise_tail })
+    EncodePlan::new(EncodeSpec { dim: DIM, clip, clip_bits, lanes, max_units: 100, extra: Extra::None, noise_tail })
         .unwrap()
 }
 
@@ -71,11 +71,26 @@ fn claim_fresh_noise_is_drawn_for_every_call() {
 }
 
 #[test]
+fn a_share_for_the_parameters_alone_is_refused_for_a_vector_with_a_count() {
+    let share = share(1.0);
+    let (spec, steps) = (*plan(CLIP_BITS, 0).spec(), 1 << 10);
+    let counting = EncodePlan::new(EncodeSpec { extra: Extra::Unclipped { steps }, ..spec }).unwrap();
+    assert!(matches!(OsNoise.add(SiteSum::empty(&counting), &share).err(), Some(NoiseError::OtherGrid { .. })));
+    let joint = NoiseShare::joint(share.noise_multiplier(), counting.squared_sensitivity(), HONEST).unwrap();
+    let noised = OsNoise.add(SiteSum::empty(&counting), &joint).unwrap().wrap(&counting).unwrap().into_ring();
+    assert_ne!(
+        counting.decode_coords(&noised)[DIM],
+        0,
+        "the count is noised as everything else (0 with probability 1e-5)"
+    );
+}
+
+#[test]
 fn a_share_made_for_another_clipping_norm_is_refused() {
     let share = share(1.0);
     let finer = plan(CLIP_BITS + 1, 0);
     let error = OsNoise.add(SiteSum::empty(&finer), &share).err().unwrap();
-    assert_eq!(error, NoiseError::OtherGrid { share: 1 << 16, sum: 1 << 17 });
+    assert_eq!(error, NoiseError::OtherGrid { share: 1 << 32, sum: 1 << 34 });
 }
 
 #[test]

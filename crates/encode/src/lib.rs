@@ -5,18 +5,19 @@
 //! before the round) and [`Clipped`].
 //!
 //! The sensitivity argument is in `proof.md` beside this file: after quantisation one unit moves the sum by at most
-//! C = 2^clip_bits grid steps in L2, exactly, in integers.
+//! C = 2^clip_bits grid steps in L2, exactly, in integers; where a count of unclipped units rides along, vector and count together
+//! by at most √([`EncodePlan::squared_sensitivity`]).
 //!
 //! Not here: noise, masks, and the randomised rotation that would spread heavy coordinates (a later change; without it a
 //! lane must hold the worst case of a single coordinate, which [`EncodePlan::new`] checks).
 //!
 //! ```
-//! use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, SiteSum};
+//! use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Extra, SiteSum};
 //! use sottovoce_types::{ClipNorm, Lanes, RingVec, Update};
 //!
 //! let clip = ClipNorm::new(1.0)?;
 //! let plan = EncodePlan::new(EncodeSpec {
-//!     dim: 3, clip, clip_bits: 16, lanes: Lanes::new(2).unwrap(), max_units: 4, weighted: false, noise_tail: 0,
+//!     dim: 3, clip, clip_bits: 16, lanes: Lanes::new(2).unwrap(), max_units: 4, extra: Extra::None, noise_tail: 0,
 //! })?;
 //! let mut site = SiteSum::empty(&plan);
 //! for _ in 0..2 {
@@ -42,5 +43,5 @@ mod plan;
 mod quantise;
 
 pub use clip::{Clipped, NonFinite};
-pub use plan::{EncodePlan, EncodeSpec, Headroom, MAX_CLIP_BITS, ZeroWeight};
+pub use plan::{EncodePlan, EncodeSpec, Extra, Headroom, MAX_CLIP_BITS, ZeroWeight};
 pub use quantise::{QuantiseError, Quantised, SiteSum, SiteSumError};

@@ -6,6 +6,21 @@ use crate::exact;
 /// The finest grid: C = 2^40 steps. Beyond it f64 truncation would no longer dominate the rounding errors of clipping.
 pub const MAX_CLIP_BITS: u32 = 40;
 
+/// What a vector carries behind its d parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Extra {
+    /// Nothing.
+    #[default]
+    None,
+    /// The sum of weights, for runs without a privacy unit.
+    Weight,
+    /// For adaptive clipping: each unit that was within the bound as `steps`, each that was clipped as −`steps`.
+    Unclipped {
+        /// At least 1.
+        steps: u64,
+    },
+}
+
 /// What a plan is made of. Public: every client computes the same.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct EncodeSpec {
@@ -19,8 +34,8 @@ pub struct EncodeSpec {
     pub lanes: Lanes,
     /// Privacy units over all clients, at most. Public.
     pub max_units: u64,
-    /// Whether one extra coordinate carries the sum of weights (runs without a privacy unit).
-    pub weighted: bool,
+    /// What one more coordinate carries, if there is one.
+    pub extra: Extra,
     /// Grid steps that the noise of *all* clients together stays within (13 standard deviations of the sum).
     pub noise_tail: u64,
 }
@@ -81,7 +96,8 @@ pub struct EncodePlan {
 
 impl EncodePlan {
     /// Checks that max_units · 2^clip_bits + noise_tail, the worst case of one coordinate (all units point along one
-    /// axis), fits a lane. The weight coordinate has the same bound, since a weight is at most 1.
+    /// axis), fits a lane. The weight coordinate has the same bound, since a weight is at most 1; a count of unclipped units
+    /// has max_units · steps + noise_tail.
     ///
     /// # Errors
     /// [`Headroom`], with the mend.
@@ -96,7 +112,13 @@ impl EncodePlan {
         if !(1..=MAX_CLIP_BITS).contains(&clip_bits) {
             return Err(Headroom::ClipBits { clip_bits });
         }
-        let worst = (u128::from(spec.max_units) << clip_bits) + u128::from(spec.noise_tail);
+        let count_steps = match spec.extra {
+            Extra::Unclipped { steps: 0 } => return Err(Headroom::Empty { what: "the steps of the count" }),
+            Extra::Unclipped { steps } => steps,
+            Extra::None | Extra::Weight => 0,
+        };
+        let largest = u128::from(count_steps.max(1 << clip_bits));
+        let worst = u128::from(spec.max_units) * largest + u128::from(spec.noise_tail);
         let needed_bits = signed_bits(worst);
         if needed_bits > lanes.bits() {
             return Err(Headroom::TooNarrow {
@@ -115,9 +137,16 @@ impl EncodePlan {
         &self.spec
     }
 
-    /// Coordinates of a vector: d, and one more for the weight.
+    /// The same plan for another clipping norm: the same integers, whose grid steps have another size. What was quantised under
+    /// one is not added under the other.
+    #[must_use]
+    pub fn with_clip(&self, clip: ClipNorm) -> Self {
+        Self { spec: EncodeSpec { clip, ..self.spec } }
+    }
+
+    /// Coordinates of a vector: d, and one more where it carries something extra.
     pub fn coords(&self) -> usize {
-        self.spec.dim + usize::from(self.spec.weighted)
+        self.spec.dim + usize::from(self.spec.extra != Extra::None)
     }
 
     /// Words of a packed vector.
@@ -130,9 +159,19 @@ impl EncodePlan {
         self.spec.lanes
     }
 
-    /// C in grid steps: the L2 sensitivity of the integer sum to one unit.
+    /// C in grid steps: the L2 sensitivity to one unit of the integer sum's d parameters.
     pub fn clip_steps(&self) -> u64 {
         1 << self.spec.clip_bits
+    }
+
+    /// The square of the L2 sensitivity to one unit of the whole integer sum that noise is added to, its count of unclipped units
+    /// included: 4^clip_bits + steps². (`proof.md`, 6)
+    pub fn squared_sensitivity(&self) -> u128 {
+        let count = match self.spec.extra {
+            Extra::Unclipped { steps } => u128::from(steps).pow(2),
+            Extra::None | Extra::Weight => 0,
+        };
+        u128::from(self.clip_steps()).pow(2) + count
     }
 
     /// One grid step in parameter units: C / 2^clip_bits.
@@ -165,6 +204,18 @@ impl EncodePlan {
         self.scaled(&self.decode_coords(sum), scale)
     }
 
+    /// The share of unclipped among `units`, a public number: as noisy as the sum, so it may lie outside of 0 to 1. A unit that
+    /// contributed nothing counts as half unclipped. `None` for a plan without that count.
+    ///
+    /// # Panics
+    /// When `units` is not a finite number above 0, or the shape is not this plan's.
+    pub fn decode_unclipped(&self, sum: &RingVec, units: f64) -> Option<f64> {
+        assert!(units.is_finite() && units > 0.0, "a public number of units above 0");
+        let Extra::Unclipped { steps } = self.spec.extra else { return None };
+        let count = exact::to_f64(self.decode_coords(sum)[self.spec.dim]) / exact::u64_to_f64(steps);
+        Some(0.5 + count / (2.0 * units))
+    }
+
     /// The weighted mean `[d]`: Σ w·x / Σ w, the weight being the last coordinate.
     ///
     /// # Errors
@@ -173,7 +224,7 @@ impl EncodePlan {
     /// # Panics
     /// When the plan is not weighted, or the shape is not this plan's.
     pub fn decode_weighted(&self, sum: &RingVec) -> Result<Vec<f32>, ZeroWeight> {
-        assert!(self.spec.weighted, "a weighted plan");
+        assert!(self.spec.extra == Extra::Weight, "a weighted plan");
         let coords = self.decode_coords(sum);
         let weight_steps = coords[self.spec.dim];
         if weight_steps <= 0 {
@@ -203,7 +254,7 @@ mod tests {
             clip_bits: 16,
             lanes: Lanes::new(2).unwrap(),
             max_units: 1 << 14,
-            weighted: false,
+            extra: Extra::None,
             noise_tail: 1000,
         }
     }
@@ -232,8 +283,24 @@ mod tests {
 
     #[test]
     fn a_weighted_plan_has_one_more_coordinate() {
-        let plan = EncodePlan::new(EncodeSpec { weighted: true, ..spec() }).unwrap();
+        let plan = EncodePlan::new(EncodeSpec { extra: Extra::Weight, ..spec() }).unwrap();
         assert_eq!((plan.coords(), plan.words(), plan.clip_steps()), (11, 6, 1 << 16));
+    }
+
+    #[test]
+    fn a_count_has_a_coordinate_a_sensitivity_and_room_of_its_own() {
+        let with =
+            |steps, max_units| EncodePlan::new(EncodeSpec { extra: Extra::Unclipped { steps }, max_units, ..spec() });
+        let plan = with(3 << 14, 4).unwrap();
+        assert_eq!((plan.coords(), plan.clip_steps()), (11, 1 << 16));
+        assert_eq!(plan.squared_sensitivity(), (1 << 32) + (3 << 14u128) * (3 << 14u128));
+        assert_eq!(EncodePlan::new(spec()).unwrap().squared_sensitivity(), 1 << 32);
+        // A count whose steps outgrow C needs the room that it takes: 2^14 units of 2^17 steps do not fit a lane of 32 bits.
+        assert!(matches!(with(1 << 17, 1 << 14), Err(Headroom::TooNarrow { needed_bits: 33, .. })));
+        assert!(matches!(with(0, 4), Err(Headroom::Empty { .. })));
+        let other = plan.with_clip(ClipNorm::new(0.25).unwrap());
+        assert_eq!((other.clip_steps(), other.words()), (plan.clip_steps(), plan.words()));
+        assert!((other.step() - plan.step() / 4.0).abs() < 1e-20 && other != plan);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Truncation onto the integer grid, and a site's sum of its units.
 use crate::exact;
-use crate::plan::EncodePlan;
+use crate::plan::{EncodePlan, Extra};
 
 /// An update cannot become integers of this plan.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -31,7 +31,8 @@ pub enum QuantiseError {
     },
 }
 
-/// One privacy unit's update in grid steps: `[coords]`, L2 norm at most 2^clip_bits, checked in integers.
+/// One privacy unit's update in grid steps: `[coords]`, L2 norm at most 2^clip_bits, checked in integers; together with a count of
+/// unclipped units at most √([`EncodePlan::squared_sensitivity`]).
 ///
 /// Nothing else can make one:
 /// ```compile_fail
@@ -49,15 +50,24 @@ pub struct Quantised {
 }
 
 impl Quantised {
-    pub(crate) fn plain(values: &[f64], plan: &EncodePlan) -> Result<Self, QuantiseError> {
-        if plan.spec().weighted {
+    pub(crate) fn plain(values: &[f64], plan: &EncodePlan, scaled: bool) -> Result<Self, QuantiseError> {
+        if plan.spec().extra == Extra::Weight {
             return Err(QuantiseError::OtherMode { plan_is_weighted: true });
         }
-        Ok(Self { coords: on_grid(values, plan, 1.0)?, plan: *plan })
+        let mut coords = on_grid(values, plan, 1.0)?;
+        if let Extra::Unclipped { steps } = plan.spec().extra {
+            let steps = i64::try_from(steps).map_err(|_| QuantiseError::NormExceeded)?;
+            coords.push(if scaled { -steps } else { steps });
+        }
+        // Of the vector as it is sent, whatever was put into it.
+        if squared_norm(&coords) > plan.squared_sensitivity() {
+            return Err(QuantiseError::NormExceeded);
+        }
+        Ok(Self { coords, plan: *plan })
     }
 
     pub(crate) fn weighted(values: &[f64], plan: &EncodePlan, weight: f64) -> Result<Self, QuantiseError> {
-        if !plan.spec().weighted {
+        if plan.spec().extra != Extra::Weight {
             return Err(QuantiseError::OtherMode { plan_is_weighted: false });
         }
         if !(weight > 0.0 && weight <= 1.0) {
@@ -78,15 +88,18 @@ fn on_grid(values: &[f64], plan: &EncodePlan, weight: f64) -> Result<Vec<i64>, Q
     }
     let scale = plan.steps_per_unit() * weight;
     let bound = u128::from(plan.clip_steps()).pow(2);
-    let mut squared_norm = 0u128;
     let mut coords = Vec::with_capacity(plan.coords());
     for value in values {
         let x = exact::truncate(value * scale).ok_or(QuantiseError::NormExceeded)?;
-        squared_norm = squared_norm.saturating_add(u128::from(x.unsigned_abs()).pow(2));
         coords.push(x);
     }
     // Data-dependent only for a caller that clipped to another norm than the plan's: see `Clipped::new`.
-    if squared_norm > bound { Err(QuantiseError::NormExceeded) } else { Ok(coords) }
+    if squared_norm(&coords) > bound { Err(QuantiseError::NormExceeded) } else { Ok(coords) }
+}
+
+/// Σ x², saturating: |x| < 2^63 gives x² < 2^126, and the bounds compared with are far below 2^128.
+fn squared_norm(coords: &[i64]) -> u128 {
+    coords.iter().fold(0u128, |sum, x| sum.saturating_add(u128::from(x.unsigned_abs()).pow(2)))
 }
 
 /// A unit cannot be added to this sum.
@@ -105,7 +118,10 @@ pub enum SiteSumError {
 }
 
 /// A site's sum over its privacy units, in grid steps: `[coords]`. Adding or removing one unit moves it by at most
-/// 2^clip_bits in L2 (`proof.md`, 2).
+/// √([`EncodePlan::squared_sensitivity`]) in L2: 2^clip_bits where nothing is counted (`proof.md`, 2 and 6).
+///
+/// A copy may be kept for a further attempt: it is no release, and each attempt draws noise and is charged for itself.
+#[derive(Clone)]
 pub struct SiteSum {
     coords: Vec<i64>,
     units: u64,

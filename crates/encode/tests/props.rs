@@ -1,12 +1,13 @@
 //! Properties of the whole encoding.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 use proptest::prelude::*;
-use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, QuantiseError, SiteSum, SiteSumError, exact};
+use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Extra, QuantiseError, SiteSum, SiteSumError, exact};
 use sottovoce_types::{ClipNorm, Lanes, RingVec, Update};
 
 fn plan(dim: usize, clip: f64, clip_bits: u32, max_units: u64, weighted: bool) -> EncodePlan {
     let (clip, lanes) = (ClipNorm::new(clip).unwrap(), Lanes::new(1).unwrap());
-    EncodePlan::new(EncodeSpec { dim, clip, clip_bits, lanes, max_units, weighted, noise_tail: 0 }).unwrap()
+    let extra = if weighted { Extra::Weight } else { Extra::None };
+    EncodePlan::new(EncodeSpec { dim, clip, clip_bits, lanes, max_units, extra, noise_tail: 0 }).unwrap()
 }
 
 fn update(values: &[f32]) -> Update {
@@ -81,7 +82,61 @@ fn weights_outside_zero_to_one_are_refused_and_no_weight_at_all_cannot_be_decode
     assert!(plan.decode_weighted(&nothing).is_err());
 }
 
+/// A plan that counts unclipped units.
+fn counting(dim: usize, clip: f64, clip_bits: u32, max_units: u64, steps: u64) -> EncodePlan {
+    let (clip, lanes) = (ClipNorm::new(clip).unwrap(), Lanes::new(1).unwrap());
+    let extra = Extra::Unclipped { steps };
+    EncodePlan::new(EncodeSpec { dim, clip, clip_bits, lanes, max_units, extra, noise_tail: 0 }).unwrap()
+}
+
+#[test]
+fn the_count_says_which_share_of_the_units_was_within_the_bound() {
+    let plan = counting(2, 1.0, 20, 8, 1000);
+    let mut packed = RingVec::zeros(plan.words(), plan.lanes());
+    // Norms 0.3, 1 (on the bound within its margin: clipped), 5, 0.9.
+    for values in [[0.3, 0.0], [0.0, 1.0], [3.0, 4.0], [0.9, 0.0]] {
+        packed.add(&RingVec::pack(&one_unit(&plan, &values), plan.lanes()).unwrap());
+    }
+    let close = |units: f64, share: f64| (plan.decode_unclipped(&packed, units).unwrap() - share).abs() < 1e-12;
+    assert!(close(4.0, 0.5));
+    // Four units more that sent nothing count as half unclipped each.
+    assert!(close(8.0, 0.5));
+    let mean = plan.decode(&packed, 1.0);
+    assert_eq!(mean.len(), 2, "the count is no parameter");
+    assert!((mean[0] - (0.3 + 0.6 + 0.9)).abs() < 1e-4, "{mean:?}");
+    assert_eq!(plan_without().decode_unclipped(&RingVec::zeros(2, plan.lanes()), 1.0), None);
+}
+
+fn plan_without() -> EncodePlan {
+    plan(2, 1.0, 20, 8, false)
+}
+
+#[test]
+fn a_unit_quantised_under_one_clipping_norm_is_not_added_under_another() {
+    let plan = counting(1, 1.0, 20, 2, 7);
+    let later = plan.with_clip(ClipNorm::new(0.9).unwrap());
+    let unit = Clipped::new(&update(&[0.5]), plan.spec().clip).unwrap().quantise(&plan).unwrap();
+    assert_eq!(SiteSum::empty(&later).add(unit), Err(SiteSumError::OtherPlan));
+    // Clipped to the norm of another round, it fails the check in integers.
+    let loose = Clipped::new(&update(&[1.0]), plan.spec().clip).unwrap();
+    assert_eq!(loose.quantise(&later).err(), Some(QuantiseError::NormExceeded));
+}
+
 proptest! {
+    #[test]
+    fn claim_unit_and_count_together_move_the_sum_by_at_most_the_joint_sensitivity(
+        values in prop::collection::vec(adversarial_f32(), 1..40), clip in 1e-6f64..1e6, clip_bits in 1u32..=40,
+        steps in 1u64..(1 << 40),
+    ) {
+        let plan = counting(values.len(), clip, clip_bits, 1, steps);
+        let unit = one_unit(&plan, &values);
+        let norm = squared_norm(&unit);
+        prop_assert!(norm <= plan.squared_sensitivity());
+        // The bound of the parameters alone does not cover it: a count that rode along uncharged would be caught.
+        prop_assert!(u128::from(unit.last().unwrap().unsigned_abs()) == u128::from(steps));
+        prop_assert!(plan.squared_sensitivity() > u128::from(plan.clip_steps()).pow(2));
+    }
+
     #[test]
     fn claim_one_unit_moves_the_integer_sum_by_at_most_the_clipping_norm(
         values in prop::collection::vec(adversarial_f32(), 1..40), clip in 1e-6f64..1e6, clip_bits in 1u32..=40,

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use sottovoce_round::{ClientEngine, ClientEvent, Journal, LocalTrainer, ProtocolFault, TrainFailed, Work};
+use sottovoce_round::{ClientEngine, ClientEvent, Journal, LocalTrainer, ProtocolFault, TrainFailed, UnitSum, Work};
 use sottovoce_transcript::{NullTap, Party, Tap};
-use sottovoce_types::{AttemptId, RoundId, Tick, Update};
+use sottovoce_types::{AttemptId, RoundId, Tick};
 use sottovoce_wire::Frame;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep, timeout};
@@ -229,7 +229,7 @@ enum Parting {
 }
 
 /// One finished training: the trainer comes back with its result.
-type Trained = (Box<dyn LocalTrainer>, RoundId, AttemptId, Result<Vec<Update>, TrainFailed>);
+type Trained = (Box<dyn LocalTrainer>, RoundId, AttemptId, Result<UnitSum, TrainFailed>);
 
 struct Driver<E> {
     engine: ClientEngine,
@@ -246,7 +246,7 @@ struct Driver<E> {
     trainer: Option<Box<dyn LocalTrainer>>,
     training: Option<JoinHandle<Trained>>,
     /// Asked for while a training for an older attempt was under way.
-    next_work: Option<Work>,
+    next_work: Option<(Work, UnitSum)>,
 }
 
 impl<E: FnMut(&ClientEvent)> Driver<E> {
@@ -409,12 +409,12 @@ impl<E: FnMut(&ClientEvent)> Driver<E> {
     /// Begins the next training, unless one is under way.
     fn train(&mut self) {
         let Some(mut trainer) = self.trainer.take() else { return };
-        let Some(work) = self.next_work.take() else {
+        let Some((work, mut units)) = self.next_work.take() else {
             self.trainer = Some(trainer);
             return;
         };
         self.training = Some(tokio::task::spawn_blocking(move || {
-            let result = trainer.train(&work.params, &work.job);
+            let result = trainer.train(&work, &mut units).map(|()| units);
             (trainer, work.round, work.attempt, result)
         }));
     }
@@ -425,14 +425,14 @@ impl<E: FnMut(&ClientEvent)> Driver<E> {
         self.trainer = Some(trainer);
         let now = self.clock.now();
         match result {
-            Ok(updates) => {
-                if let Err(fault) = self.engine.handle_updates(now, round, attempt, updates) {
+            Ok(units) => {
+                if let Err(fault) = self.engine.handle_trained(now, round, attempt, units) {
                     tracing::error!(%round, %attempt, %fault, "this site sits the attempt out");
                 }
             }
             Err(failed) => {
                 tracing::error!(%round, %attempt, cause = %failed.0, "{failed}; this site sits the attempt out");
-                self.engine.handle_work_failed(now, round, attempt);
+                self.engine.handle_work_failed(now, round, attempt, &failed);
             }
         }
         Ok(())

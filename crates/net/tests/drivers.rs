@@ -14,7 +14,7 @@ use sottovoce_net::{
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, Journal,
     JournalError, JournalEvent, LocalTrainer, Manifest, Member, MemoryJournal, Outcome, Persist, PrivacyPlan,
-    PublicKey, RunPlan, RunSpec, TrainFailed,
+    PublicKey, RunPlan, RunSpec, ServerSpec, ServerState, TrainFailed, UnitSum, Work,
 };
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_transcript::MemoryTap;
@@ -74,7 +74,8 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         max_corrupt: 0,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 20_000, advert_ms, phase_ms: 20_000 },
-        server_learning_rate: 1.0,
+        adaptive_clip: None,
+        server: ServerSpec::default(),
         max_attempts: 3,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
@@ -84,8 +85,8 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
 struct ToyTrainer;
 
 impl LocalTrainer for ToyTrainer {
-    fn train(&mut self, global: &FlatParams, _job: &TrainJob) -> Result<Vec<Update>, TrainFailed> {
-        Ok(vec![Update { values: vec![0.01; global.values().len()], examples: 1 }])
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        Ok(units.add(&Update { values: vec![0.01; work.params.values().len()], examples: 1 })?)
     }
 }
 
@@ -305,9 +306,14 @@ async fn a_client_comes_back_after_its_connection_is_lost() {
     assert_eq!(served, Served::Shutdown);
     let listener = soon(rebind(&plan, addr)).await;
     let entries = service.journal.replay().unwrap();
-    let engine =
-        Coordinator::resume(Arc::clone(&plan), Identity::from_seed([COORDINATOR; 32]), &entries, plan.initial_params())
-            .unwrap();
+    let engine = Coordinator::resume(
+        Arc::clone(&plan),
+        Identity::from_seed([COORDINATOR; 32]),
+        &entries,
+        plan.initial_params(),
+        None,
+    )
+    .unwrap();
     let mut resumed = Service::new(engine, service.journal);
     resumed.base = service.base;
     let served = tokio::spawn(serve(listener, resumed, |_| {}, pending()));
@@ -379,6 +385,9 @@ impl Journal for SharedJournal {
     fn replay(&self) -> Result<Vec<Entry>, JournalError> {
         self.0.lock().unwrap().replay()
     }
+    fn server_state(&self, state: Digest) -> Result<ServerState, JournalError> {
+        self.0.lock().unwrap().server_state(state)
+    }
     fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
         self.0.lock().unwrap().checkpoint(model, layout)
     }
@@ -396,6 +405,9 @@ impl Journal for FullDisk {
     }
     fn replay(&self) -> Result<Vec<Entry>, JournalError> {
         self.0.replay()
+    }
+    fn server_state(&self, state: Digest) -> Result<ServerState, JournalError> {
+        self.0.server_state(state)
     }
     fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
         self.0.checkpoint(model, layout)

@@ -196,6 +196,7 @@ pub fn summary_text(summary: &RunSummary) -> String {
     if summary.synthetic {
         out.row(["", "synthetic speech: says nothing about emotion in human speech"]);
     }
+    out.row(["model", format!("{}, {} parameters", summary.model, summary.parameters).trim_start_matches(", ")]);
     out.row(["aggregation", &summary.aggregation]);
     out.row(["noise", &summary.noise_source]);
     out.row(["split", &summary.split]);

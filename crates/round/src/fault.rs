@@ -99,6 +99,9 @@ pub enum ProtocolFault {
         /// What came.
         found: Digest,
     },
+    /// Terms that the plan does not allow.
+    #[error("the coordinator sent {0}")]
+    Terms(#[from] crate::terms::TermsRefused),
     /// Parameters that are not finite.
     #[error("the coordinator sent a model with values that are not finite")]
     NotFinite,
@@ -141,6 +144,17 @@ pub enum ResumeError {
         /// Given.
         found: Digest,
     },
+    /// What the server carries beside the model is not what the journal published with it.
+    #[error("the journal's last server state is {expected:?}, the one given is {found:?}")]
+    WrongState {
+        /// Last published.
+        expected: Option<Digest>,
+        /// Given.
+        found: Option<Digest>,
+    },
+    /// The server's state does not belong to the model or to the plan's optimiser.
+    #[error("the server's state cannot be gone on from")]
+    State(#[from] crate::server::ServerStateError),
     /// The ledger in the journal contradicts itself.
     #[error("the journal's privacy ledger cannot be replayed")]
     Ledger(#[from] sottovoce_dp::LedgerError),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use sottovoce_dp::LedgerEntry;
 use sottovoce_types::{AttemptId, Digest, FlatParams, ParamLayout, RoundId, RoundRecord, RunId};
 
+use crate::server::ServerState;
+
 /// One durable transaction.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Entry {
@@ -28,8 +30,16 @@ pub enum JournalEvent {
     AttemptOpened { run: RunId, round: RoundId, attempt: AttemptId, model: Digest },
     /// Coordinator: the unmask request is about to leave; the cost is spent whatever happens next.
     Debited { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
-    /// Coordinator: this model was published.
-    Published { run: RunId, round: RoundId, attempt: AttemptId, model: Digest, record: Box<RoundRecord> },
+    /// Coordinator: this model was published; `state` is the digest of what the server carries on beside it, if anything.
+    Published {
+        run: RunId,
+        round: RoundId,
+        attempt: AttemptId,
+        model: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<Digest>,
+        record: Box<RoundRecord>,
+    },
     /// Coordinator: the attempt ended without a model.
     AttemptAborted { run: RunId, round: RoundId, attempt: AttemptId, reason: String },
     /// Coordinator: no further round follows.
@@ -44,19 +54,21 @@ pub enum JournalEvent {
     OpeningCharged { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
 }
 
-/// An entry on its way to the journal, with the checkpoint that must be durable before it.
+/// An entry on its way to the journal, with what must be durable before it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Persist {
     /// The transaction.
     pub entry: Entry,
     /// Parameters that `Published` or `RunStarted` speak of: written and fsynced before the entry.
     pub checkpoint: Option<FlatParams>,
+    /// What the server carries on beside the model that `Published` speaks of: written and fsynced before the entry.
+    pub state: Option<ServerState>,
 }
 
 impl Persist {
     /// An entry without a checkpoint.
     pub fn entry(event: JournalEvent, ledger: Option<LedgerEntry>) -> Self {
-        Self { entry: Entry { event, ledger }, checkpoint: None }
+        Self { entry: Entry { event, ledger }, checkpoint: None, state: None }
     }
 }
 
@@ -79,6 +91,12 @@ pub trait Journal {
     /// # Errors
     /// When there is no such checkpoint, or it is not the model it claims to be.
     fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError>;
+
+    /// The server's state of this digest that was persisted beside an entry.
+    ///
+    /// # Errors
+    /// When there is no such state, or it is not the one it claims to be.
+    fn server_state(&self, state: Digest) -> Result<ServerState, JournalError>;
 }
 
 /// Why a journal failed.
@@ -111,6 +129,14 @@ pub enum JournalError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A server's state is missing or is not the one that it claims to be.
+    #[error("the server's state {state} {what}")]
+    ServerState {
+        /// Its digest.
+        state: Digest,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The storage below failed.
     #[error("the journal {place} cannot be written or read")]
     Storage {
@@ -127,6 +153,7 @@ pub enum JournalError {
 pub struct MemoryJournal {
     entries: Vec<Entry>,
     checkpoints: std::collections::BTreeMap<Digest, FlatParams>,
+    states: std::collections::BTreeMap<Digest, ServerState>,
 }
 
 impl MemoryJournal {
@@ -146,6 +173,9 @@ impl Journal for MemoryJournal {
         if let Some(params) = &persist.checkpoint {
             self.checkpoints.insert(params.digest(), params.clone());
         }
+        if let Some(state) = &persist.state {
+            self.states.insert(state.digest(), state.clone());
+        }
         self.entries.push(persist.entry.clone());
         Ok(())
     }
@@ -156,5 +186,9 @@ impl Journal for MemoryJournal {
 
     fn checkpoint(&self, model: Digest, _layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
         self.checkpoints.get(&model).cloned().ok_or(JournalError::Checkpoint { model, what: "is missing" })
+    }
+
+    fn server_state(&self, state: Digest) -> Result<ServerState, JournalError> {
+        self.states.get(&state).cloned().ok_or(JournalError::ServerState { state, what: "is missing" })
     }
 }

@@ -20,16 +20,22 @@ mod journal;
 mod manifest;
 mod messages;
 mod plan;
+mod server;
 mod session;
+mod terms;
 mod work;
 
-pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, TooManyUnits, WEIGHT_CAP_EXAMPLES, site_sum};
+pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
 pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
 pub use fault::{PeerFault, ProtocolFault, ResumeError};
 pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist};
 pub use manifest::{Manifest, ManifestError, Member, PublicKey};
 pub use messages::{
-    Finished, Hello, MAX_REASON, ParamCount, Refusal, RoundConfig, RoundResult, Welcome, config_digest,
+    ConfigShape, Finished, Hello, MAX_REASON, ParamCount, Refusal, RoundConfig, RoundResult, Welcome, config_digest,
 };
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
+pub use server::{
+    AdaptiveClip, AdaptiveClipRefused, ServerOutOfRange, ServerRule, ServerSpec, ServerState, ServerStateError,
+};
+pub use terms::{RoundTerms, TermsRefused};
 pub use work::{LocalTrainer, TrainFailed, Work};

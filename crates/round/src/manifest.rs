@@ -45,8 +45,8 @@ pub struct Member {
     pub name: String,
     /// Its identity key.
     pub public_key: PublicKey,
-    /// Privacy units (speakers; 1 when the unit is the client) that it may contribute in a round. Public: the
-    /// coordinator divides by it.
+    /// Privacy units (speakers or utterances, as the run says; not looked at when the unit is the client) that it may
+    /// contribute in a round. Public: the coordinator divides by it.
     pub units: u32,
 }
 

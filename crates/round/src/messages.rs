@@ -3,6 +3,7 @@ use sottovoce_types::{AttemptId, Digest, RoundId, RunId, Sha256Writer};
 use sottovoce_wire::{Decode, DecodeError, Encode, Kind, Reader};
 
 use crate::plan::RunPlan;
+use crate::terms::RoundTerms;
 
 /// A kind of frame in words for errors.
 pub(crate) fn kind_name(kind: Kind) -> &'static str {
@@ -47,6 +48,10 @@ pub struct Welcome {
 pub struct RoundConfig {
     /// The parameters θ_t, `[d]`.
     pub params: Vec<f32>,
+    /// C_t, as the coordinator sent it: not checked yet.
+    pub clip: f64,
+    /// SCAFFOLD's c, `[d]`; empty under any other rule.
+    pub control: Vec<f32>,
     /// The coordinator's signature over [`config_digest`].
     pub signature: [u8; 64],
 }
@@ -74,12 +79,20 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// cfg of the protocol: covers federation, plan, run, round, attempt, model hash and architecture, so that every later
+/// cfg of the protocol: covers federation, plan, run, round, attempt, model hash, architecture and terms, so that every later
 /// context, mask key and signature does.
-pub fn config_digest(plan: &RunPlan, run: RunId, round: RoundId, attempt: AttemptId, model: Digest) -> Digest {
+pub fn config_digest(
+    plan: &RunPlan,
+    run: RunId,
+    round: RoundId,
+    attempt: AttemptId,
+    model: Digest,
+    terms: &RoundTerms,
+) -> Digest {
     let mut w = Sha256Writer::new("sottovoce/1/config");
     w.field(plan.manifest().digest().as_bytes()).field(plan.digest().as_bytes()).field(&run.0);
     w.number(round.0).number(attempt.0.into()).field(model.as_bytes()).field(plan.layout().digest().as_bytes());
+    w.field(terms.digest(model).as_bytes());
     w.finish()
 }
 
@@ -111,6 +124,23 @@ impl Decode for Welcome {
 #[derive(Clone, Copy, Debug)]
 pub struct ParamCount(pub usize);
 
+/// Decoding context of a [`RoundConfig`].
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigShape {
+    /// Parameters d.
+    pub params: ParamCount,
+    /// Values of the control variate: d under SCAFFOLD, otherwise 0.
+    pub control: ParamCount,
+}
+
+impl ConfigShape {
+    /// That of a plan's configs.
+    pub fn of(plan: &RunPlan) -> Self {
+        let d = plan.layout().len();
+        Self { params: ParamCount(d), control: ParamCount(if plan.spec().server.is_scaffold() { d } else { 0 }) }
+    }
+}
+
 fn encode_params(params: &[f32], out: &mut Vec<u8>) {
     out.reserve(params.len().saturating_mul(4));
     for v in params {
@@ -126,13 +156,17 @@ impl Encode for RoundConfig {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.signature);
         encode_params(&self.params, out);
+        out.extend_from_slice(&self.clip.to_le_bytes());
+        encode_params(&self.control, out);
     }
 }
 
-impl Decode<ParamCount> for RoundConfig {
-    fn decode(count: &ParamCount, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl Decode<ConfigShape> for RoundConfig {
+    fn decode(shape: &ConfigShape, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let signature = input.array()?;
-        Ok(Self { params: decode_params(*count, input)?, signature })
+        let params = decode_params(shape.params, input)?;
+        let clip = f64::from_le_bytes(input.array()?);
+        Ok(Self { params, clip, control: decode_params(shape.control, input)?, signature })
     }
 }
 

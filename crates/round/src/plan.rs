@@ -2,14 +2,15 @@
 use std::sync::Arc;
 
 use sottovoce_dp::{Budget, DpEvent, NoiseShare, ShareError};
-use sottovoce_encode::{EncodePlan, EncodeSpec, Headroom};
+use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, Headroom};
 use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
-    ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, ModelSpec, NoiseMultiplier, ParamLayout,
-    Sha256Writer, TrainJob, Unit,
+    ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
+    NoiseMultiplier, ParamLayout, Sha256Writer, TrainJob, Unit,
 };
 
 use crate::manifest::{Manifest, Member};
+use crate::server::{AdaptiveClip, AdaptiveClipRefused, ServerOutOfRange, ServerSpec, limits};
 
 /// The privacy part of a plan; absent when the unit is [`Unit::None`].
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -66,8 +67,10 @@ pub struct RunSpec {
     pub suite: MaskSuite,
     /// Deadlines.
     pub deadlines: Deadlines,
-    /// FedAvg's server learning rate: θ ← θ + lr · mean.
-    pub server_learning_rate: f64,
+    /// How the clipping norm follows the units' updates; `None` where it stays.
+    pub adaptive_clip: Option<AdaptiveClip>,
+    /// How the released mean moves the model.
+    pub server: ServerSpec,
     /// Attempts at one round before the run fails.
     pub max_attempts: u32,
 }
@@ -102,6 +105,21 @@ pub enum PlanError {
         /// Members.
         members: u32,
     },
+    /// A number of the server's optimiser.
+    #[error(transparent)]
+    Server(#[from] ServerOutOfRange),
+    /// Adaptive clipping where it cannot be.
+    #[error(transparent)]
+    AdaptiveClip(#[from] AdaptiveClipRefused),
+    /// SCAFFOLD where it does not hold.
+    #[error("server.optimiser = \"scaffold\" {0}")]
+    Scaffold(&'static str),
+    /// Class weights that make one utterance's gradient depend on the others of its client.
+    #[error(
+        "class_weights = \"balanced\" counts the classes of a client, so that the gradient of one utterance depends on the others \
+         and clipping it by itself bounds nothing: with privacy.unit = \"utterance\" use none, or public numbers"
+    )]
+    BalancedUtterances,
     /// A DP unit without parameters, or parameters without a unit.
     #[error("privacy.unit = {unit:?} needs {needs}")]
     Privacy {
@@ -131,17 +149,16 @@ impl RunPlan {
     pub fn new(spec: RunSpec, manifest: Arc<Manifest>) -> Result<Self, PlanError> {
         match (spec.unit, &spec.privacy) {
             (Unit::None, Some(_)) => return Err(PlanError::Privacy { unit: "none", needs: "no noise parameters" }),
-            (Unit::Speaker | Unit::Client, None) => {
+            (Unit::Speaker | Unit::Utterance | Unit::Client, None) => {
                 return Err(PlanError::Privacy { unit: spec.unit.name(), needs: "epsilon or a noise multiplier" });
-            }
-            (Unit::Utterance, _) => {
-                return Err(PlanError::Privacy {
-                    unit: "utterance",
-                    needs: "per-utterance gradients, which this version does not have: use speaker or client",
-                });
             }
             _ => {}
         }
+        if spec.unit == Unit::Utterance && spec.job.class_weights == ClassWeights::Balanced {
+            return Err(PlanError::BalancedUtterances);
+        }
+        spec.server.check()?;
+        scaffold_holds(&spec)?;
         let members = manifest.len();
         if spec.n_min > members {
             return Err(PlanError::TooFewMembers { n_min: spec.n_min, members });
@@ -150,15 +167,17 @@ impl RunPlan {
         if spec.n_min < 2 || honest < 2 {
             return Err(PlanError::TooFewHonest { n_min: spec.n_min, max_corrupt: spec.max_corrupt, honest });
         }
+        let max_units = manifest.members().iter().map(|m| u64::from(units_of(spec.unit, m))).sum();
+        let extra = extra(&spec, max_units)?;
         let layout = Arc::new(spec.model.layout());
         let encode = EncodePlan::new(EncodeSpec {
             dim: layout.len(),
             clip: spec.clip,
             clip_bits: spec.clip_bits,
             lanes: spec.lanes,
-            max_units: manifest.members().iter().map(|m| u64::from(units_of(spec.unit, m))).sum(),
-            weighted: spec.unit == Unit::None,
-            noise_tail: noise_tail(&spec, members)?,
+            max_units,
+            extra,
+            noise_tail: noise_tail(&spec, extra, members)?,
         })?;
         let initial = spec.model.initialise(spec.init_seed);
         Ok(Self { spec, manifest, layout, encode, initial })
@@ -184,9 +203,38 @@ impl RunPlan {
         &self.encode
     }
 
+    /// The same under a round's clipping norm: the same integers, of another size.
+    pub fn encode_under(&self, clip: ClipNorm) -> EncodePlan {
+        self.encode.with_clip(clip)
+    }
+
     /// Initial parameters.
     pub fn initial_params(&self) -> FlatParams {
         self.initial.clone()
+    }
+
+    /// What a released mean is multiplied by before the server's optimiser sees it. With [`Unit::Utterance`] a unit's update is
+    /// minus its gradient at θ_t, and this is the learning rate of `round` (DP-FedSGD: Abadi et al. 2016, Algorithm 1, with its
+    /// noise shared out among the clients). An update that was trained locally has its learning rate in it: 1.
+    pub fn step_of_mean(&self, round: u64) -> f64 {
+        match self.spec.unit {
+            Unit::Utterance => self.spec.job.learning_rate_at(round, self.spec.rounds),
+            Unit::Speaker | Unit::Client | Unit::None => 1.0,
+        }
+    }
+
+    /// K·η of `round`: how far K local steps along a gradient of length 1 go. For SCAFFOLD's plans, whose K is fixed.
+    pub fn local_path(&self, round: u64) -> f64 {
+        f64::from(self.spec.job.steps) * self.spec.job.learning_rate_at(round, self.spec.rounds)
+    }
+
+    /// The clipping norms that `round` may have.
+    pub fn clips_allowed(&self, round: u64) -> std::ops::RangeInclusive<f64> {
+        let clip = self.spec.clip;
+        match self.spec.adaptive_clip {
+            Some(_) if round > 1 => limits(clip),
+            _ => clip.value()..=clip.value(),
+        }
     }
 
     /// Privacy units that a client may contribute in a round; 0 for one that is no member.
@@ -232,9 +280,53 @@ impl RunPlan {
         }
         w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
         w.number(s.deadlines.advert_ms).number(s.deadlines.phase_ms);
-        w.number(s.server_learning_rate.to_bits()).number(s.max_attempts.into());
+        if let Some(adaptive) = &s.adaptive_clip {
+            adaptive.write_to(&mut w);
+        }
+        s.server.write_to(&mut w);
+        w.number(s.max_attempts.into());
         w.finish()
     }
+}
+
+/// What vectors carry behind the parameters.
+fn extra(spec: &RunSpec, units: u64) -> Result<Extra, PlanError> {
+    let Some(adaptive) = &spec.adaptive_clip else {
+        return Ok(if spec.unit == Unit::None { Extra::Weight } else { Extra::None });
+    };
+    let Some(privacy) = &spec.privacy else {
+        return Err(AdaptiveClipRefused::Unit { unit: spec.unit.name() }.into());
+    };
+    let clip_steps = 1 << spec.clip_bits.min(62);
+    let steps = adaptive.count_steps(spec.unit, units, privacy.noise_multiplier, clip_steps)?;
+    Ok(Extra::Unclipped { steps })
+}
+
+/// Karimireddy et al. 2020, Algorithm 1, is of plain SGD with the same K for everybody; and it is no private algorithm.
+fn scaffold_holds(spec: &RunSpec) -> Result<(), PlanError> {
+    if !spec.server.is_scaffold() {
+        return Ok(());
+    }
+    let refuse = |why| Err(PlanError::Scaffold(why));
+    if spec.unit != Unit::None {
+        return refuse(
+            "would carry what one round saw of a unit into every later round: c_i is a second release of it, and the correction c - c_i \
+             adds what is not clipped with it; use fedavg or fedyogi, or privacy.unit = \"none\"",
+        );
+    }
+    if spec.job.steps == 0 {
+        return refuse("needs as many local steps at every client: set training.steps above 0");
+    }
+    if spec.job.optimiser != LocalOptimiser::Sgd || spec.job.momentum > 0.0 {
+        return refuse(
+            "is made for local SGD without momentum: set training.optimiser = \"sgd\" and training.momentum = 0",
+        );
+    }
+    let rates = (1..=spec.rounds).map(|round| spec.job.learning_rate_at(round, spec.rounds));
+    if rates.into_iter().any(|rate| !(rate.is_finite() && rate > 0.0)) {
+        return refuse("divides by the learning rate of each round: set training.learning_rate above 0");
+    }
+    Ok(())
 }
 
 fn units_of(unit: Unit, member: &Member) -> u32 {
@@ -249,12 +341,14 @@ const NOISE_TAIL_SIGMAS: u32 = 13;
 
 /// [`NOISE_TAIL_SIGMAS`] standard deviations of all the noise that can be in one sum: every one of n clients adds a share that is sized for
 /// the honest survivors guaranteed at that n, and n may be anything from n_min to the number of members.
-fn noise_tail(spec: &RunSpec, members: u32) -> Result<u64, PlanError> {
+fn noise_tail(spec: &RunSpec, extra: Extra, members: u32) -> Result<u64, PlanError> {
     let Some(privacy) = &spec.privacy else { return Ok(0) };
+    let clip = u128::from(1u64 << spec.clip_bits.min(62));
+    let count = if let Extra::Unclipped { steps } = extra { u128::from(steps) } else { 0 };
     let mut worst = 0;
     for n in spec.n_min..=members {
         let honest = honest_floor(n, spec.max_corrupt).max(1);
-        let share = NoiseShare::new(privacy.noise_multiplier, 1u64 << spec.clip_bits.min(62), honest)?;
+        let share = NoiseShare::joint(privacy.noise_multiplier, clip * clip + count * count, honest)?;
         worst = worst.max(share.tail_of_sum(n, NOISE_TAIL_SIGMAS));
     }
     Ok(worst)

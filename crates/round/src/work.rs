@@ -1,7 +1,9 @@
 //! What the engines ask of their surroundings: local training.
-use sottovoce_types::{AttemptId, FlatParams, RoundId, TrainJob, Update};
+use sottovoce_types::{AttemptId, FlatParams, RoundId, TrainJob};
 
-/// Train locally from these parameters, then call `ClientEngine::handle_updates`.
+use crate::client::{UnitRefused, UnitSum};
+
+/// Train locally from these parameters, then call `ClientEngine::handle_trained`.
 #[derive(Clone, Debug)]
 pub struct Work {
     /// For this round.
@@ -10,8 +12,10 @@ pub struct Work {
     pub attempt: AttemptId,
     /// θ_t.
     pub params: FlatParams,
-    /// How.
+    /// How, in this round: its learning rate is the round's ([`TrainJob::in_round`]).
     pub job: TrainJob,
+    /// SCAFFOLD's c − c_i, `[d]`: added to the gradient of every local step. `None` under any other rule.
+    pub correction: Option<Vec<f32>>,
 }
 
 /// Local training failed; the client sits this round out.
@@ -19,12 +23,20 @@ pub struct Work {
 #[error("local training failed")]
 pub struct TrainFailed(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+impl From<UnitRefused> for TrainFailed {
+    fn from(refused: UnitRefused) -> Self {
+        Self(Box::new(refused))
+    }
+}
+
 /// Local training at one site.
 pub trait LocalTrainer: Send {
-    /// One [`Update`] per privacy unit of this site (speaker, or the whole site).
+    /// Hands one `Update` per privacy unit of this site to `units`, as soon as it is there. Of a speaker, or of the whole site,
+    /// that is what local training changed; of an utterance it is minus its gradient at θ_t, without a learning rate. Each is clipped and added at once, so that memory is that of one update however many units there are.
     ///
     /// # Errors
     /// [`TrainFailed`] when no update could be made, for a cause that does not depend on the data: the coordinator sees that
-    /// this site sits out. A unit whose training diverges gives an update that is not finite, or zero.
-    fn train(&mut self, global: &FlatParams, job: &TrainJob) -> Result<Vec<Update>, TrainFailed>;
+    /// this site sits out. A unit whose training diverges gives an update that is not finite, or zero. [`UnitRefused`] is
+    /// passed on by `?`.
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed>;
 }

@@ -5,12 +5,12 @@ mod common;
 
 use std::sync::Arc;
 
-use common::hostile::{Hostile, NOW, greeted, refuses, with_body};
+use common::hostile::{Hostile, NOW, refuses, with_body};
 use common::{Federation, RUN, Site, engine, identity, plan, plan_with};
 use sottovoce_dp::{LedgerEntry, LedgerError, LedgerKey, SeededNoise};
-use sottovoce_round::{ClientEngine, ClientSetup, Entry, JournalEvent, Outcome, ProtocolFault, RunPlan, site_sum};
+use sottovoce_round::{ClientEngine, ClientSetup, Entry, JournalEvent, Outcome, ProtocolFault, RunPlan};
 use sottovoce_secagg::{Abort, InputRoot, SignedBy, SurvivorQuorumMsg, SurvivorsMsg};
-use sottovoce_types::{AttemptId, Epsilon, Lanes, RoundId, Unit, Update};
+use sottovoce_types::{AttemptId, Epsilon, Lanes, RoundId, Unit};
 use sottovoce_wire::{Decode, Encode, Frame, Kind};
 
 // ---- one survivor set per attempt, ever ----
@@ -226,30 +226,6 @@ fn a_sites_journal_begins_its_ledger_with_the_budget_and_another_budget_cannot_g
 }
 
 // ---- what depends on data does not show ----
-
-#[test]
-fn claim_no_data_dependent_refusal_an_update_that_is_not_finite_does_not_keep_its_site_away() {
-    let plan = plan(4, 1, 2);
-    let mut client = greeted(&plan);
-    client.handle_frame(NOW, &Hostile::new(&plan).config(1, 1, &plan.initial_params())).unwrap();
-    while client.poll_persist().is_some() {}
-    let work = client.poll_work().unwrap();
-    let update = |value: f32| Update { values: vec![value; plan.layout().len()], examples: 1 };
-    let diverged = vec![update(0.01), update(f32::INFINITY)];
-    client.handle_updates(NOW, work.round, work.attempt, diverged.clone()).unwrap();
-    assert_eq!(client.poll_transmit().map(|f| f.kind), Some(Kind::Advert), "not a refusal");
-    let id = identity(1).client_id();
-    let with = site_sum(&plan, &id, &diverged).unwrap().into_coords();
-    assert_eq!(with, site_sum(&plan, &id, &diverged[..1]).unwrap().into_coords(), "it counts as zero");
-    // Without a privacy unit nothing is promised of one, and broken data stops here.
-    let open = plan_with(4, 1, 2, |spec| {
-        spec.unit = Unit::None;
-        spec.privacy = None;
-        spec.clip_bits = 36;
-        spec.lanes = Lanes::new(1).unwrap();
-    });
-    assert!(site_sum(&open, &id, &diverged[1..]).is_err());
-}
 
 #[test]
 fn one_state_directory_never_mixes_releases_with_and_without_privacy() {

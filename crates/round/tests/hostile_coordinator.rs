@@ -90,7 +90,8 @@ fn a_coordinator_that_was_killed_after_the_last_round_hands_out_its_model_and_pu
     federation.run_until(Kind::Finished);
     let last = federation.coordinator.params().clone();
     let entries = federation.journal.clone();
-    let mut resumed = Coordinator::resume(Arc::clone(&federation.plan), identity(100), &entries, last.clone()).unwrap();
+    let mut resumed =
+        Coordinator::resume(Arc::clone(&federation.plan), identity(100), &entries, last.clone(), None).unwrap();
     assert_eq!(resumed.outcome(), Some(&Outcome::Completed));
     resumed.start(NOW);
     for site in &mut federation.sites {
@@ -123,7 +124,7 @@ fn frames_of_another_run_another_plan_or_beyond_the_plan_are_refused() {
     // A welcome where none is due, and one of another plan.
     let fault = refuses(&mut client, &hostile.welcome());
     assert!(matches!(fault, ProtocolFault::Unexpected { .. }), "{fault}");
-    let theirs = plan_with(4, 1, 3, |spec| spec.server_learning_rate = 2.0);
+    let theirs = plan_with(4, 1, 3, |spec| spec.server.learning_rate = 2.0);
     let mut fresh = engine(&plan, 1, Vec::new());
     fresh.handle_connect(NOW);
     fresh.poll_transmit().unwrap();

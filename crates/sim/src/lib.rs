@@ -20,4 +20,4 @@ mod toy;
 pub use script::{DropAfter, Dropout, Script};
 pub use simulation::{ClientReport, ClientSeeds, SimClient, SimError, SimOutcome, Simulation, client_seeds, run_id};
 pub use sottovoce_transcript::Tap;
-pub use toy::{PoisonedTrainer, TargetTrainer};
+pub use toy::{PoisonedTrainer, QuadraticTrainer, TargetTrainer};

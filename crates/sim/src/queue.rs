@@ -2,8 +2,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use sottovoce_round::{TrainFailed, Work};
-use sottovoce_types::{Tick, Update};
+use sottovoce_round::{TrainFailed, UnitSum, Work};
+use sottovoce_types::Tick;
 use sottovoce_wire::Frame;
 
 /// Something that happens to a party.
@@ -12,7 +12,7 @@ pub(crate) enum Event {
     ToCoordinator { client: usize, session: u64, frame: Frame },
     ToClient { client: usize, session: u64, frame: Frame },
     Disconnect { client: usize, session: u64 },
-    Trained { client: usize, session: u64, work: Box<Work>, updates: Result<Vec<Update>, TrainFailed> },
+    Trained { client: usize, session: u64, work: Box<Work>, units: Box<Result<UnitSum, TrainFailed>> },
 }
 
 struct Scheduled {

@@ -50,4 +50,9 @@ pub struct Dropout {
 pub struct Script {
     /// Dropouts, each happening once.
     pub dropouts: Vec<Dropout>,
+    /// Clients that come back from a dropout as a new process, which knows no more than its journal.
+    pub forgetful: Vec<usize>,
+    /// The coordinator is killed as soon as its journal holds so many entries, and started again from it: before anything that
+    /// waited for the last of them has left. In rising order.
+    pub kills: Vec<usize>,
 }

@@ -1,6 +1,6 @@
 //! Trainers without a model: for tests of everything around training.
-use sottovoce_round::{LocalTrainer, TrainFailed};
-use sottovoce_types::{FlatParams, TrainJob, Update};
+use sottovoce_round::{LocalTrainer, TrainFailed, UnitSum, Work};
+use sottovoce_types::Update;
 
 /// Moves the parameters a fixed fraction of the way to a target: local training of a quadratic loss.
 #[derive(Clone, Debug)]
@@ -12,12 +12,39 @@ pub struct TargetTrainer {
 }
 
 impl LocalTrainer for TargetTrainer {
-    fn train(&mut self, global: &FlatParams, _job: &TrainJob) -> Result<Vec<Update>, TrainFailed> {
-        let towards = |target: &Vec<f32>| Update {
-            values: global.values().iter().zip(target).map(|(g, t)| self.step * (t - g)).collect(),
-            examples: 1,
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        for target in &self.targets {
+            let values = work.params.values().iter().zip(target).map(|(g, t)| self.step * (t - g)).collect();
+            units.add(&Update { values, examples: 1 })?;
+        }
+        Ok(())
+    }
+}
+
+/// Local SGD on f(y) = h/2·‖y − a‖²: K = `job.steps` exact gradient steps, with SCAFFOLD's correction where there is one.
+#[derive(Clone, Debug)]
+pub struct QuadraticTrainer {
+    /// h.
+    pub curvature: f64,
+    /// a, `[d]`.
+    pub target: Vec<f32>,
+    /// Examples that it says it has.
+    pub examples: u32,
+}
+
+impl LocalTrainer for QuadraticTrainer {
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        let local = |(i, theta): (usize, &f32)| {
+            let (start, target) = (f64::from(*theta), f64::from(self.target[i]));
+            let correction = work.correction.as_ref().map_or(0.0, |c| f64::from(c[i]));
+            let step = |y: f64| y - work.job.learning_rate * (self.curvature * (y - target) + correction);
+            let end = (0..work.job.steps).fold(start, |y, _| step(y));
+            #[allow(clippy::cast_possible_truncation, reason = "updates are f32")]
+            let moved = (end - start) as f32;
+            moved
         };
-        Ok(self.targets.iter().map(towards).collect())
+        let values = work.params.values().iter().enumerate().map(local).collect();
+        Ok(units.add(&Update { values, examples: self.examples })?)
     }
 }
 
@@ -29,7 +56,7 @@ pub struct PoisonedTrainer {
 }
 
 impl LocalTrainer for PoisonedTrainer {
-    fn train(&mut self, _global: &FlatParams, _job: &TrainJob) -> Result<Vec<Update>, TrainFailed> {
-        Ok(vec![Update { values: self.direction.clone(), examples: 1 }])
+    fn train(&mut self, _work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        Ok(units.add(&Update { values: self.direction.clone(), examples: 1 })?)
     }
 }

@@ -4,13 +4,17 @@ mod common;
 
 use common::{identity, plan, private_spec, run, simulation, spec, trainer};
 use sottovoce_dp::LedgerEntry;
-use sottovoce_round::{ClientOutcome, Entry, JournalEvent, Outcome, WEIGHT_CAP_EXAMPLES, config_digest};
+use sottovoce_round::{
+    ClientEvent, ClientOutcome, Entry, JournalEvent, LocalTrainer, Outcome, RoundTerms, RunPlan, TrainFailed, UnitSum,
+    WEIGHT_CAP_EXAMPLES, Work, config_digest,
+};
 use sottovoce_sim::{DropAfter, Dropout, PoisonedTrainer, Script, SimClient};
-use sottovoce_types::{RoundId, Unit};
+use sottovoce_transcript::Party;
+use sottovoce_types::{RoundId, Unit, Update};
 use sottovoce_wire::Kind;
 
 fn drop_of(client: usize, round: u64, after: DropAfter, back_after_ms: Option<u64>) -> Script {
-    Script { dropouts: vec![Dropout { client, round: RoundId(round), after, back_after_ms }] }
+    Script { dropouts: vec![Dropout { client, round: RoundId(round), after, back_after_ms }], ..Script::default() }
 }
 
 #[test]
@@ -170,7 +174,8 @@ fn a_client_of_another_plan_is_refused() {
     // Contexts of two plans differ even for the same round and model, so masks of one are noise in the other.
     let (run, round, attempt) = (sottovoce_types::RunId([1; 16]), RoundId(1), sottovoce_types::AttemptId(1));
     let model = ours.initial_params().digest();
-    assert_ne!(config_digest(&ours, run, round, attempt, model), config_digest(&theirs, run, round, attempt, model));
+    let digest = |plan: &RunPlan| config_digest(plan, run, round, attempt, model, &RoundTerms::first(plan));
+    assert_ne!(digest(&ours), digest(&theirs));
     assert_eq!(ours.spec().unit, Unit::None);
 }
 
@@ -185,4 +190,42 @@ fn unlisted_clients_do_not_compile_into_a_plan() {
     assert_eq!(outcome.outcome, Outcome::Completed);
     assert_eq!(outcome.records[0].contributors, 4);
     assert_eq!(outcome.faults.len(), 1, "the stranger's greeting was refused: {:?}", outcome.faults);
+}
+
+/// A site whose training diverges in every round.
+struct Diverging;
+
+impl LocalTrainer for Diverging {
+    fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
+        Ok(units.add(&Update { values: vec![f32::NAN; work.params.values().len()], examples: 1 })?)
+    }
+}
+
+#[test]
+fn without_a_privacy_unit_a_site_that_diverged_sends_no_input_and_the_others_go_on() {
+    let plan = plan(spec(3, 0, 2), 4);
+    let mut sim = simulation(&plan, 4, Script::default());
+    sim.clients[1].trainer = Box::new(Diverging);
+    let (outcome, transcript) = run(sim);
+    assert_eq!(outcome.outcome, Outcome::Completed);
+    assert!(outcome.records.iter().all(|r| r.contributors == 3));
+    let diverged = Party::Client(outcome.clients[1].id);
+    let sent = |kind| transcript.coordinator().of_kind(kind).filter(|r| r.from == diverged).count();
+    assert_eq!(
+        (sent(Kind::Advert), sent(Kind::Shares), sent(Kind::MaskedInput)),
+        (0, 0, 0),
+        "nothing of its data left"
+    );
+    assert_eq!(sent(Kind::Abort), 2, "it says that it sits out");
+    let told = outcome.clients[1].events.iter().filter_map(|e| match e {
+        ClientEvent::SatOut { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    let told: Vec<String> = told.collect();
+    assert!(told.len() == 2 && told[0].contains("diverged") && told[0].contains("lower the learning rate"), "{told:?}");
+    // With a privacy unit the same trainer does not show.
+    let private = common::plan(private_spec(3, 0, 1, 2.0, 100.0), 4);
+    let mut sim = simulation(&private, 4, Script::default());
+    sim.clients[1].trainer = Box::new(Diverging);
+    assert_eq!(run(sim).0.records[0].contributors, 4);
 }

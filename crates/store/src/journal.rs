@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 use sottovoce_dp::LedgerEntry;
-use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist};
+use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, ServerState};
 use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout};
 
-use crate::{CheckpointError, CheckpointInfo, Head, durable, load_checkpoint, save_checkpoint};
+use crate::{CheckpointError, CheckpointInfo, Head, durable, load_checkpoint, save_checkpoint, server_state};
 
 const STATE: &str = "state.sqlite";
 const LOCK: &str = "state.lock";
@@ -71,6 +71,8 @@ pub struct SqliteJournal {
     head: Head,
     /// File of each model that an entry speaks of.
     models: BTreeMap<Digest, PathBuf>,
+    /// File of each server state that an entry speaks of.
+    states: BTreeMap<Digest, PathBuf>,
     info: CheckpointInfo,
     failed: bool,
     /// Held for as long as the journal is open; the system lets go of it however the process ends.
@@ -93,12 +95,13 @@ impl SqliteJournal {
         prepare(&mut connection).map_err(failed)?;
         durable::sync_directory(dir).map_err(|e| failed(e.into()))?;
         let (entries, head) = read_verified(&connection, &state)?;
-        let mut models = BTreeMap::new();
+        let (mut models, mut states) = (BTreeMap::new(), BTreeMap::new());
         for entry in &entries {
+            states.extend(state_of(&entry.event).map(|(state, file)| (state, dir.join(CHECKPOINTS).join(file))));
             models.extend(model_of(&entry.event).map(|(model, file)| (model, dir.join(CHECKPOINTS).join(file))));
         }
         let info = CheckpointInfo::default();
-        Ok(Self { dir: dir.to_owned(), connection, head, models, info, failed: false, _lock: lock })
+        Ok(Self { dir: dir.to_owned(), connection, head, models, states, info, failed: false, _lock: lock })
     }
 
     /// Writes the architecture, and whatever else, into every checkpoint from here on, so that it can be used without the
@@ -142,11 +145,37 @@ impl SqliteJournal {
         let ledger = persist.entry.ledger.as_ref().map(serde_json::to_string).transpose();
         let ledger = ledger.map_err(|_| failed(StateError::Unreadable))?;
         let saved = self.save(persist)?;
+        let saved_state = self.save_state(persist)?;
         let head = self.head.after(&text);
         self.insert(&text, ledger.as_deref(), head).map_err(|e| storage(&self.dir.join(STATE), e))?;
         self.head = head;
         self.models.extend(saved);
+        self.states.extend(saved_state);
         Ok(())
+    }
+
+    /// The server's state of an entry, durable before the entry.
+    fn save_state(&self, persist: &Persist) -> Result<Option<(Digest, PathBuf)>, JournalError> {
+        let named = state_of(&persist.entry.event).map(|(state, file)| (state, self.dir.join(CHECKPOINTS).join(file)));
+        let given = persist.state.as_ref().map(ServerState::digest);
+        match (&named, given) {
+            (None, None) => return Ok(None),
+            (None, Some(state)) => return Err(JournalError::ServerState { state, what: "belongs to no entry" }),
+            (Some((state, _)), None) => {
+                return Err(JournalError::ServerState {
+                    state: *state,
+                    what: "is named by its entry, but was not given",
+                });
+            }
+            (Some((state, _)), Some(given)) if *state != given => {
+                return Err(JournalError::ServerState { state: given, what: "is not the one that its entry names" });
+            }
+            _ => {}
+        }
+        if let (Some((_, path)), Some(state)) = (&named, &persist.state) {
+            server_state::save(path, state).map_err(|e| storage(path, e.into()))?;
+        }
+        Ok(named)
     }
 
     /// The checkpoint of an entry, durable before the entry.
@@ -215,6 +244,17 @@ impl Journal for SqliteJournal {
             other => storage(path, other.into()),
         })?;
         if loaded.info.model_sha256 == model { Ok(loaded.params) } else { Err(wrong("is that of another model")) }
+    }
+
+    fn server_state(&self, state: Digest) -> Result<ServerState, JournalError> {
+        let wrong = |what| JournalError::ServerState { state, what };
+        let path = self.states.get(&state).ok_or_else(|| wrong("is missing: no entry of this journal names it"))?;
+        let loaded = server_state::load(path).map_err(|e| match e {
+            CheckpointError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => wrong("is missing"),
+            CheckpointError::Io { .. } => storage(path, e.into()),
+            _ => wrong("is damaged"),
+        })?;
+        if loaded.digest() == state { Ok(loaded) } else { Err(wrong("is that of another round")) }
     }
 }
 
@@ -331,6 +371,16 @@ fn model_of(event: &JournalEvent) -> Option<(Digest, String)> {
     match event {
         JournalEvent::RunStarted { seed_model, .. } => Some((*seed_model, file)),
         JournalEvent::Published { model, .. } => Some((*model, file)),
+        _ => None,
+    }
+}
+
+/// The server's state that an entry makes durable, and the name of its file.
+fn state_of(event: &JournalEvent) -> Option<(Digest, String)> {
+    match event {
+        JournalEvent::Published { state: Some(state), .. } => {
+            Some((*state, format!("round-{:04}.state.safetensors", round_of(event))))
+        }
         _ => None,
     }
 }

@@ -1,7 +1,8 @@
 //! Durable state of either role: a journal with the privacy ledger in the same transaction, and checkpoints.
 //!
 //! A state directory holds `state.sqlite` ([`SqliteJournal`]), `state.lock` (one writer only) and
-//! `checkpoints/round-0001.safetensors` ([`save_checkpoint`]). What [`append`](sottovoce_round::Journal::append) has returned from survives a
+//! `checkpoints/round-0001.safetensors` ([`save_checkpoint`]); where the server carries more than the model from round to round,
+//! `checkpoints/round-0001.state.safetensors` beside it. What [`append`](sottovoce_round::Journal::append) has returned from survives a
 //! killed process and a lost power supply, as far as the disk keeps its word about `fsync`.
 //!
 //! This crate decides nothing: which entries there are is `round`'s to say, what they cost is `dp`'s. It detects accidents
@@ -31,6 +32,7 @@ mod chain;
 mod checkpoint;
 mod durable;
 mod journal;
+mod server_state;
 
 pub use chain::Head;
 pub use checkpoint::{

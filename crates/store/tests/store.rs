@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use sottovoce_dp::{Budget, DpEvent, Ledger, LedgerKey};
-use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist};
+use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, ServerState};
 use sottovoce_store::{
     CheckpointError, CheckpointInfo, SqliteJournal, StateError, load_checkpoint, read_checkpoint, read_journal,
     save_checkpoint,
@@ -40,7 +40,7 @@ fn gaussian() -> DpEvent {
 fn started() -> Persist {
     let model = params(0);
     let event = JournalEvent::RunStarted { run: RUN, plan: Digest::of(b"plan"), seed_model: model.digest() };
-    Persist { entry: Entry { event, ledger: None }, checkpoint: Some(model) }
+    Persist { checkpoint: Some(model), ..Persist::entry(event, None) }
 }
 
 fn debited(ledger: &mut Ledger, round: u64) -> Persist {
@@ -65,16 +65,21 @@ fn published(round: u64) -> Persist {
         gdp_mu_spent: 1.357_645_019_878_171,
         duration_ms: 12,
         metrics: None,
+        clip_l2: Some(0.1 + 0.2),
+        unclipped_fraction: Some(-1.0 / 3.0),
     };
     let digest = model.digest();
+    let mut state = ServerState::of(digest);
+    state.keep("first_moment", vec![0.1 + 0.2, f64::from_bits(1), -1e300]);
     let event = JournalEvent::Published {
         run: RUN,
         round: RoundId(round),
         attempt: AttemptId(1),
         model: digest,
+        state: Some(state.digest()),
         record: Box::new(record),
     };
-    Persist { entry: Entry { event, ledger: None }, checkpoint: Some(model) }
+    Persist { checkpoint: Some(model), state: Some(state), ..Persist::entry(event, None) }
 }
 
 fn budget() -> Budget {
@@ -392,4 +397,54 @@ fn a_killed_process_loses_nothing_that_append_returned_from() {
         let loaded = journal.checkpoint(params(round).digest(), &Arc::new(spec().layout())).unwrap();
         assert_eq!(loaded, params(round));
     }
+}
+
+/// The state that `published` carries.
+fn state_of(round: u64) -> ServerState {
+    published(round).state.unwrap()
+}
+
+#[test]
+fn a_servers_state_comes_back_bit_for_bit_with_its_model_and_damage_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path()));
+    let journal = SqliteJournal::open(dir.path()).unwrap();
+    for round in 1..=2 {
+        let back = journal.server_state(state_of(round).digest()).unwrap();
+        assert_eq!((back.model(), &back), (params(round).digest(), &state_of(round)));
+    }
+    let says = |journal: &SqliteJournal, state: Digest| match journal.server_state(state) {
+        Err(JournalError::ServerState { what, .. }) => what,
+        other => panic!("{other:?}"),
+    };
+    assert!(says(&journal, Digest::of(b"?")).contains("no entry"));
+    let file = |round: u64| dir.path().join(format!("checkpoints/round-{round:04}.state.safetensors"));
+    let whole = fs::read(file(2)).unwrap();
+    for i in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[i] ^= 1;
+        fs::write(file(2), &damaged).unwrap();
+        assert!(journal.server_state(state_of(2).digest()).is_err(), "bit 0 of byte {i} turned");
+    }
+    fs::copy(file(1), file(2)).unwrap();
+    assert!(says(&journal, state_of(2).digest()).contains("another round"));
+    fs::remove_file(file(2)).unwrap();
+    assert!(says(&journal, state_of(2).digest()).contains("missing"));
+}
+
+#[test]
+fn an_entry_and_the_state_beside_it_must_name_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = SqliteJournal::open(dir.path()).unwrap();
+    let with = |state| Persist { state, ..published(1) };
+    for (persist, says) in [
+        (with(None), "was not given"),
+        (with(Some(state_of(2))), "not the one"),
+        (Persist { state: Some(state_of(1)), ..started() }, "belongs to no entry"),
+    ] {
+        let error = journal.append(&persist).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    assert!(journal.replay().unwrap().is_empty(), "nothing of them is on record");
+    journal.append(&published(1)).unwrap();
 }

@@ -3,13 +3,13 @@
 //!
 //! The crate turns `(θ_t, examples, job)` into an [`Update`](sottovoce_types::Update) and a model into
 //! [`Metrics`](sottovoce_types::Metrics). It never sees a clip norm, noise or a mask, opens no file and no socket, and
-//! none of burn's types appear in its public API: a [`Device`] is chosen at run time.
+//! none of burn's types appear in its public API: a [`Device`](sottovoce_types::Device) is chosen at run time.
 //!
 //! Read [`Trainer`] first, then [`Partition`] (who gets which speakers).
 //!
 //! ```
-//! use sottovoce_train::{Device, Trainer};
-//! use sottovoce_types::{ExampleMeta, Examples, ModelSpec, TrainJob};
+//! use sottovoce_train::Trainer;
+//! use sottovoce_types::{Device, ExampleMeta, Examples, ModelSpec, TrainJob};
 //!
 //! let spec = ModelSpec::Dnn { inputs: 2, hidden: vec![], classes: 2 };
 //! let trainer = Trainer::new(spec.clone(), Device::Cpu)?;
@@ -59,12 +59,14 @@ mod trainer;
 mod training;
 mod units;
 
-pub use device::{Device, DeviceError, UnknownDevice};
+pub use device::{DeviceError, check_device};
 pub use evaluate::EvaluateError;
 pub use metrics::BOOTSTRAP_RESAMPLES;
 pub use partition::{
     ClientData, Fold, FoldBy, Leak, Partition, PartitionCounts, PartitionError, PartitionMode, PartitionSpec, Place,
     SetCounts, Split, TestSpeakers, TooFewSpeakers,
 };
+pub use sottovoce_types::Device;
 pub use trainer::{ClippedGradient, EpochLoss, InputError, TrainError, Trainer};
-pub use units::{unit_updates, utterance_updates};
+pub use training::square_product;
+pub use units::{unit_update, utterance_update};

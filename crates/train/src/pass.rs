@@ -314,17 +314,35 @@ pub(crate) struct Backward<B: Backend> {
 impl<B: Backend> Backward<B> {
     /// Σ over the examples of the gradient of each, `[d]`.
     pub(crate) fn sum(&self) -> Tensor<B, 1> {
-        self.assemble(|delta, used| match used {
-            Use::Matrix(rows) => delta.clone().transpose().matmul(rows.clone()).flatten(0, 1),
-            Use::Table(rows) => rows.clone().transpose().matmul(delta.clone()).flatten(0, 1),
-            Use::Windows(rows, k) => {
-                let [out, c] = [delta.dims()[1], rows.dims()[1]];
-                let product = delta.clone().transpose().matmul(windows(rows.clone(), *k));
-                product.reshape([out, *k, c]).permute([0, 2, 1]).flatten(0, 2)
+        let mut parts = vec![None; self.layout.entries().len()];
+        let mut put = |index: usize, gradient: Tensor<B, 1>| {
+            let before = parts[index].replace(gradient);
+            assert!(before.is_none(), "a parameter enters once: its gradient would be the sum over its uses");
+        };
+        for (delta, uses) in &self.sites {
+            let mut bias = None;
+            let mut matrices = Vec::new();
+            for (index, used) in uses {
+                match used {
+                    Use::Matrix(rows) => matrices.push((*index, rows.clone())),
+                    Use::Table(rows) => put(*index, rows.clone().transpose().matmul(delta.clone()).flatten(0, 1)),
+                    Use::Windows(rows, k) => {
+                        let [out, c] = [delta.dims()[1], rows.dims()[1]];
+                        let product = delta.clone().transpose().matmul(windows(rows.clone(), *k));
+                        put(*index, product.reshape([out, *k, c]).permute([0, 2, 1]).flatten(0, 2));
+                    }
+                    Use::Bias => {
+                        let sum = bias.get_or_insert_with(|| delta.clone().sum_dim(0).flatten(0, 1));
+                        put(*index, sum.clone());
+                    }
+                    Use::Scale(rows) => put(*index, (delta.clone() * rows.clone()).sum_dim(0).flatten(0, 1)),
+                }
             }
-            Use::Bias => delta.clone().sum_dim(0).flatten(0, 1),
-            Use::Scale(rows) => (delta.clone() * rows.clone()).sum_dim(0).flatten(0, 1),
-        })
+            for (index, gradient) in products(delta, matrices) {
+                put(index, gradient);
+            }
+        }
+        Tensor::cat(parts.into_iter().map(|p| p.expect("every parameter is used")).collect(), 0)
     }
 
     /// The gradient of each example, `[n, d]`.
@@ -358,17 +376,6 @@ impl<B: Backend> Backward<B> {
             (scaled.reshape([m, out]), uses.clone())
         });
         Self { examples: n, layout: Arc::clone(&self.layout), sites: sites.collect() }.sum()
-    }
-
-    fn assemble(&self, gradient: impl Fn(&Tensor<B, 2>, &Use<B>) -> Tensor<B, 1>) -> Tensor<B, 1> {
-        let mut parts = vec![None; self.layout.entries().len()];
-        for (delta, uses) in &self.sites {
-            for (index, used) in uses {
-                let before = parts[*index].replace(gradient(delta, used));
-                assert!(before.is_none(), "a parameter enters once: its gradient would be the sum over its uses");
-            }
-        }
-        Tensor::cat(parts.into_iter().map(|p| p.expect("every parameter is used")).collect(), 0)
     }
 
     /// `[m, width]` to `[n, m / n, width]`.
@@ -410,5 +417,26 @@ impl<B: Backend> Backward<B> {
         }
         let own = self.one_by_one(delta, used);
         (own.clone() * own).sum_dim(1).flatten(0, 1)
+    }
+}
+
+/// δᵀ · rows of each matrix at one site, `[out · in]`, in one product: an LSTM's inputs are few, and a narrow product by itself is slow.
+fn products<B: Backend>(delta: &Tensor<B, 2>, matrices: Vec<(usize, Tensor<B, 2>)>) -> Vec<(usize, Tensor<B, 1>)> {
+    let transposed = delta.clone().transpose();
+    let out = delta.dims()[1];
+    let (indices, rows): (Vec<usize>, Vec<Tensor<B, 2>>) = matrices.into_iter().unzip();
+    match rows.len() {
+        0 => Vec::new(),
+        1 => rows.into_iter().map(|r| (indices[0], transposed.clone().matmul(r).flatten(0, 1))).collect(),
+        _ => {
+            let widths: Vec<usize> = rows.iter().map(|r| r.dims()[1]).collect();
+            let all = transposed.matmul(Tensor::cat(rows, 1));
+            let starts = widths.iter().scan(0, |end, w| {
+                *end += w;
+                Some(*end - w)
+            });
+            let cut = |(start, width): (usize, &usize)| all.clone().slice([0..out, start..start + width]).flatten(0, 1);
+            indices.into_iter().zip(starts.zip(&widths).map(cut)).collect()
+        }
     }
 }

@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexDevice;
-use sottovoce_types::{Examples, FlatParams, InputKind, ModelSpec, OutOfRange, ParamLayout, TrainJob, Update};
+use sottovoce_types::{Device, Examples, FlatParams, InputKind, ModelSpec, OutOfRange, ParamLayout, TrainJob, Update};
 
-use crate::device::{Device, DeviceError};
+use crate::device::{DeviceError, check_device};
 use crate::training::{self, Run};
 
 /// Why parameters or examples do not fit the model.
@@ -121,7 +121,7 @@ impl Trainer {
     /// # Panics
     /// When the architecture is not possible ([`ModelSpec::check`]).
     pub fn new(spec: ModelSpec, device: Device) -> Result<Self, DeviceError> {
-        device.check()?;
+        check_device(device)?;
         assert_eq!(spec.check(), Ok(()), "an architecture that was checked");
         let layout = Arc::new(spec.layout());
         Ok(Self { spec, layout, device })

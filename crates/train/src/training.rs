@@ -162,3 +162,11 @@ pub(crate) fn forward<B: Recurrence>(
     };
     all.chunks(FORWARD_BATCH).flat_map(of_batch).collect()
 }
+
+/// Multiplies two square matrices of `n` rows once on the CPU, for benches that set a model beside what its products alone cost;
+/// returns the numbers in the result.
+pub fn square_product(n: usize) -> usize {
+    let device = burn::backend::flex::FlexDevice;
+    let a = Tensor::<burn::backend::Flex, 2>::ones([n, n], &device);
+    read(a.clone().matmul(a)).len()
+}

@@ -1,42 +1,47 @@
-//! Privacy units: one Update for each.
+//! Privacy units: one Update for each, made from the model and that unit's data alone.
 use sottovoce_types::{Examples, FlatParams, Sha256Writer, TrainJob, Update};
 
 use crate::random::purpose;
 use crate::trainer::{TrainError, Trainer};
 
-/// One Update per privacy unit of a site: each trains alone from θ_t, in the order given.
+/// The Update of one privacy unit: it trains alone from θ_t.
 ///
-/// Each unit's order of examples has its own seed, from `job.seed` and the unit's name, so that a unit's Update does
-/// not depend on which other units were drawn.
+/// Its order of examples has its own seed, from `job.seed` and the unit's name, so that its Update does not depend on which other
+/// units were drawn.
 ///
 /// # Errors
-/// As [`Trainer::train`], at the first unit that fails.
-pub fn unit_updates(
+/// As [`Trainer::train`].
+pub fn unit_update(
     trainer: &Trainer,
     global: &FlatParams,
     job: &TrainJob,
-    units: &[(String, Examples)],
-) -> Result<Vec<Update>, TrainError> {
-    let train = |(name, data): &(String, Examples)| {
-        let digest = Sha256Writer::new(purpose::UNIT).number(job.seed).field(name.as_bytes()).finish();
-        let mut seed = [0; 8];
-        seed.copy_from_slice(&digest.as_bytes()[..8]);
-        trainer.train(global, data, &TrainJob { seed: u64::from_le_bytes(seed), ..job.clone() })
-    };
-    units.iter().map(train).collect()
+    name: &str,
+    data: &Examples,
+) -> Result<Update, TrainError> {
+    let digest = Sha256Writer::new(purpose::UNIT).number(job.seed).field(name.as_bytes()).finish();
+    let mut seed = [0; 8];
+    seed.copy_from_slice(&digest.as_bytes()[..8]);
+    trainer.train(global, data, &TrainJob { seed: u64::from_le_bytes(seed), ..job.clone() })
 }
 
-/// One Update per utterance of a site: a step downhill along the gradient of its own loss, for the mean that is released to be
-/// multiplied by the learning rate (DP-FedSGD).
+/// The Update of one utterance, the only example of `data`: a step downhill along the gradient of its own loss, for the mean that is
+/// released to be multiplied by the learning rate (DP-FedSGD).
+///
+/// Alone in its batch, although [`Trainer::gradients`] gives many at once: how a matrix product rounds depends on how many rows it
+/// has, so that beside other utterances the last bits of one's gradient would depend on theirs, and a value that is no number would
+/// pass from one to its neighbour. Then removing one utterance would move more than one clipped update, and the sensitivity
+/// that the noise is made for would not hold.
 ///
 /// # Errors
 /// As [`Trainer::gradients`].
-pub fn utterance_updates(
+pub fn utterance_update(
     trainer: &Trainer,
     global: &FlatParams,
     job: &TrainJob,
     data: &Examples,
-    sink: &mut dyn FnMut(Update),
-) -> Result<(), TrainError> {
-    trainer.gradients(global, data, job, sink)
+) -> Result<Update, TrainError> {
+    assert_eq!(data.len(), 1, "one utterance at a time");
+    let mut update = None;
+    trainer.gradients(global, data, job, &mut |u| update = Some(u))?;
+    Ok(update.expect("one example has one gradient"))
 }

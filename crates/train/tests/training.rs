@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use sottovoce_train::{Device, EvaluateError, InputError, TrainError, Trainer, unit_updates};
+use sottovoce_train::{Device, EvaluateError, InputError, TrainError, Trainer, unit_update, utterance_update};
 use sottovoce_types::{
-    ExampleMeta, Examples, FlatParams, LabelSet, LocalOptimiser, ModelSpec, ParamLayout, TrainJob, Update,
+    ClassWeights, ExampleMeta, Examples, FlatParams, LabelSet, LocalOptimiser, ModelSpec, ParamLayout, Schedule,
+    TrainJob, Update,
 };
 
 fn job() -> TrainJob {
@@ -242,14 +243,16 @@ fn what_does_not_fit_the_model_is_refused_by_name() {
 }
 
 #[test]
-fn a_units_update_does_not_depend_on_the_other_units() {
+fn a_units_update_is_its_own_names_and_datas() {
     let (trainer, start) = dnn(10, &[16]);
     let units = corners(60, 10).by_speaker();
     let job = TrainJob { batch: 4, epochs: 2, ..job() };
-    let together = unit_updates(&trainer, &start, &job, &units).unwrap();
-    let alone = unit_updates(&trainer, &start, &job, &units[2..3]).unwrap();
-    assert_eq!(together.len(), 6);
-    assert_eq!(together[2], alone[0]);
+    let update = |name: &str, data: &Examples| unit_update(&trainer, &start, &job, name, data).unwrap();
+    let (name, data) = &units[2];
+    assert_eq!(update(name, data), update(name, data));
+    // Another name draws another order, other data are other data.
+    assert_ne!(update("somebody", data), update(name, data));
+    assert_ne!(update(name, &units[3].1), update(name, data));
 }
 
 #[test]
@@ -268,4 +271,142 @@ fn probabilities_and_losses_agree_with_the_logits() {
     let update = trainer.train(&start, &data, &TrainJob { epochs: 5, ..job() }).unwrap();
     let mean = |p: &FlatParams| trainer.losses(p, &data).unwrap().iter().sum::<f64>();
     assert!(mean(&moved(&start, &update)) < mean(&start));
+}
+
+#[test]
+fn a_correction_is_added_to_every_gradient_and_steps_are_counted() {
+    let (trainer, start) = dnn(7, &[]);
+    let data = corners(12, 7);
+    let one = TrainJob { epochs: 0, steps: 1, batch: 12, ..job() };
+    let plain = trainer.train(&start, &data, &one).unwrap();
+    let correction: Vec<f32> = (0..start.values().len()).map(|i| 0.5 * scattered(i)).collect();
+    let corrected = trainer.train_corrected(&start, &data, &one, &correction).unwrap();
+    for ((with, without), c) in corrected.values.iter().zip(&plain.values).zip(&correction) {
+        // θ − η·(g + c), η = 0.1.
+        assert!((with - (without - 0.1 * c)).abs() < 1e-6, "{with} and {without}");
+    }
+    let other = trainer.train_corrected(&start, &data, &one, &correction[1..]);
+    assert!(matches!(other, Err(TrainError::Input(InputError::OtherModel { .. }))), "{other:?}");
+    // 12 examples in batches of 5 are three steps an epoch: seven steps end in the third.
+    let steps = |steps, epochs| {
+        let job = TrainJob { epochs, steps, batch: 5, ..job() };
+        trainer.train(&start, &data, &job).unwrap()
+    };
+    assert_eq!(steps(6, 0), steps(0, 2));
+    assert_ne!(steps(7, 0), steps(0, 2));
+    assert_eq!(steps(7, 1), steps(7, 9), "steps take the place of epochs");
+}
+
+#[test]
+fn balanced_weights_give_a_rare_class_its_say() {
+    let (trainer, start) = dnn(10, &[]);
+    let mut data = corners(50, 10);
+    // Class 4 nearly disappears, and looks like class 0 but for a little.
+    let rare: Vec<usize> = (0..50).filter(|i| i % 5 != 4 || *i == 49).collect();
+    data = data.select(&rare);
+    let recall = |class_weights| {
+        let job = TrainJob { epochs: 12, batch: 8, learning_rate: 0.05, class_weights, ..job() };
+        let trained = trainer.train_centralised(&start, &data, &job, |_| ()).unwrap();
+        let p = trainer.probabilities(&trained, &corners(50, 10)).unwrap();
+        (0..50).filter(|i| i % 5 == 4).map(|i| p[i * 5 + 4]).sum::<f64>() / 10.0
+    };
+    let (plain, balanced) = (recall(ClassWeights::None), recall(ClassWeights::Balanced));
+    assert!(balanced > plain + 0.05, "{plain} without weights, {balanced} with");
+}
+
+#[test]
+fn the_learning_rate_of_central_training_follows_its_schedule() {
+    let (trainer, start) = dnn(7, &[]);
+    let data = corners(12, 7);
+    let train = |schedule, epochs| {
+        let job = TrainJob { epochs, batch: 12, schedule, ..job() };
+        trainer.train_centralised(&start, &data, &job, |_| ()).unwrap()
+    };
+    // Linear over two epochs: the whole rate, then half of it.
+    let first = train(Schedule::Constant, 1);
+    let half = TrainJob { epochs: 1, batch: 12, learning_rate: 0.05, ..job() };
+    let second = trainer.train_centralised(&first, &data, &half, |_| ()).unwrap();
+    let scheduled = train(Schedule::Linear, 2);
+    assert!(scheduled.values().iter().zip(second.values()).all(|(a, b)| (a - b).abs() < 1e-6));
+    assert_ne!(scheduled, train(Schedule::Constant, 2));
+}
+
+/// Clips of 3 to 9 frames in which one coefficient says which class it is, in every other frame.
+fn clips(n: usize) -> Examples {
+    let mut data = Examples::empty(5);
+    for i in 0..n {
+        let (label, frames) = (i % 5, 3 + i % 7);
+        let row: Vec<f32> = (0..frames * 5)
+            .map(|k| if k % 5 == label && k / 5 % 2 == 1 { 2.0 } else { 0.2 * scattered(i * 100 + k) })
+            .collect();
+        data.push_with_words(&row, vec![17, 4], u16::try_from(label).unwrap(), meta(i));
+    }
+    data
+}
+
+#[test]
+fn every_architecture_learns_from_clips_of_any_length() {
+    let specs = [
+        ModelSpec::Cnn { inputs: 5, channels: vec![12], kernel: 3, classes: 5 },
+        ModelSpec::Lstm { inputs: 5, hidden: 10, bidirectional: false, classes: 5 },
+        ModelSpec::Lstm { inputs: 5, hidden: 6, bidirectional: true, classes: 5 },
+        ModelSpec::LstmTransformer { inputs: 5, hidden: 8, heads: 2, feed_forward: 8, classes: 5 },
+        ModelSpec::AttentionFcn { inputs: 5, channels: vec![12], kernel: 3, attention: 4, classes: 5 },
+        ModelSpec::TextCnn {
+            inputs: 5,
+            channels: vec![12],
+            kernel: 3,
+            vocabulary: 16,
+            embedding: 4,
+            text_channels: 4,
+            text_kernel: 3,
+            classes: 5,
+        },
+    ];
+    for spec in specs {
+        let (trainer, start) = (Trainer::new(spec.clone(), Device::Cpu).unwrap(), spec.initialise(1));
+        let job = TrainJob {
+            epochs: 40,
+            batch: 10,
+            learning_rate: 0.02,
+            optimiser: LocalOptimiser::AdamW,
+            ..TrainJob::default()
+        };
+        let trained = trainer.train_centralised(&start, &clips(100), &job, |_| ()).unwrap();
+        let held_out = clips(150).select(&(100..150).collect::<Vec<_>>());
+        let after = trainer.evaluate(&trained, &held_out, &LabelSet::five()).unwrap();
+        assert!(after.accuracy > 0.95, "{}: {}", spec.name(), after.accuracy);
+    }
+}
+
+#[test]
+fn frames_for_a_model_of_statistics_are_refused_by_name() {
+    let (trainer, start) = dnn(5, &[]);
+    let error = trainer.train(&start, &clips(3), &job()).unwrap_err();
+    assert_eq!(error, TrainError::Input(InputError::NotPooled { example: 0, frames: 3 }));
+}
+
+#[test]
+fn claim_an_utterances_update_is_its_own_to_the_last_bit() {
+    // A model whose weights overflow on one clip alone, as a coordinator may send it.
+    let spec = ModelSpec::Cnn { inputs: 5, channels: vec![4, 4], kernel: 3, classes: 5 };
+    let (trainer, mut trap) = (Trainer::new(spec.clone(), Device::Cpu).unwrap(), spec.initialise(1));
+    trap.values_mut().iter_mut().for_each(|v| *v *= 1e10);
+    // The longest one first: its last frame lies beside its neighbour's.
+    let mut data = clips(4).select(&[3, 0, 1, 2]);
+    let loud = data.row(0).len();
+    data.features[..loud].iter_mut().for_each(|x| *x *= 1e20);
+    data.features[loud..].iter_mut().for_each(|x| *x *= 1e-15);
+    let update = |data: &Examples, i: usize| utterance_update(&trainer, &trap, &job(), &data.select(&[i])).unwrap();
+    assert!(update(&data, 0).values.iter().any(|v| !v.is_finite()), "the loud clip overflows");
+    let without = data.select(&[1, 2, 3]);
+    for i in 1..4 {
+        let (beside, alone) = (update(&data, i), update(&without, i - 1));
+        assert!(alone.values.iter().all(|v| v.is_finite()));
+        assert!(beside.values.iter().zip(&alone.values).all(|(a, b)| a.to_bits() == b.to_bits()), "clip {i}");
+    }
+    // What this guards against: in one batch with it, its neighbour's gradient is no number either.
+    let mut together = Vec::new();
+    trainer.gradients(&trap, &data, &job(), &mut |u| together.push(u)).unwrap();
+    assert!(together[1].values.iter().any(|v| !v.is_finite()), "side by side, one clip spoils another");
 }

@@ -22,6 +22,9 @@ pub enum Standardisation {
     /// Mean 0 and variance 1 over each speaker's own clips; nothing leaves the device.
     #[default]
     PerSpeaker,
+    /// By the mean and variance that synthesised voices have under the same front end: nobody's data, the same at every site,
+    /// and an utterance's features depend on no other utterance.
+    Public,
 }
 
 /// Whose arithmetic the front end follows. A convention settles what no other key does: how frames are cut and padded, where
@@ -292,6 +295,9 @@ impl FeatureSpec {
             Convention::Htk => Self { frame_ms: 25.0, hop_ms: 10.0, log_floor: 1.0, ..sottovoce },
         }
     }
+
+    /// Statistics that one vector of a clip holds for each value of a frame (`sottovoce_audio::pooled_statistics`).
+    pub const STATISTICS: usize = 5;
 
     /// Values per frame: the cepstral coefficients, and as many for each order of differences.
     pub fn width(&self) -> usize {

@@ -20,6 +20,7 @@
 
 mod annotation;
 mod checked;
+mod device;
 mod digest;
 mod emotion;
 mod examples;
@@ -36,6 +37,7 @@ mod training;
 
 pub use annotation::{Annotation, Dimensions, Level};
 pub use checked::{ClipNorm, Delta, Epsilon, NoiseMultiplier, OutOfRange, Probability};
+pub use device::{Device, UnknownDevice};
 pub use digest::{Digest, Sha256Writer};
 pub use emotion::{Emotion, LabelSet, Sex, UnknownEmotion};
 pub use examples::{ExampleMeta, Examples, Utterance, word_hash, word_hashes};

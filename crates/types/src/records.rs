@@ -81,6 +81,12 @@ pub struct RoundRecord {
     pub duration_ms: u64,
     /// Evaluation on unseen speakers, where one was made.
     pub metrics: Option<Metrics>,
+    /// The round's clipping norm C, where it adapts from round to round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_l2: Option<f64>,
+    /// The noisy share of units within it, from which the next round's followed: released with the mean, so it may lie outside of 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unclipped_fraction: Option<f64>,
 }
 
 /// One line of `attacks.jsonl`.
@@ -172,6 +178,9 @@ pub struct RunSummary {
     pub clients: u32,
     /// Rounds published.
     pub rounds: u64,
+    /// The model's architecture, in words (`dnn`, `cnn`, …); empty in files of earlier versions.
+    #[serde(default)]
+    pub model: String,
     /// Parameters of the model.
     pub parameters: u64,
     /// How sums are formed: `secure` or `plain`.

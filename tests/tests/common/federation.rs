@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use sottovoce_audio::POOLED_STATISTICS;
-use sottovoce_config::{Config, Facts, manifest_file};
+use sottovoce_config::{Config, manifest_file};
 use sottovoce_dp::OsNoise;
 use sottovoce_net::{
     NetError, Participant, ParticipateOptions, Participated, ParticipationEnding, Reconnect, TlsIdentity, TransmitGate,
@@ -94,9 +93,8 @@ phase_deadline_ms = 30000
         )
         .unwrap();
         let parsed = Config::load(&config, &[] as &[&str]).unwrap();
-        let facts = Facts { inputs: POOLED_STATISTICS * usize::from(parsed.features.n_mfcc) };
         let manifest = Arc::new(manifest_file::load(&manifest_path).unwrap());
-        let plan = Arc::new(parsed.plan(facts, manifest).unwrap());
+        let plan = Arc::new(parsed.plan(manifest).unwrap());
         Self { dir, clients, plan }
     }
 

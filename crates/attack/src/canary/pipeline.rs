@@ -1,6 +1,8 @@
 //! The real pipeline under canaries, and ways to break it.
 use sottovoce_dp::{NoiseError, NoiseShare, NoiseSource, NonPrivateAcknowledged, Private, ShareError, WrapError, gdp};
-use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Headroom, NonFinite, QuantiseError, SiteSum, SiteSumError};
+use sottovoce_encode::{
+    Clipped, EncodePlan, EncodeSpec, Extra, Headroom, NonFinite, QuantiseError, SiteSum, SiteSumError,
+};
 use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, OutOfRange, RingVec, Update};
 
 /// Canaries push with this multiple of the clipping norm, so that a clip that does not happen shows. A power of two.
@@ -112,7 +114,7 @@ impl<N: NoiseSource> Pipeline<N> {
             clip_bits,
             lanes: spec.lanes,
             max_units: spec.canaries as u64,
-            weighted: false,
+            extra: Extra::None,
             noise_tail: share.tail_of_sum(spec.honest, 13),
         })?;
         let share = (mutation != Mutation::NoiseOff).then_some(share);

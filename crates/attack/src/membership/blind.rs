@@ -1,6 +1,7 @@
 //! The blind baseline: can members be told from non-members without the model?
 use sottovoce_types::{AttackScore, Examples, SCHEMA_VERSION, Vantage};
 
+use crate::membership::pooled::one_vector_each;
 use crate::membership::{LOSS_THRESHOLD, MembershipError};
 use crate::random::Stream;
 use crate::stats::{Trial, auc_with_interval};
@@ -32,6 +33,7 @@ pub fn blind_baseline(
     if members.width != non_members.width {
         return Err(MembershipError::Width { members: members.width, non_members: non_members.width });
     }
+    let (members, non_members) = (&one_vector_each(members), &one_vector_each(non_members));
     let mut rows = Vec::with_capacity(members.len() + non_members.len());
     let mut truth = Vec::with_capacity(rows.capacity());
     let mut speakers = Vec::with_capacity(rows.capacity());

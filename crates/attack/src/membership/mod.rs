@@ -8,6 +8,7 @@
 //! Training speakers against test speakers is no membership test.
 mod blind;
 mod overfit;
+mod pooled;
 
 pub use blind::{BLIND_BASELINE, blind_baseline, may_be_blind};
 pub use overfit::{OVERFIT_CONTROL, OverfitError, OverfitSpec, overfit_control};

@@ -2,6 +2,7 @@
 use sottovoce_train::{Device, DeviceError, EvaluateError, TrainError, Trainer};
 use sottovoce_types::{AttackScore, Examples, LocalOptimiser, ModelSpec, TrainJob};
 
+use crate::membership::pooled::one_vector_each;
 use crate::membership::{LOSS_THRESHOLD, Losses, MembershipError, loss_threshold};
 
 /// The control's name in records.
@@ -48,7 +49,8 @@ pub enum OverfitError {
     Membership(#[from] MembershipError),
 }
 
-/// Trains a wide model on `members` until it remembers them and runs M1 on it. The score is the control of
+/// Trains a wide model on `members` until it remembers them and runs M1 on it; clips of many frames as the mean and deviation of each
+/// coefficient, for it is fully connected whatever model is attacked. The score is the control of
 /// [`loss_threshold`]: its interval must lie above 0.5, or the attack's failure on the real model shows nothing.
 ///
 /// # Errors
@@ -60,6 +62,7 @@ pub fn overfit_control(
     spec: &OverfitSpec,
     device: Device,
 ) -> Result<AttackScore, OverfitError> {
+    let (members, non_members) = (&one_vector_each(members), &one_vector_each(non_members));
     let model = ModelSpec::Dnn { inputs: members.width, hidden: vec![spec.hidden], classes };
     let trainer = Trainer::new(model.clone(), device)?;
     let job = TrainJob {
@@ -107,6 +110,23 @@ mod tests {
         let score = overfit_control(&members, &non_members, 4, &spec, Device::Cpu).unwrap();
         assert!(score.ci95.low > 0.6, "{score:?}");
         assert_eq!(score.control_of.as_deref(), Some(LOSS_THRESHOLD));
+    }
+
+    #[test]
+    fn clips_of_many_frames_are_remembered_by_their_mean_and_deviation() {
+        let frames = {
+            let pooled = toy(8, 20, 4);
+            let mut frames = Examples::empty(pooled.width);
+            for i in 0..pooled.len() {
+                let twice: Vec<f32> = pooled.row(i).iter().chain(pooled.row(i)).copied().collect();
+                frames.push(&twice, pooled.labels[i], pooled.meta[i].clone());
+            }
+            frames
+        };
+        let (members, non_members) = halves_within_speakers(&frames, 4);
+        let spec = OverfitSpec { hidden: 64, epochs: 60, ..OverfitSpec::default() };
+        let score = overfit_control(&members, &non_members, 4, &spec, Device::Cpu).unwrap();
+        assert!(score.ci95.low > 0.6, "{score:?}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
         format!("this site's identity ({}) is not in {}", client.to_hex(), deployment.manifest.display())
     })?;
     output.remark(format!("site {:?} of federation {:?}", member.name, manifest.federation()));
-    let plan = Arc::new(config.plan(speech::facts(&config), manifest.clone()).map_err(|e| usage(e.to_string()))?);
+    let plan = Arc::new(config.plan(manifest.clone()).map_err(|e| usage(e.to_string()))?);
     std::fs::create_dir_all(&deployment.state)
         .with_context(|| format!("cannot make {}", deployment.state.display()))?;
     // What a model of this state needs to be used: how its features are made.
@@ -111,7 +111,9 @@ fn sentence(event: &ClientEvent) -> String {
         ClientEvent::SurvivorsSigned { round, .. } => format!("round {round}: survivor set signed"),
         ClientEvent::Opening { round, .. } => format!("round {round}: shares opened"),
         ClientEvent::RoundEnded { round, model } => format!("round {round}: published {}", &model.to_string()[..12]),
-        ClientEvent::SatOut { round, .. } => format!("round {round}: local training failed, sitting this attempt out"),
+        ClientEvent::SatOut { round, reason, .. } => {
+            format!("round {round}: local training failed, nothing was sent, sitting this attempt out: {reason}")
+        }
         ClientEvent::Finished { outcome } => format!("finished: {outcome:?}"),
         other => format!("{other:?}"),
     }

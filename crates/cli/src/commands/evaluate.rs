@@ -1,19 +1,16 @@
-//! `evaluate` and `predict`.
+//! `evaluate`.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use sottovoce_audio::{decode, examples};
 use sottovoce_config::Config;
-use sottovoce_report::{Align, TextTable, evaluation_text};
+use sottovoce_report::evaluation_text;
 use sottovoce_store::{load_checkpoint, read_journal};
 use sottovoce_train::{Partition, Trainer};
-use sottovoce_types::{
-    Annotation, Digest, Emotion, FlatParams, Metrics, RunSummary, SCHEMA_VERSION, Standardisation, Utterance,
-};
+use sottovoce_types::{FlatParams, Metrics, RunSummary, SCHEMA_VERSION};
 
-use crate::args::{EvaluateArgs, EvaluatedOn, PredictArgs};
+use crate::args::{EvaluateArgs, EvaluatedOn};
 use crate::exit::{Exit, usage};
 use crate::output::Output;
 use crate::run_dir::RunDir;
@@ -140,56 +137,4 @@ fn whole_run(
     }
     dir.write_summary(&summary)?;
     Ok((Some(records.len() as u64), last, summary.metrics))
-}
-
-/// `predict`: all files count as one speaker's, since models are trained on features standardised per speaker.
-pub fn predict(args: &PredictArgs, output: &Output) -> anyhow::Result<Exit> {
-    // RUN/checkpoints/round-0012.safetensors of a run, or STATE/final.safetensors of a site.
-    let mut folders = args.model.ancestors().skip(1).take(2);
-    let Some(run) = folders.find(|f| f.join("config.toml").exists()).map(Path::to_owned) else {
-        bail!("{} lies in no run or state directory: its config.toml says how features are made", args.model.display());
-    };
-    let (_dir, config) = RunDir::open(&run, &[])?;
-    if config.features.standardisation == Standardisation::PerSpeaker && args.files.len() < 2 {
-        return Err(usage(
-            "this model was trained on features standardised per speaker: give several recordings of the one speaker \
-             (more are better), of which the one you ask about may be one",
-        ));
-    }
-    let front_end = speech::front_end(&config)?;
-    let mut utterances = Vec::new();
-    for file in &args.files {
-        let signal = decode(file)?;
-        utterances.push(Utterance {
-            path: file.display().to_string(),
-            // Examples carry a label; a prediction looks at none.
-            annotation: Annotation::new("given", Emotion::Neutral),
-            sha256: Digest::default(),
-            width: front_end.spec().width(),
-            mfcc: front_end.features(&signal, file)?,
-        });
-    }
-    let labels = speech::labels(&config);
-    let data = examples(&utterances, &labels, config.features.standardisation);
-    let trainer = federation::trainer(&config)?;
-    let layout = Arc::new(trainer.spec().layout());
-    let params = load_checkpoint(&args.model, &layout)?.params;
-    let probabilities = trainer.probabilities(&params, &data)?;
-    let names = labels.names();
-    let rows: Vec<&[f64]> = probabilities.chunks(names.len()).collect();
-    let object = json!({
-        "schema": SCHEMA_VERSION, "labels": names,
-        "files": args.files.iter().zip(&rows).map(|(f, p)| json!({"path": f, "probabilities": p})).collect::<Vec<_>>(),
-    });
-    output.result(&object, || {
-        let columns = std::iter::once(("file", Align::Left)).chain(names.iter().map(|n| (n.as_str(), Align::Right)));
-        let mut table = TextTable::new(columns);
-        for (file, row) in args.files.iter().zip(&rows) {
-            let cells =
-                std::iter::once(file.display().to_string()).chain(row.iter().map(|p| format!("{:.1} %", 100.0 * p)));
-            table.row(cells);
-        }
-        table.render()
-    })?;
-    Ok(Exit::Ok)
 }

@@ -1,12 +1,13 @@
 //! `extract` and `mfcc`.
 use serde_json::json;
 use sottovoce_audio::decode;
+use sottovoce_config::Config;
 use sottovoce_types::SCHEMA_VERSION;
 
 use super::corpus::scanned;
 use super::features_config;
 use crate::args::{ExtractArgs, MfccArgs};
-use crate::exit::Exit;
+use crate::exit::{Exit, usage};
 use crate::output::Output;
 use crate::speech;
 
@@ -51,7 +52,10 @@ pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
 
 /// `mfcc`
 pub fn mfcc(args: &MfccArgs, output: &Output) -> anyhow::Result<Exit> {
-    let config = features_config(&args.set)?;
+    let config = match &args.config {
+        Some(file) => Config::load(file, &args.set).map_err(|e| usage(e.render(false)))?,
+        None => features_config(&args.set)?,
+    };
     let front_end = speech::front_end(&config)?;
     let values = front_end.features(&decode(&args.file)?, &args.file)?;
     let spec = front_end.spec();

@@ -7,6 +7,7 @@ pub mod corpus;
 pub mod demo;
 pub mod evaluate;
 pub mod extract;
+pub mod predict;
 pub mod privacy;
 pub mod report;
 pub mod simulate;

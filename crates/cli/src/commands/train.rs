@@ -20,10 +20,17 @@ pub fn run(args: &ConfigArgs, output: &Output) -> anyhow::Result<Exit> {
     let split = federation::split_in_words(&config, &partition);
     let object = json!({
         "schema": SCHEMA_VERSION, "corpus": speech.description, "synthetic": speech.synthetic, "split": split,
-        "standardisation": config.features.standardisation, "training": "centralised", "metrics": metrics,
+        "standardisation": config.features.standardisation, "training": "centralised", "model": trainer.spec(),
+        "parameters": trainer.spec().layout().len(), "metrics": metrics,
     });
     output.result(&object, || {
-        format!("{}\n{split}\ntrained centrally\n\n{}", speech.description, evaluation_text(&metrics))
+        format!(
+            "{}\n{split}\n{}, {} parameters, trained centrally\n\n{}",
+            speech.description,
+            trainer.spec().name(),
+            trainer.spec().layout().len(),
+            evaluation_text(&metrics)
+        )
     })?;
     Ok(Exit::Ok)
 }

@@ -41,7 +41,7 @@ pub enum ShareError {
 pub struct NoiseShare {
     sigma: Sigma,
     noise_multiplier: NoiseMultiplier,
-    clip_steps: u64,
+    squared_sensitivity: u128,
     honest_survivors: u32,
 }
 
@@ -52,21 +52,34 @@ impl NoiseShare {
     /// # Errors
     /// [`ShareError`] when it is below 4 or above 2^40 grid steps, or an argument is 0.
     pub fn new(z: NoiseMultiplier, clip_steps: u64, honest_survivors: u32) -> Result<Self, ShareError> {
-        const SMALLEST: u64 = 4 << Sigma::FRACTION_BITS;
         if clip_steps == 0 {
             return Err(ShareError::Zero { what: "clip_steps" });
+        }
+        Self::joint(z, u128::from(clip_steps).pow(2), honest_survivors)
+    }
+
+    /// The same for an integer sum whose L2 sensitivity is the root of `squared_sensitivity`: that of a vector and a count that
+    /// are released together is no integer.
+    ///
+    /// # Errors
+    /// As [`NoiseShare::new`].
+    pub fn joint(z: NoiseMultiplier, squared_sensitivity: u128, honest_survivors: u32) -> Result<Self, ShareError> {
+        const SMALLEST: u64 = 4 << Sigma::FRACTION_BITS;
+        if squared_sensitivity == 0 {
+            return Err(ShareError::Zero { what: "the sensitivity" });
         }
         if honest_survivors == 0 {
             return Err(ShareError::Zero { what: "honest_survivors" });
         }
-        let raw = u64::try_from(smallest_raw(z, clip_steps, honest_survivors)).map_err(|_| ShareError::TooLarge)?;
+        let raw =
+            u64::try_from(smallest_raw(z, squared_sensitivity, honest_survivors)).map_err(|_| ShareError::TooLarge)?;
         let sigma = Sigma::from_raw(raw).map_err(|_| ShareError::TooLarge)?;
         if raw < SMALLEST {
             let short_by = SMALLEST.div_ceil(raw); // at least 2
             let more_clip_bits = u64::BITS - (short_by - 1).leading_zeros(); // ⌈log2⌉
             return Err(ShareError::TooSmall { sigma: sigma.to_f64(), more_clip_bits });
         }
-        Ok(Self { sigma, noise_multiplier: z, clip_steps, honest_survivors })
+        Ok(Self { sigma, noise_multiplier: z, squared_sensitivity, honest_survivors })
     }
 
     /// Standard deviation of one share.
@@ -84,9 +97,9 @@ impl NoiseShare {
         self.noise_multiplier
     }
 
-    /// The clipping norm in grid steps that it was made for.
-    pub fn clip_steps(&self) -> u64 {
-        self.clip_steps
+    /// The square of the L2 sensitivity, in grid steps, that it was made for.
+    pub fn squared_sensitivity(&self) -> u128 {
+        self.squared_sensitivity
     }
 
     /// Honest clients that it counts on.
@@ -111,12 +124,11 @@ impl NoiseShare {
     }
 }
 
-/// The smallest S with honest · S² ≥ (z · C · 2^16)², the float z being the dyadic rational that it is.
-fn smallest_raw(z: NoiseMultiplier, clip_steps: u64, honest_survivors: u32) -> BigUint {
+/// The smallest S with honest · S² ≥ z² · C² · 2^32, the float z being the dyadic rational that it is; `squared_sensitivity` is C².
+fn smallest_raw(z: NoiseMultiplier, squared_sensitivity: u128, honest_survivors: u32) -> BigUint {
     let z = exact::dyadic(z.value()).expect("a noise multiplier is finite");
-    let target = BigUint::from(z.mantissa) * clip_steps;
-    let square = &target * &target;
-    // z · C · 2^16 = target · 2^exponent
+    let square = BigUint::from(z.mantissa) * z.mantissa * squared_sensitivity;
+    // z² · C² · 2^32 = square · 2^(2·exponent)
     let exponent = z.exponent + i32::try_from(Sigma::FRACTION_BITS).expect("16");
     let twice = 2 * exponent.unsigned_abs();
     let (numerator, denominator) = if exponent >= 0 {
@@ -174,6 +186,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn claim_the_joint_noise_is_that_of_the_papers_rule(
+            multiplier in 0.3f64..20.0, excess in 1.05f64..30.0, honest in 1u32..50,
+        ) {
+            // Andrew et al. 2021: z_Δ = (z⁻² − (2σ_b)⁻²)^(−1/2), with σ_b above z / 2.
+            let (bits, count_noise) = (24u32, multiplier / 2.0 * excess);
+            let clip = 2f64.powi(24);
+            let ideal = multiplier * clip / (4.0 * count_noise * count_noise - multiplier * multiplier).sqrt();
+            let k = u128::try_from(exact::truncate(ideal.ceil()).unwrap()).unwrap();
+            let share = NoiseShare::joint(z(multiplier), (1u128 << (2 * bits)) + k * k, honest).unwrap();
+            let total = share.sigma().to_f64() * f64::from(honest).sqrt();
+            let z_delta = (multiplier.powi(-2) - (2.0 * count_noise).powi(-2)).powf(-0.5);
+            prop_assert!((total / clip / z_delta - 1.0).abs() < 1e-5, "{} is not {}", total / clip, z_delta);
+            let k = exact::u64_to_f64(u64::try_from(k).unwrap());
+            prop_assert!((total / (2.0 * k) / count_noise - 1.0).abs() < 1e-5);
+            // Noise for the parameters alone is less than the joint release needs, and is caught.
+            let alone = NoiseShare::new(z(multiplier), 1 << bits, honest).unwrap();
+            prop_assert!(alone.sigma() < share.sigma() && share.squared_sensitivity() > alone.squared_sensitivity());
+        }
+
         #[test]
         fn claim_the_honest_shares_alone_reach_the_target_variance_in_exact_integers(
             multiplier in 0.01f64..500.0, clip_bits in 16u32..=30, honest in 1u32..500,

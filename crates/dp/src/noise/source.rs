@@ -19,13 +19,15 @@ pub enum NoiseError {
     /// No randomness from the operating system.
     #[error("the operating system gave no randomness, so no noise was drawn and nothing may be sent")]
     Entropy,
-    /// The share was calibrated for another clipping norm than the sum was clipped to.
-    #[error("the noise share is for a clipping norm of {share} grid steps, the sum for {sum}: make both from one plan")]
+    /// The share was calibrated for another sensitivity than the sum's.
+    #[error(
+        "the noise share is for a squared sensitivity of {share} grid steps, the sum for {sum}: make both from one plan"
+    )]
     OtherGrid {
         /// Of the share.
-        share: u64,
+        share: u128,
         /// Of the sum.
-        sum: u64,
+        sum: u128,
     },
 }
 
@@ -111,8 +113,8 @@ impl Drop for Keystream {
 
 fn add_noise(stream: &mut Keystream, sum: SiteSum, share: &NoiseShare) -> Result<Noised, NoiseError> {
     let plan = *sum.plan();
-    if share.clip_steps() != plan.clip_steps() {
-        return Err(NoiseError::OtherGrid { share: share.clip_steps(), sum: plan.clip_steps() });
+    if share.squared_sensitivity() != plan.squared_sensitivity() {
+        return Err(NoiseError::OtherGrid { share: share.squared_sensitivity(), sum: plan.squared_sensitivity() });
     }
     let law = share.law();
     let mut coords = sum.into_coords();

@@ -59,6 +59,8 @@ fn round(round: u64) -> RoundRecord {
         gdp_mu_spent: milli(f64::from(u32::try_from(round).unwrap()).sqrt() * 0.96),
         duration_ms: 1500,
         metrics: Some(metrics(0.2 + 0.1 * f64::from(u32::try_from(round).unwrap()))),
+        clip_l2: None,
+        unclipped_fraction: None,
     }
 }
 
@@ -141,6 +143,7 @@ fn summary() -> RunSummary {
         units: 12,
         clients: 5,
         rounds: 3,
+        model: "dnn".into(),
         parameters: 1141,
         aggregation: "secure".to_owned(),
         noise_source: "os".to_owned(),

@@ -7,8 +7,9 @@
 mod memory;
 mod privatise;
 mod steps;
+mod units;
 
-pub use self::privatise::{TooManyUnits, WEIGHT_CAP_EXAMPLES, site_sum};
+pub use self::units::{UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,8 +18,9 @@ use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sottovoce_dp::{Ledger, LedgerError, NoiseSource};
+use sottovoce_encode::SiteSum;
 use sottovoce_secagg::{Advertised, Consistent, Identity, Shared, Submitted};
-use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, RoundId, RunId, Tick, Update};
+use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, RoundId, RunId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind, Limits};
 
 use crate::client::memory::Memory;
@@ -27,7 +29,8 @@ use crate::journal::{Entry, JournalEvent, Persist};
 use crate::messages::{Hello, Refusal};
 use crate::plan::RunPlan;
 use crate::session::LedgerPoint;
-use crate::work::Work;
+use crate::terms::RoundTerms;
+use crate::work::{TrainFailed, Work};
 
 /// How a client's part in a run ended.
 #[derive(Clone, PartialEq, Debug)]
@@ -59,10 +62,19 @@ pub enum ClientEvent {
     Opening { round: RoundId, attempt: AttemptId, survivors: Digest },
     /// The round was published.
     RoundEnded { round: RoundId, model: Digest },
-    /// Local training failed; this site sits the attempt out.
-    SatOut { round: RoundId, attempt: AttemptId },
+    /// Local training failed, for this reason; this site sits the attempt out, and nothing of its data was sent.
+    SatOut { round: RoundId, attempt: AttemptId, reason: String },
     /// The part of this client is over.
     Finished { outcome: ClientOutcome },
+}
+
+/// What an attempt begins from.
+struct Origin {
+    terms: RoundTerms,
+    /// Digest of the model and the terms.
+    begins: Digest,
+    /// cfg of the attempt.
+    cfg: Digest,
 }
 
 enum State {
@@ -130,9 +142,12 @@ pub struct ClientEngine {
     point: Option<LedgerPoint>,
     /// The last result seen: its round, and the only model that the round after it may begin from.
     must_follow: Option<(RoundId, Digest)>,
-    /// Updates trained from a model, kept for a further attempt at the same round.
-    trained: Option<(RoundId, Digest, Vec<Update>)>,
-    base: Option<FlatParams>,
+    /// The sum trained from a model, kept for a further attempt at the same round: each attempt adds noise of its own.
+    trained: Option<(RoundId, Digest, SiteSum)>,
+    /// What the open attempt begins from.
+    origin: Option<Origin>,
+    /// SCAFFOLD's c_i, `[d]`; `None` before the first training, and after a restart.
+    control: Option<Vec<f32>>,
     last_model: Option<FlatParams>,
     persist: VecDeque<Persist>,
     transmit: VecDeque<Frame>,
@@ -169,7 +184,8 @@ impl ClientEngine {
             point: None,
             must_follow: None,
             trained: None,
-            base: None,
+            origin: None,
+            control: None,
             last_model: None,
             persist: VecDeque::new(),
             transmit: VecDeque::new(),
@@ -222,25 +238,32 @@ impl ClientEngine {
         handled
     }
 
-    /// Local training is done: one update per privacy unit.
+    /// Local training is done, and every unit's update is in `units`, which came with the work.
     ///
     /// # Errors
-    /// [`ProtocolFault::Privatise`] when an update cannot be clipped or there are more units than the manifest declares.
-    pub fn handle_updates(
+    /// [`ProtocolFault::Privatise`] when `units` refused an update and the trainer went on all the same: nothing is sent.
+    pub fn handle_trained(
         &mut self,
         _now: Tick,
         round: RoundId,
         attempt: AttemptId,
-        updates: Vec<Update>,
+        units: UnitSum,
     ) -> Result<(), ProtocolFault> {
         if !self.is_open(round, attempt) || !matches!(self.state, State::Training) {
             return Ok(());
         }
-        let Some(base) = &self.base else { return Ok(()) };
-        self.trained = Some((round, base.digest(), updates));
-        let advertised = self.advertise();
+        let Some(begins) = self.origin.as_ref().map(|o| o.begins) else { return Ok(()) };
+        if let Some(control) = units.control() {
+            self.control = Some(control.to_vec());
+        }
+        let advertised = units.into_site_sum().map_err(privatise::privatise_fault).and_then(|sum| {
+            self.trained = Some((round, begins, sum));
+            self.advertise()
+        });
         if let Err(fault) = &advertised {
             self.refuse(&fault.to_string());
+            let reason = std::error::Error::source(fault).map_or_else(|| fault.to_string(), ToString::to_string);
+            self.events.push_back(ClientEvent::SatOut { round, attempt, reason });
             self.forget_attempt();
             self.state = State::Spent;
         }
@@ -250,11 +273,13 @@ impl ClientEngine {
     /// Local training failed: this site sits the attempt out and says so, without data.
     ///
     /// For causes that are the same whatever the data. One that is not, such as a unit that diverged, must not show: its
-    /// update is zero ([`site_sum`]).
-    pub fn handle_work_failed(&mut self, _now: Tick, round: RoundId, attempt: AttemptId) {
+    /// update is zero ([`UnitSum`]).
+    pub fn handle_work_failed(&mut self, _now: Tick, round: RoundId, attempt: AttemptId, failed: &TrainFailed) {
         if self.is_open(round, attempt) {
             self.refuse("local training failed");
-            self.events.push_back(ClientEvent::SatOut { round, attempt });
+            // For this site's people alone: the coordinator is told nothing that the cause may say of the data.
+            let reason = failed.0.to_string();
+            self.events.push_back(ClientEvent::SatOut { round, attempt, reason });
             self.forget_attempt();
             self.state = State::Spent;
         }
@@ -270,9 +295,16 @@ impl ClientEngine {
         if self.persist.is_empty() { self.transmit.pop_front() } else { None }
     }
 
-    /// Local training to be done; nothing while [`Self::poll_persist`] has more.
-    pub fn poll_work(&mut self) -> Option<Work> {
-        if self.persist.is_empty() { self.work.take() } else { None }
+    /// Local training to be done, and what its updates go into; nothing while [`Self::poll_persist`] has more.
+    pub fn poll_work(&mut self) -> Option<(Work, UnitSum)> {
+        if !self.persist.is_empty() {
+            return None;
+        }
+        let work = self.work.take()?;
+        let terms = &self.origin.as_ref()?.terms;
+        let path = self.plan.local_path(work.round.0);
+        let units = UnitSum::new(&self.plan, &self.id(), terms).correcting(work.correction.clone(), path);
+        Some((work, units))
     }
 
     /// 3. When to call back. A client has no deadlines of its own; the transport's idle timeout ends a dead connection.

@@ -3,15 +3,15 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sottovoce_dp::Ledger;
 use sottovoce_secagg::{Advertised, labels, verify};
-use sottovoce_types::{Digest, FlatParams, Tick};
+use sottovoce_types::{ClipNorm, Digest, FlatParams, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
 
-use super::privatise::site_sum;
-use super::{ClientEngine, ClientEvent, ClientOutcome, State};
+use super::{ClientEngine, ClientEvent, ClientOutcome, Origin, State};
 use crate::fault::ProtocolFault;
 use crate::journal::{JournalEvent, Persist};
-use crate::messages::{Finished, ParamCount, RoundConfig, RoundResult, Welcome, config_digest, kind_name};
+use crate::messages::{ConfigShape, Finished, ParamCount, RoundConfig, RoundResult, Welcome, config_digest, kind_name};
 use crate::session::{LedgerPoint, session};
+use crate::terms::{RoundTerms, TermsRefused};
 use crate::work::Work;
 
 impl ClientEngine {
@@ -52,6 +52,7 @@ impl ClientEngine {
             // A coordinator may begin a new run; what this client knows of the old one's model does not carry over.
             self.must_follow = None;
             self.trained = None;
+            self.control = None;
         }
         self.run = Some(frame.run);
         self.state = State::Idle;
@@ -73,18 +74,23 @@ impl ClientEngine {
             return Err(ProtocolFault::BeyondPlan { round: round.0, rounds });
         }
         let layout = self.plan.layout().clone();
-        let config = RoundConfig::decode_exact(&ParamCount(layout.len()), &frame.body)
+        let config = RoundConfig::decode_exact(&ConfigShape::of(&self.plan), &frame.body)
             .map_err(|source| ProtocolFault::Malformed { what: "RoundConfig", source })?;
         if !config.params.iter().all(|v| v.is_finite()) {
             return Err(ProtocolFault::NotFinite);
         }
         let model = FlatParams::new(layout, config.params).map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
         let found = model.digest();
+        let terms = RoundTerms {
+            clip: ClipNorm::new(config.clip).map_err(|_| TermsRefused::Clip)?,
+            control: Some(config.control).filter(|c| !c.is_empty()),
+        };
         // Recomputed here, so the signature covers the bytes that came and no hash that was claimed for them.
-        let cfg = config_digest(&self.plan, run, round, attempt, found);
+        let cfg = config_digest(&self.plan, run, round, attempt, found, &terms);
         if verify(&self.plan.manifest().coordinator().0, labels::CONFIG, cfg.as_bytes(), &config.signature).is_err() {
             return Err(ProtocolFault::ConfigSignature);
         }
+        terms.check(&self.plan, round.0)?;
         let expected = if round.0 == 1 {
             Some(self.plan.initial_params().digest())
         } else {
@@ -112,26 +118,34 @@ impl ClientEngine {
         self.ledger_begun = true;
         self.persist.push_back(Persist::entry(JournalEvent::Joined { run, round, attempt, config: cfg }, opened));
         self.point = Some(point);
-        self.base = Some(model.clone());
-        let kept = self.trained.as_ref().is_some_and(|(r, m, _)| *r == round && *m == found);
+        let begins = terms.digest(found);
+        let kept = self.trained.as_ref().is_some_and(|(r, b, _)| *r == round && *b == begins);
+        let correction = terms.control.as_ref().map(|c| self.correction(c));
+        self.origin = Some(Origin { terms, begins, cfg });
         if kept {
             return self.advertise();
         }
         self.state = State::Training;
         self.events.push_back(ClientEvent::Training { round, attempt });
-        self.work = Some(Work { round, attempt, params: model, job: self.plan.spec().job.clone() });
+        let job = self.plan.spec().job.in_round(round.0, rounds);
+        self.work = Some(Work { round, attempt, params: model, job, correction });
         Ok(())
+    }
+
+    /// SCAFFOLD's c − c_i, `[d]`: 0 for a client that has no c_i yet, or lost it.
+    fn correction(&self, c: &[f32]) -> Vec<f32> {
+        match &self.control {
+            Some(own) => c.iter().zip(own).map(|(c, own)| c - own).collect(),
+            None => vec![0.0; c.len()],
+        }
     }
 
     /// Keys are drawn after training: nearly all dropouts then fall before shares exist.
     pub(super) fn advertise(&mut self) -> Result<(), ProtocolFault> {
-        let (Some(point), Some(base), Some((_, _, updates))) = (self.point, &self.base, &self.trained) else {
+        let (Some(_), Some(origin), true) = (self.point, &self.origin, self.trained.is_some()) else {
             return Err(ProtocolFault::Unexpected { what: "update", state: self.state.name() });
         };
-        // Clipped now, so that broken data stops here and not after keys were spent on it.
-        site_sum(&self.plan, &self.identity.client_id(), updates)?;
-        let cfg = config_digest(&self.plan, point.run, point.round, point.attempt, base.digest());
-        let session = session(&self.plan, cfg, self.allow_plain);
+        let session = session(&self.plan, origin.cfg, self.allow_plain);
         let (advertised, advert) = Advertised::start(session, &self.identity, &mut self.rng)?;
         self.state = State::Advertised(Box::new(advertised));
         self.send(Kind::Advert, &advert);
@@ -186,10 +200,10 @@ impl ClientEngine {
     /// Reserve → durable → leave. Once the masked input is out, the other survivors can open it without this client, so
     /// its cost counts as spent from here on, whatever happens next.
     fn submit(&mut self, masking: sottovoce_secagg::Masking) -> Result<(), ProtocolFault> {
-        let (Some(point), Some((_, _, updates))) = (self.point, &self.trained) else {
+        let (Some(point), Some((_, _, sum))) = (self.point, &self.trained) else {
             return Err(ProtocolFault::Unexpected { what: "Envelopes", state: self.state.name() });
         };
-        let sum = site_sum(&self.plan, &self.identity.client_id(), updates)?;
+        let sum = sum.clone();
         let mut entry = None;
         if let Some(ledger) = &mut self.ledger {
             let (reservation, reserved) =

@@ -89,15 +89,18 @@ impl Coordinator {
     pub(super) fn ask_to_train(&mut self, client: ClientId) {
         self.asked.insert(client);
         let cfg = self.config();
+        let terms = self.server.terms();
         let config = RoundConfig {
             params: self.params.values().to_vec(),
+            clip: terms.clip.value(),
+            control: terms.control.unwrap_or_default(),
             signature: self.identity.sign(labels::CONFIG, cfg.as_bytes()),
         };
         self.send(client, Kind::RoundConfig, &config);
     }
 
     fn config(&self) -> Digest {
-        config_digest(&self.plan, self.run, self.round, self.attempt, self.params.digest())
+        config_digest(&self.plan, self.run, self.round, self.attempt, self.params.digest(), &self.server.terms())
     }
 
     fn session(&self) -> Session {

@@ -25,6 +25,7 @@ use crate::fault::PeerFault;
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{Hello, Refusal, Welcome, kind_name};
 use crate::plan::RunPlan;
+use crate::server::Server;
 
 /// A frame on its way to a client.
 #[derive(Clone, Debug)]
@@ -117,6 +118,8 @@ pub struct Coordinator {
     ledger: Option<Ledger>,
     reservation: Option<Reservation>,
     params: FlatParams,
+    /// How the mean moves the model, and what that carries from round to round.
+    server: Server,
     /// The round that is open or comes next.
     round: RoundId,
     /// The attempt that is open, or was last.
@@ -158,6 +161,7 @@ impl Coordinator {
         attempt: AttemptId,
     ) -> Self {
         Self {
+            server: Server::new(&plan),
             plan,
             identity,
             run,
@@ -355,5 +359,7 @@ impl Coordinator {
 /// The largest frames that either side of a plan may send.
 pub(crate) fn limits(plan: &RunPlan) -> Limits {
     let members = usize::try_from(plan.manifest().len()).unwrap_or(usize::MAX);
-    Limits::new(members, plan.encode().words(), plan.layout().len())
+    // A round's config carries a control variate beside the model, under SCAFFOLD.
+    let vectors = 1 + usize::from(plan.spec().server.is_scaffold());
+    Limits::new(members, plan.encode().words(), plan.layout().len().saturating_mul(vectors))
 }

@@ -1,4 +1,5 @@
 //! From a secure sum to the next model.
+use sottovoce_encode::EncodePlan;
 use sottovoce_secagg::SecureSum;
 use sottovoce_types::{ClientId, RoundRecord, SCHEMA_VERSION, Tick, Unit};
 use sottovoce_wire::Kind;
@@ -6,18 +7,21 @@ use sottovoce_wire::Kind;
 use super::{Coordinator, CoordinatorEvent};
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{Finished, RoundResult};
+use crate::server::ServerState;
 
 impl Coordinator {
     pub(super) fn publish(&mut self, now: Tick, sum: &SecureSum) {
-        let mean = self.mean_update(sum);
-        let step = self.plan.spec().server_learning_rate;
-        // FedAvg (McMahan et al. 2017, Algorithm 1): θ ← θ + lr · mean.
-        for (theta, m) in self.params.values_mut().iter_mut().zip(&mean) {
-            #[allow(clippy::cast_possible_truncation, reason = "parameters are f32; the step is computed in f64")]
-            let next = (f64::from(*theta) + step * f64::from(*m)) as f32;
-            *theta = next;
+        let clip = self.server.clip();
+        let encode = self.plan.encode_under(clip);
+        let mean = self.mean_update(sum, &encode);
+        let unclipped = encode.decode_unclipped(sum.sum(), self.units_in(sum));
+        let share = f64::from(count(sum.contributors().len())) / f64::from(self.plan.manifest().len().max(1));
+        self.server.step(&self.plan, self.round.0, self.params.values_mut(), &mean, share);
+        if let Some(unclipped) = unclipped {
+            self.server.adapt(&self.plan, unclipped);
         }
         let model = self.params.digest();
+        let state = self.server.state(model);
         let contributors = sum.contributors();
         let lost = self.asked.iter().filter(|c| !contributors.contains(c) || !self.present(c)).count();
         let record = RoundRecord {
@@ -33,16 +37,20 @@ impl Coordinator {
             gdp_mu_spent: self.ledger.as_ref().map_or(0.0, sottovoce_dp::Ledger::spent_mu),
             duration_ms: now.0.saturating_sub(self.round_began.0),
             metrics: None,
+            clip_l2: unclipped.map(|_| clip.value()),
+            unclipped_fraction: unclipped,
         };
         let event = JournalEvent::Published {
             run: self.run,
             round: self.round,
             attempt: self.attempt,
             model,
+            state: state.as_ref().map(ServerState::digest),
             record: Box::new(record.clone()),
         };
         let mut persist = Persist::entry(event, None);
         persist.checkpoint = Some(self.params.clone());
+        persist.state = state;
         self.persist.push_back(persist);
         self.events.push_back(CoordinatorEvent::Published { record: Box::new(record) });
         let result = RoundResult { model, contributors: count(contributors.len()) };
@@ -52,16 +60,24 @@ impl Coordinator {
         self.next_round(now);
     }
 
-    /// The mean over *public* unit counts of the contributors: they are in the manifest and in the signed survivor set,
+    /// The mean over *public* unit counts of the contributors, times [`crate::RunPlan::step_of_mean`]: the counts are in the manifest and in the signed survivor set,
     /// so the denominator depends on nobody's data.
-    fn mean_update(&self, sum: &SecureSum) -> Vec<f32> {
-        let encode = self.plan.encode();
+    fn mean_update(&self, sum: &SecureSum, encode: &EncodePlan) -> Vec<f32> {
         if self.plan.spec().unit == Unit::None {
             // All weights zero: every contributor had no examples, and the model stays.
             return encode.decode_weighted(sum.sum()).unwrap_or_else(|_| vec![0.0; self.plan.layout().len()]);
         }
+        let step = self.plan.step_of_mean(self.round.0);
+        let mean = encode.decode(sum.sum(), self.units_in(sum));
+        #[allow(clippy::cast_possible_truncation, reason = "back to the width of parameters")]
+        let scaled = mean.into_iter().map(|v| (f64::from(v) * step) as f32).collect();
+        scaled
+    }
+
+    /// Public units of the contributors.
+    fn units_in(&self, sum: &SecureSum) -> f64 {
         let units: u32 = sum.contributors().iter().map(|c| self.plan.units_of(c)).sum();
-        encode.decode(sum.sum(), f64::from(units.max(1)))
+        f64::from(units.max(1))
     }
 
     pub(super) fn send_last_model(&mut self, client: ClientId) {

@@ -9,6 +9,7 @@ use super::{Coordinator, Outcome, Phase};
 use crate::fault::ResumeError;
 use crate::journal::{Entry, JournalEvent};
 use crate::plan::RunPlan;
+use crate::server::{Server, ServerState};
 
 /// Where a journal says that a run stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -19,6 +20,8 @@ pub struct Standing {
     pub plan: Digest,
     /// The last published model, or the one that the run began from.
     pub model: Digest,
+    /// What the server carries on beside it, if anything.
+    pub state: Option<Digest>,
     /// The round that comes next.
     pub round: RoundId,
     /// The last attempt at it that was opened; 0 when none was.
@@ -40,6 +43,7 @@ impl Standing {
                         run: *run,
                         plan: *plan,
                         model: *seed_model,
+                        state: None,
                         round: RoundId(1),
                         attempt: AttemptId(0),
                         published: 0,
@@ -47,8 +51,9 @@ impl Standing {
                     });
                 }
                 (JournalEvent::AttemptOpened { attempt, .. }, Some(s)) => s.attempt = *attempt,
-                (JournalEvent::Published { round, model, .. }, Some(s)) => {
+                (JournalEvent::Published { round, model, state, .. }, Some(s)) => {
                     s.model = *model;
+                    s.state = *state;
                     s.round = RoundId(round.0.saturating_add(1));
                     s.attempt = AttemptId(0);
                     s.published = s.published.saturating_add(1);
@@ -65,7 +70,7 @@ impl Coordinator {
     /// Goes on from a journal. An attempt that was open is over: no randomness is resumed, what it reserved counts as
     /// spent, and the same round is tried again under a higher attempt number.
     ///
-    /// `params` is the checkpoint of [`Standing::model`].
+    /// `params` is the checkpoint of [`Standing::model`], and `state` that of [`Standing::state`].
     ///
     /// # Errors
     /// [`ResumeError`] when the journal is of another plan, or contradicts the checkpoint or itself.
@@ -74,6 +79,7 @@ impl Coordinator {
         identity: Identity,
         entries: &[Entry],
         params: FlatParams,
+        state: Option<&ServerState>,
     ) -> Result<Self, ResumeError> {
         let standing = Standing::of(entries).ok_or(ResumeError::Empty)?;
         let ours = plan.digest();
@@ -83,6 +89,11 @@ impl Coordinator {
         if params.digest() != standing.model {
             return Err(ResumeError::WrongModel { expected: standing.model, found: params.digest() });
         }
+        let found = state.map(ServerState::digest);
+        if found != standing.state {
+            return Err(ResumeError::WrongState { expected: standing.state, found });
+        }
+        let server = Server::restore(&plan, standing.model, state)?;
         let ledger = match plan.budget() {
             Some(budget) => Some(Ledger::replay(budget, entries.iter().filter_map(|e| e.ledger.clone()))?),
             None => None,
@@ -90,6 +101,7 @@ impl Coordinator {
         let plan_rounds = plan.spec().rounds;
         let complete = standing.published >= plan_rounds;
         let mut engine = Self::at(plan, identity, standing.run, params, ledger, standing.round, standing.attempt);
+        engine.server = server;
         if complete {
             // The last model is that of the last round, and clients check it against what was announced for that round.
             engine.round = RoundId(plan_rounds);

@@ -2,7 +2,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sottovoce_round::{ClientEngine, ProtocolFault, RoundConfig, RoundResult, RunPlan, Welcome, config_digest};
+use sottovoce_round::{
+    ClientEngine, ProtocolFault, RoundConfig, RoundResult, RoundTerms, RunPlan, Welcome, config_digest,
+};
 use sottovoce_secagg::{Identity, labels};
 use sottovoce_types::{AttemptId, Digest, FlatParams, RoundId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind};
@@ -48,9 +50,19 @@ impl Hostile {
     }
 
     pub fn config(&self, round: u64, attempt: u32, model: &FlatParams) -> Frame {
-        let cfg = config_digest(&self.plan, RUN, RoundId(round), AttemptId(attempt), model.digest());
+        self.config_under(round, attempt, model, &RoundTerms::first(&self.plan))
+    }
+
+    /// The same under other terms.
+    pub fn config_under(&self, round: u64, attempt: u32, model: &FlatParams, terms: &RoundTerms) -> Frame {
+        let cfg = config_digest(&self.plan, RUN, RoundId(round), AttemptId(attempt), model.digest(), terms);
         let signature = self.key.sign(labels::CONFIG, cfg.as_bytes());
-        let config = RoundConfig { params: model.values().to_vec(), signature };
+        let config = RoundConfig {
+            params: model.values().to_vec(),
+            clip: terms.clip.value(),
+            control: terms.control.clone().unwrap_or_default(),
+            signature,
+        };
         Self::frame(Kind::RoundConfig, round, attempt, config.to_bytes())
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, JournalEvent, Manifest,
-    Member, PeerFault, PrivacyPlan, PublicKey, RunPlan, RunSpec, Transmit,
+    Member, PeerFault, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec, Transmit,
 };
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_types::{
@@ -66,7 +66,8 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         max_corrupt: f,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
-        server_learning_rate: 1.0,
+        adaptive_clip: None,
+        server: ServerSpec::default(),
         max_attempts: 3,
     };
     change(&mut spec);
@@ -125,10 +126,12 @@ impl Site {
             let persist = self.engine.poll_persist();
             let work = if persist.is_none() { self.engine.poll_work() } else { None };
             assert!(frame.is_none() || persist.is_none(), "a frame left while an entry waited to be durable");
-            if let Some(work) = &work {
-                self.engine.handle_updates(Tick(0), work.round, work.attempt, self.updates.clone()).unwrap();
+            let worked = work.is_some();
+            if let Some((work, mut units)) = work {
+                self.updates.iter().for_each(|update| units.add(update).unwrap());
+                self.engine.handle_trained(Tick(0), work.round, work.attempt, units).unwrap();
             }
-            if frame.is_none() && persist.is_none() && work.is_none() {
+            if frame.is_none() && persist.is_none() && !worked {
                 break;
             }
             left.extend(frame);

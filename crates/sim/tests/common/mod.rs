@@ -1,8 +1,10 @@
 //! A small federation with toy trainers.
-#![allow(unreachable_pub, reason = "a module of a test binary")]
+#![allow(dead_code, unreachable_pub, reason = "a module of test binaries, each of which uses a part of it")]
 use std::sync::Arc;
 
-use sottovoce_round::{CoordinatorEvent, Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec};
+use sottovoce_round::{
+    CoordinatorEvent, Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec,
+};
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer};
 use sottovoce_transcript::{MemoryTap, Transcript};
@@ -43,7 +45,8 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
         max_corrupt,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
-        server_learning_rate: 1.0,
+        adaptive_clip: None,
+        server: ServerSpec::default(),
         max_attempts: 3,
     }
 }

@@ -3,9 +3,9 @@ use std::path::Path;
 
 use serde_json::json;
 use sottovoce_audio::probe::{ProbeScore, clip_folds, probe, relabelled, speaker_folds};
-use sottovoce_audio::{cache, examples};
+use sottovoce_audio::{Scaling, cache, examples};
 use sottovoce_report::{Align, TextTable};
-use sottovoce_types::{Digest, Examples, SCHEMA_VERSION, Standardisation};
+use sottovoce_types::{Digest, Examples, InputKind, SCHEMA_VERSION, Standardisation};
 
 use crate::exit::Exit;
 use crate::output::Output;
@@ -24,10 +24,10 @@ pub(super) fn run(path: &Path, folds: u32, labels: &str, output: &Output) -> any
     let set = format!("corpus.kind={}", info.kind.name());
     let labels = super::super::default_config(&[set, format!("corpus.labels={labels}")])?.corpus.label_set();
     let bar = output.progress("probing", 5);
-    let raw = examples(&utterances, &labels, Standardisation::None);
+    let raw = examples(&utterances, &labels, InputKind::Statistics, &Scaling::None);
     // A fold tests one speaker at least.
     let folds = (folds as usize).min(raw.speakers().len());
-    let per_speaker = examples(&utterances, &labels, Standardisation::PerSpeaker);
+    let per_speaker = examples(&utterances, &labels, InputKind::Statistics, &Scaling::PerSpeaker);
     let mut readings = Vec::new();
     let mut ask = |reads, of, standardisation, data: &Examples, fold: &[usize]| {
         if let Some(score) = probe(data, fold) {

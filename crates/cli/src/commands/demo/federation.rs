@@ -10,8 +10,6 @@ use sottovoce_report::write_text;
 use sottovoce_round::{Manifest, PublicKey, RunPlan};
 use sottovoce_train::Partition;
 
-use crate::speech;
-
 /// One institution.
 pub struct Site {
     /// Its name in the manifest.
@@ -53,7 +51,12 @@ impl Sites {
         for client in &partition.clients {
             let dir = root.join("sites").join(&client.name);
             let identity = identity_file::create(&dir.join("identity.key"), &mut rand::rng())?;
-            members.push(crate::federation::member(&client.name, identity.public_key(), &client.train));
+            members.push(crate::federation::member(
+                &client.name,
+                identity.public_key(),
+                &client.train,
+                config.privacy.unit,
+            ));
             let speakers = client.train.speakers();
             let own: Vec<_> = utterances.iter().filter(|u| speakers.contains(&u.annotation.speaker)).cloned().collect();
             let cache_file = dir.join("features.h5");
@@ -85,8 +88,7 @@ impl Sites {
         own.transport.listen = ([127, 0, 0, 1], 0).into();
         let coordinator_config = coordinator_dir.join("coordinator.toml");
         write_text(&coordinator_config, &own.to_toml())?;
-        let plan =
-            config.plan(speech::facts(config), Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?;
+        let plan = config.plan(Arc::new(manifest)).map_err(|e| crate::exit::usage(e.to_string()))?;
         Ok(Self {
             run,
             coordinator_config,

@@ -1,54 +1,15 @@
-//! `bench`: what this machine can do, with the physical limit beside it.
+//! `bench mfcc`: what each stage of the front end costs.
 use std::io::Cursor;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sottovoce_audio::{Denoiser, FrontEnd, Mfcc, Resampler, decode_bytes, synth};
 use sottovoce_report::{Align, TextTable};
 use sottovoce_types::{Denoising, Emotion, FeatureSpec, Level, SCHEMA_VERSION};
 
-use crate::args::BenchCommand;
-use crate::exit::{Exit, usage};
+use super::{Clock, best_rate};
+use crate::exit::Exit;
 use crate::output::Output;
-
-/// `bench`
-pub fn run(command: &BenchCommand, output: &Output) -> anyhow::Result<Exit> {
-    match command {
-        BenchCommand::Mfcc { seconds } if *seconds > 0.0 && *seconds < 3600.0 => mfcc(*seconds, output),
-        BenchCommand::Mfcc { .. } => Err(usage("--seconds must be above 0 and below an hour")),
-    }
-}
-
-/// Time that this thread has run, which another process on the core does not lengthen: from the scheduler where it says, else wall time.
-struct Clock {
-    start: Instant,
-    cpu: bool,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let start = Instant::now();
-        let before = thread_cpu();
-        // Some kernels print zeros, others move it by ticks: it is used where it follows 20 ms of work.
-        while start.elapsed() < Duration::from_millis(20) {
-            std::hint::black_box(thread_cpu());
-        }
-        let advanced = thread_cpu().zip(before).map(|(now, before)| now.saturating_sub(before));
-        let cpu = advanced.is_some_and(|d| d > Duration::from_millis(2) && d < Duration::from_millis(25));
-        Self { start, cpu }
-    }
-
-    fn now(&self) -> Duration {
-        self.cpu.then(thread_cpu).flatten().unwrap_or_else(|| self.start.elapsed())
-    }
-}
-
-/// Linux: the first number is nanoseconds on a core.
-fn thread_cpu() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
-}
 
 /// One run of a stage; returns how much it made, so that it cannot be left out.
 type Work<'a> = Box<dyn FnMut() -> usize + 'a>;
@@ -58,7 +19,7 @@ struct Stage {
     audio_seconds_per_second: f64,
 }
 
-fn mfcc(seconds: f64, output: &Output) -> anyhow::Result<Exit> {
+pub(super) fn run(seconds: f64, output: &Output) -> anyhow::Result<Exit> {
     let voice = synth::Voice::new(1, 0);
     let clip = synth::synthesise_clip(&voice, "DFA", Emotion::Happy, Level::Unspecified);
     let audio_seconds = clip.len() as f64 / f64::from(synth::SAMPLE_RATE_HZ);
@@ -128,30 +89,6 @@ fn mfcc(seconds: f64, output: &Output) -> anyhow::Result<Exit> {
         format!("one thread, {clock_name} time, a clip of {audio_seconds:.2} s at 16 kHz\n\n{}", table.render())
     })?;
     Ok(Exit::Ok)
-}
-
-/// Runs per second in the best of five parts of the time: what a part lost to other processes is not the stage's.
-fn best_rate(clock: &Clock, seconds: f64, stage: &mut dyn FnMut() -> usize) -> f64 {
-    let part = Duration::from_secs_f64(seconds / 5.0);
-    stage();
-    let mut best: f64 = 0.0;
-    for _ in 0..5 {
-        let (start, began, mut runs) = (clock.now(), Instant::now(), 0u32);
-        let elapsed = loop {
-            // The clock is a file that is read: not after every run.
-            for _ in 0..8 {
-                std::hint::black_box(stage());
-            }
-            runs += 8;
-            let elapsed = clock.now().saturating_sub(start);
-            // A part that gets no core at all ends, too.
-            if elapsed >= part || began.elapsed() > 20 * part {
-                break elapsed;
-            }
-        };
-        best = best.max(f64::from(runs) / elapsed.as_secs_f64());
-    }
-    best
 }
 
 fn wav(samples: &[f32]) -> anyhow::Result<Vec<u8>> {

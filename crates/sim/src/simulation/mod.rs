@@ -1,17 +1,19 @@
 //! The driver on a virtual clock.
+mod faults;
+
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Journal, LocalTrainer,
-    MemoryJournal, Outcome, RunPlan, Work,
+    MemoryJournal, Outcome, RunPlan, UnitSum, Work,
 };
 use sottovoce_secagg::Identity;
 use sottovoce_transcript::{Party, Tap};
 use sottovoce_types::{ClientId, FlatParams, RoundRecord, RunId, Sha256Writer, Tick};
-use sottovoce_wire::Frame;
 
+use self::faults::take_dropout;
 use crate::queue::{Event, Queue};
 use crate::script::Script;
 
@@ -49,6 +51,12 @@ pub enum SimError {
     /// A client's engine could not be made.
     #[error("a simulated client cannot start from its journal")]
     Ledger(#[from] sottovoce_dp::LedgerError),
+    /// A killed coordinator cannot go on.
+    #[error("the coordinator cannot go on from its journal")]
+    Resume(#[from] sottovoce_round::ResumeError),
+    /// Its checkpoints cannot be read back.
+    #[error("the coordinator's journal cannot be read back")]
+    Journal(#[from] sottovoce_round::JournalError),
     /// Nothing is left to happen, yet the run is not over.
     #[error("nothing is left to happen at {0:?}, and the run is not over: a bug of the engines")]
     Stuck(Tick),
@@ -94,6 +102,8 @@ pub struct SimOutcome {
 
 struct Site {
     id: ClientId,
+    /// Of its identity, for its next life.
+    seed: [u8; 32],
     engine: ClientEngine,
     trainer: Box<dyn LocalTrainer>,
     journal: MemoryJournal,
@@ -112,7 +122,11 @@ struct Driver<'a> {
     faults: Vec<String>,
     sites: Vec<Site>,
     script: Script,
-    works: Vec<(usize, u64, Work)>,
+    /// Of the coordinator, for its next life.
+    seed: [u8; 32],
+    /// Killed, and not started again yet.
+    killed: bool,
+    works: Vec<(usize, u64, Work, UnitSum)>,
     tap: &'a mut dyn Tap,
     observe: &'a mut dyn FnMut(&CoordinatorEvent),
 }
@@ -151,6 +165,7 @@ impl Simulation {
         let mut sites = Vec::new();
         for (i, client) in self.clients.into_iter().enumerate() {
             let id = client.identity.client_id();
+            let seed = *client.identity.seed();
             let seeds = client_seeds(self.seed, i as u64);
             let engine = ClientEngine::new(ClientSetup {
                 plan: self.plan.clone(),
@@ -164,6 +179,7 @@ impl Simulation {
             let (events, faults) = (Vec::new(), Vec::new());
             sites.push(Site {
                 id,
+                seed,
                 engine,
                 trainer: client.trainer,
                 journal,
@@ -174,6 +190,7 @@ impl Simulation {
             });
         }
         let initial = self.plan.initial_params();
+        let seed = *self.coordinator.seed();
         let mut driver = Driver {
             queue: Queue::default(),
             coordinator: Coordinator::new(self.plan, self.coordinator, run_id(self.seed)),
@@ -182,6 +199,8 @@ impl Simulation {
             faults: Vec::new(),
             sites,
             script: self.script,
+            seed,
+            killed: false,
             works: Vec::new(),
             tap,
             observe,
@@ -214,7 +233,7 @@ impl Driver<'_> {
             now = next;
             while let Some(event) = self.queue.pop_at(now) {
                 heeded = None;
-                self.dispatch(now, event);
+                self.dispatch(now, event)?;
             }
             if timer.is_some_and(|t| t <= now) {
                 self.coordinator.handle_timeout(now);
@@ -222,12 +241,18 @@ impl Driver<'_> {
                 heeded = timer;
             }
             self.train(now);
+            if self.killed {
+                self.restart(now)?;
+            }
         }
     }
 
-    fn dispatch(&mut self, now: Tick, event: Event) {
+    fn dispatch(&mut self, now: Tick, event: Event) -> Result<(), SimError> {
         match event {
             Event::Connect { client } => {
+                if self.script.forgetful.contains(&client) && self.sites[client].session > 0 {
+                    self.renew(client)?;
+                }
                 let site = &mut self.sites[client];
                 site.session += 1;
                 site.connected = true;
@@ -239,7 +264,7 @@ impl Driver<'_> {
             Event::ToCoordinator { client, session, frame } => {
                 let site = &self.sites[client];
                 if !site.connected || site.session != session {
-                    return;
+                    return Ok(());
                 }
                 let id = site.id;
                 if let Err(fault) = self.coordinator.handle_frame(now, id, &frame) {
@@ -251,12 +276,12 @@ impl Driver<'_> {
             Event::ToClient { client, session, frame } => {
                 let site = &mut self.sites[client];
                 if !site.connected || site.session != session {
-                    return;
+                    return Ok(());
                 }
                 let gone = self.drops_at_config(now, client, &frame);
                 let site = &mut self.sites[client];
                 if gone {
-                    return;
+                    return Ok(());
                 }
                 if let Err(fault) = site.engine.handle_frame(now, &frame) {
                     site.faults.push(fault.to_string());
@@ -268,22 +293,23 @@ impl Driver<'_> {
                     self.disconnect(now, client);
                 }
             }
-            Event::Trained { client, session, work, updates } => {
+            Event::Trained { client, session, work, units } => {
                 let site = &mut self.sites[client];
                 if site.session != session || !site.connected {
-                    return;
+                    return Ok(());
                 }
-                match updates {
-                    Ok(updates) => {
-                        if let Err(fault) = site.engine.handle_updates(now, work.round, work.attempt, updates) {
+                match *units {
+                    Ok(units) => {
+                        if let Err(fault) = site.engine.handle_trained(now, work.round, work.attempt, units) {
                             site.faults.push(fault.to_string());
                         }
                     }
-                    Err(_) => site.engine.handle_work_failed(now, work.round, work.attempt),
+                    Err(failed) => site.engine.handle_work_failed(now, work.round, work.attempt, &failed),
                 }
                 self.pump_client(now, client);
             }
         }
+        Ok(())
     }
 
     fn disconnect(&mut self, now: Tick, client: usize) {
@@ -300,8 +326,17 @@ impl Driver<'_> {
 
     /// persist, transmit, event: in this order, each until empty.
     fn pump_coordinator(&mut self, now: Tick) {
-        while let Some(persist) = self.coordinator.poll_persist() {
+        while !self.killed
+            && let Some(persist) = self.coordinator.poll_persist()
+        {
             self.journal.append(&persist).expect("memory does not fail");
+            if self.script.kills.first() == Some(&self.journal.entries().len()) {
+                self.script.kills.remove(0);
+                self.killed = true;
+            }
+        }
+        if self.killed {
+            return;
         }
         while let Some(transmit) = self.coordinator.poll_transmit() {
             self.tap.record(now, Party::Coordinator, Party::Client(transmit.to), &transmit.frame);
@@ -329,8 +364,8 @@ impl Driver<'_> {
             let event = Event::ToCoordinator { client, session: site.session, frame };
             self.queue.schedule(now.after_ms(LATENCY_MS), event);
         }
-        if let Some(work) = site.engine.poll_work() {
-            self.works.push((client, site.session, work));
+        if let Some((work, units)) = site.engine.poll_work() {
+            self.works.push((client, site.session, work, units));
         }
         while let Some(event) = site.engine.poll_event() {
             site.events.push(event);
@@ -344,38 +379,15 @@ impl Driver<'_> {
         }
     }
 
-    fn come_back(&mut self, from: Tick, client: usize, back_after_ms: Option<u64>) {
-        if let Some(ms) = back_after_ms {
-            self.queue.schedule(from.after_ms(ms.max(1)), Event::Connect { client });
-        }
-    }
-
-    /// Whether the script lets this client vanish with the config in its hands.
-    fn drops_at_config(&mut self, now: Tick, client: usize, frame: &Frame) -> bool {
-        if frame.kind != sottovoce_wire::Kind::RoundConfig {
-            return false;
-        }
-        let found = self
-            .script
-            .dropouts
-            .iter()
-            .position(|d| d.client == client && d.round == frame.round && d.after.kind().is_none());
-        let Some(found) = found else { return false };
-        let dropout = self.script.dropouts.remove(found);
-        self.disconnect(now, client);
-        self.come_back(now, client, dropout.back_after_ms);
-        true
-    }
-
     /// Trains all clients that were asked in this tick, in parallel: each has its own trainer, so the order is nobody's.
     fn train(&mut self, now: Tick) {
         let works = std::mem::take(&mut self.works);
         if works.is_empty() {
             return;
         }
-        let mut slots: Vec<Option<(u64, Work)>> = self.sites.iter().map(|_| None).collect();
-        for (client, session, work) in works {
-            slots[client] = Some((session, work));
+        let mut slots: Vec<Option<(u64, Work, UnitSum)>> = self.sites.iter().map(|_| None).collect();
+        for (client, session, work, units) in works {
+            slots[client] = Some((session, work, units));
         }
         let done: Vec<_> = self
             .sites
@@ -383,13 +395,13 @@ impl Driver<'_> {
             .zip(slots)
             .enumerate()
             .filter_map(|(client, (site, slot))| {
-                let (session, work) = slot?;
-                let updates = site.trainer.train(&work.params, &work.job);
-                Some((client, session, work, updates))
+                let (session, work, mut units) = slot?;
+                let units = site.trainer.train(&work, &mut units).map(|()| units);
+                Some((client, session, work, units))
             })
             .collect();
-        for (client, session, work, updates) in done {
-            let event = Event::Trained { client, session, work: Box::new(work), updates };
+        for (client, session, work, units) in done {
+            let event = Event::Trained { client, session, work: Box::new(work), units: Box::new(units) };
             self.queue.schedule(now.after_ms(TRAINING_MS), event);
         }
     }
@@ -426,14 +438,4 @@ impl Driver<'_> {
             faults: self.faults,
         }
     }
-}
-
-/// Takes the scripted dropout that this frame triggers: when the client comes back.
-#[allow(clippy::option_option, reason = "no dropout, a dropout for good, a dropout with a return")]
-fn take_dropout(script: &mut Script, client: usize, frame: &Frame) -> Option<Option<u64>> {
-    let found = script
-        .dropouts
-        .iter()
-        .position(|d| d.client == client && d.round == frame.round && d.after.kind() == Some(frame.kind))?;
-    Some(script.dropouts.remove(found).back_after_ms)
 }
