@@ -260,6 +260,74 @@ fn what_an_extended_file_cuts_can_be_taken_back_with_none() {
     assert!(error.contains("features.trim_db") && error.contains("none"), "{error}");
 }
 
+#[test]
+fn a_server_key_that_the_optimiser_does_not_look_at_is_refused() {
+    for (optimiser, heeds) in [
+        ("fedavg", &[][..]),
+        ("fedavgm", &["momentum"]),
+        ("fedadagrad", &["beta1", "tau"]),
+        ("fedadam", &["beta1", "beta2", "tau"]),
+        ("fedyogi", &["beta1", "beta2", "tau"]),
+    ] {
+        for key in ["momentum", "beta1", "beta2", "tau"] {
+            let text = format!("[server]\noptimiser = \"{optimiser}\"\n{key} = 0.5\n");
+            if heeds.contains(&key) {
+                Config::parse(&text, NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+                let (place, what) = problem(&text.replace("0.5", "-0.5"));
+                assert!(place == format!("server.{key}") && matches!(what, Problem::OutOfRange { .. }), "{what}");
+            } else {
+                let (place, what) = problem(&text);
+                assert_eq!(place, format!("server.{key}"));
+                assert!(what.to_string().contains(optimiser), "{what}");
+            }
+        }
+    }
+    let error = refused("[server]\noptimizer = \"fedadam\"\n");
+    assert!(error.render(false).contains("server.optimiser"), "{}", error.render(false));
+    assert!(problem("[server]\nlearning_rate = 0.0\n").0 == "server.learning_rate");
+}
+
+#[test]
+fn scaffold_is_refused_where_it_does_not_hold() {
+    let text = |unit: &str, training: &str| {
+        format!("[server]\noptimiser = \"scaffold\"\n[privacy]\nunit = \"{unit}\"\n[training]\n{training}\n")
+    };
+    Config::parse(&text("none", "steps = 10"), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    for (unit, training, says) in [
+        ("none", "", "training.steps"),
+        ("none", "steps = 10\nmomentum = 0.9", "without momentum"),
+        ("speaker", "steps = 10", "second release"),
+        ("client", "steps = 10", "second release"),
+    ] {
+        let (key, what) = problem(&text(unit, training));
+        assert!(key == "server.optimiser" && what.to_string().contains(says), "{what}");
+    }
+}
+
+#[test]
+fn adaptive_clipping_is_refused_where_it_cannot_be_afforded_and_its_keys_where_they_do_nothing() {
+    let text = |rest: &str| format!("[privacy]\nadaptive_clip = true\nnoise_multiplier = 2.0\n{rest}\n");
+    // Sixteen speakers: σ_b is 2.4.
+    Config::parse(&text(""), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    for (rest, place, says) in [
+        ("clip_count_noise = 1.0", "privacy.clip_count_noise", "infinitely many"),
+        ("clip_count_noise = 1.2", "privacy.clip_count_noise", "1.81 times"),
+        ("clip_count_noise = 9.0", "privacy.clip_count_noise", "18 units"),
+        ("clip_count_noise = -1.0", "privacy.clip_count_noise", "above 0"),
+        ("clip_quantile = 1.0", "privacy.clip_quantile", "below 1"),
+        ("clip_learning_rate = 0.0", "privacy.clip_learning_rate", "above 0"),
+        ("unit = \"client\"", "privacy.adaptive_clip", "speakers or utterances"),
+    ] {
+        let (key, what) = problem(&text(rest));
+        assert!(key == place && what.to_string().contains(says), "{key}: {what}");
+    }
+    for key in ["clip_quantile = 0.6", "clip_learning_rate = 0.3", "clip_count_noise = 5.0"] {
+        let (place, what) = problem(&format!("[privacy]\n{key}\n"));
+        assert!(key.starts_with(place.trim_start_matches("privacy.")), "{place}");
+        assert_eq!(what, Problem::ClipStays);
+    }
+}
+
 fn variant(lines: &str) -> ConfigError {
     refused(&format!(
         "[partition]\nfolds = 3\n[sweep]\nepsilons = [4]\nfolds = [1]\n[[sweep.variant]]\nname = \"cnn\"\n{lines}\n"
@@ -331,72 +399,4 @@ fn a_cell_that_cannot_run_is_refused_before_any_runs() {
     assert!(Config::parse(text, NONE).is_ok());
     let error = SweepPlan::parse(text, NONE).unwrap_err().to_string();
     assert!(error.contains("corpus.synth_speakers"), "{error}");
-}
-
-#[test]
-fn a_server_key_that_the_optimiser_does_not_look_at_is_refused() {
-    for (optimiser, heeds) in [
-        ("fedavg", &[][..]),
-        ("fedavgm", &["momentum"]),
-        ("fedadagrad", &["beta1", "tau"]),
-        ("fedadam", &["beta1", "beta2", "tau"]),
-        ("fedyogi", &["beta1", "beta2", "tau"]),
-    ] {
-        for key in ["momentum", "beta1", "beta2", "tau"] {
-            let text = format!("[server]\noptimiser = \"{optimiser}\"\n{key} = 0.5\n");
-            if heeds.contains(&key) {
-                Config::parse(&text, NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
-                let (place, what) = problem(&text.replace("0.5", "-0.5"));
-                assert!(place == format!("server.{key}") && matches!(what, Problem::OutOfRange { .. }), "{what}");
-            } else {
-                let (place, what) = problem(&text);
-                assert_eq!(place, format!("server.{key}"));
-                assert!(what.to_string().contains(optimiser), "{what}");
-            }
-        }
-    }
-    let error = refused("[server]\noptimizer = \"fedadam\"\n");
-    assert!(error.render(false).contains("server.optimiser"), "{}", error.render(false));
-    assert!(problem("[server]\nlearning_rate = 0.0\n").0 == "server.learning_rate");
-}
-
-#[test]
-fn scaffold_is_refused_where_it_does_not_hold() {
-    let text = |unit: &str, training: &str| {
-        format!("[server]\noptimiser = \"scaffold\"\n[privacy]\nunit = \"{unit}\"\n[training]\n{training}\n")
-    };
-    Config::parse(&text("none", "steps = 10"), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
-    for (unit, training, says) in [
-        ("none", "", "training.steps"),
-        ("none", "steps = 10\nmomentum = 0.9", "without momentum"),
-        ("speaker", "steps = 10", "second release"),
-        ("client", "steps = 10", "second release"),
-    ] {
-        let (key, what) = problem(&text(unit, training));
-        assert!(key == "server.optimiser" && what.to_string().contains(says), "{what}");
-    }
-}
-
-#[test]
-fn adaptive_clipping_is_refused_where_it_cannot_be_afforded_and_its_keys_where_they_do_nothing() {
-    let text = |rest: &str| format!("[privacy]\nadaptive_clip = true\nnoise_multiplier = 2.0\n{rest}\n");
-    // Sixteen speakers: σ_b is 2.4.
-    Config::parse(&text(""), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
-    for (rest, place, says) in [
-        ("clip_count_noise = 1.0", "privacy.clip_count_noise", "infinitely many"),
-        ("clip_count_noise = 1.2", "privacy.clip_count_noise", "1.81 times"),
-        ("clip_count_noise = 9.0", "privacy.clip_count_noise", "18 units"),
-        ("clip_count_noise = -1.0", "privacy.clip_count_noise", "above 0"),
-        ("clip_quantile = 1.0", "privacy.clip_quantile", "below 1"),
-        ("clip_learning_rate = 0.0", "privacy.clip_learning_rate", "above 0"),
-        ("unit = \"client\"", "privacy.adaptive_clip", "speakers or utterances"),
-    ] {
-        let (key, what) = problem(&text(rest));
-        assert!(key == place && what.to_string().contains(says), "{key}: {what}");
-    }
-    for key in ["clip_quantile = 0.6", "clip_learning_rate = 0.3", "clip_count_noise = 5.0"] {
-        let (place, what) = problem(&format!("[privacy]\n{key}\n"));
-        assert!(key.starts_with(place.trim_start_matches("privacy.")), "{place}");
-        assert_eq!(what, Problem::ClipStays);
-    }
 }
