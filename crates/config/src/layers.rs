@@ -52,18 +52,22 @@ pub(crate) fn parse(text: &str, overrides: &[impl AsRef<str>]) -> Result<Loaded,
 
 fn finish(layers: &Layers, overrides: &[impl AsRef<str>]) -> Result<Loaded, ConfigError> {
     let overrides: Vec<&str> = overrides.iter().map(AsRef::as_ref).collect();
-    let config = with_overrides(layers.clone(), &overrides)?;
+    let config = with_overrides(layers.clone(), &overrides, Config::clone)?;
     let settings = variants::settings(&config, layers, &overrides)?;
     Ok(Loaded { config, settings })
 }
 
-/// The checked configuration of layers with overrides on top.
-pub(crate) fn with_overrides(mut layers: Layers, overrides: &[&str]) -> Result<Config, ConfigError> {
+/// The configuration of layers with overrides on top, checked as it will run.
+pub(crate) fn with_overrides(
+    mut layers: Layers,
+    overrides: &[&str],
+    as_it_runs: impl FnOnce(&Config) -> Config,
+) -> Result<Config, ConfigError> {
     for text in overrides {
         read_override(text, &mut layers)?;
     }
     let config = resolve(&layers)?;
-    match check::check(&config) {
+    match check::check(&as_it_runs(&config)) {
         Ok(()) => Ok(config),
         Err((key, problem)) => {
             let place = key.split_once('.').and_then(|(section, name)| layers.take_place(section, name));

@@ -120,14 +120,7 @@ impl Settings {
             over_folds_and_seeds(if self.public.privacy.unit == Unit::None { &self.public } else { &self.private });
         }
         for &EpsilonTarget(epsilon) in &sweep.epsilons {
-            let mut config = if epsilon.is_some() { self.private.clone() } else { self.public.clone() };
-            config.privacy.noise_multiplier = None;
-            config.privacy.epsilon_budget = None;
-            config.privacy.epsilon = epsilon;
-            if epsilon.is_none() {
-                config.privacy.drop_unit();
-            }
-            over_folds_and_seeds(&config);
+            over_folds_and_seeds(&at_target(if epsilon.is_some() { &self.private } else { &self.public }, epsilon));
         }
         cells
     }
@@ -149,6 +142,18 @@ impl Settings {
         let fold = (config.partition.folds > 0).then_some(fold);
         SweepCell { variant: self.name.clone(), epsilon, fold, seed, config }
     }
+}
+
+/// A configuration at a target of ε: with no noise, or with as much as the target says.
+pub(crate) fn at_target(config: &Config, epsilon: Option<Epsilon>) -> Config {
+    let mut config = config.clone();
+    config.privacy.noise_multiplier = None;
+    config.privacy.epsilon_budget = None;
+    config.privacy.epsilon = epsilon;
+    if epsilon.is_none() {
+        config.privacy.drop_unit();
+    }
+    config
 }
 
 /// What a sweep asks for must be there.
@@ -192,7 +197,7 @@ mod tests {
         let text =
             "[run]\nrounds = 3\n[privacy]\nadaptive_clip = true\nclip_quantile = 0.6\n[sweep]\nepsilons = [8, 0]\n";
         for cell in cells(text, NONE) {
-            let again = Config::parse(&cell.config.to_toml(), &[] as &[&str]);
+            let again = Config::parse(&cell.config.to_toml(), NONE);
             let again = again.unwrap_or_else(|e| panic!("{}", e.render(false)));
             assert_eq!(again.privacy.adaptive_clip, cell.epsilon.is_some());
         }
@@ -263,6 +268,21 @@ set = ["model.hidden=[4]"]
             assert!((config.training.momentum - momentum).abs() < 1e-12, "set holds in private cells, too");
             assert!((config.training.learning_rate - 0.5).abs() < 1e-12, "and so does the file");
         }
+    }
+
+    #[test]
+    fn what_a_privacy_unit_does_not_go_with_may_be_set_where_private_cells_take_it_back() {
+        let text = |set_private: &str| {
+            format!(
+                "[training]\nsteps = 10\n[sweep]\nepsilons = [\"none\", 8]\n[[sweep.variant]]\nname = \"scaffold\"\n\
+                 set = [\"server.optimiser=scaffold\"]\nset_private = [{set_private}]\n"
+            )
+        };
+        let cells = cells(&text("\"server.optimiser=fedavg\""), NONE);
+        let rules: Vec<_> = cells.iter().map(|c| c.config.server.optimiser).collect();
+        assert_eq!(rules, [crate::ServerOptimiser::Scaffold, crate::ServerOptimiser::Fedavg]);
+        let error = Config::parse(&text(""), NONE).unwrap_err().to_string();
+        assert!(error.contains("variant `scaffold`: `server.optimiser`"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use crate::Config;
 use crate::error::{ConfigError, Fault};
 use crate::layers::{Layers, read_override, with_overrides};
+use crate::sections::Sweep;
+use crate::sweep::at_target;
 
 /// `[[sweep.variant]]`
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -38,12 +40,16 @@ pub(crate) fn settings(config: &Config, layers: &Layers, overrides: &[&str]) -> 
     let all = config.sweep.variant.iter().map(|variant| {
         let Variant { name, set, set_private } = variant;
         let public = with_lines(config, layers.clone(), set).and_then(|own| {
-            let resolved = with_overrides(own.clone(), overrides)?;
-            Ok((own, resolved))
+            // Without DP, as its cells are: what a privacy unit does not go with may be mended by set_private.
+            let public =
+                with_overrides(own.clone(), overrides, |c| Config { sweep: Sweep::default(), ..at_target(c, None) })?;
+            Ok((own, public))
         });
         let (own, public) = public.map_err(|e| e.of_variant(format!("`{name}`")))?;
-        let private = with_lines(config, own, set_private).and_then(|own| with_overrides(own, overrides));
-        let private = private.map_err(|e| e.of_variant(format!("`{name}`, with its set_private")))?;
+        let private =
+            with_lines(config, own, set_private).and_then(|own| with_overrides(own, overrides, Config::clone));
+        let lists = if set_private.is_empty() { "" } else { ", with its set_private" };
+        let private = private.map_err(|e| e.of_variant(format!("`{name}`{lists}")))?;
         Ok(Settings { name: Some(name.clone()), public, private })
     });
     all.collect()

@@ -217,8 +217,7 @@ impl SweepReport {
             return None;
         }
         let ends = lines.iter().flat_map(|l| [Some(l.uar.mean), l.uar.ci95.map(|c| c.low), l.uar.ci95.map(|c| c.high)]);
-        // An interval of few folds may reach beyond what a UAR can be.
-        let ends = ends.flatten().map(|v| v.clamp(0.0, 1.0)).chain(self.uar_chance).chain([0.0]);
+        let ends = ends.flatten().chain(self.uar_chance).chain([0.0]);
         let ticks = epsilons.iter().map(|e| (*e, significant(*e))).collect();
         let x = Axis::new("ε (log scale)", Scale::log(epsilons.iter().copied()), Format::Plain);
         let panels = self.variants().into_iter().map(|variant| {
@@ -247,7 +246,7 @@ impl SweepReport {
 
 fn panel(lines: &[&BaselineLine]) -> Panel {
     let tip = |l: &BaselineLine| format!("{}: {} %", l.name(), percent_with_interval(&l.uar));
-    let band = |l: &BaselineLine| l.uar.ci95.map(|ci| (ci.low.max(0.0), ci.high.min(1.0)));
+    let band = |l: &BaselineLine| l.uar.ci95.map(|ci| (ci.low, ci.high));
     let level = |setting| {
         let line = lines.iter().find(|l| l.setting == setting)?;
         Some(Level { y: line.uar.mean, band: band(line), tip: tip(line) })
@@ -291,7 +290,7 @@ fn federated(rows: &[&SweepRow], setting: Setting) -> BaselineLine {
     let over = |figure: fn(&SweepRow) -> Option<f64>| Estimate::of(rows.iter().copied(), figure);
     let difference = over(|r| Some(r.uar - r.centralised_uar?));
     BaselineLine {
-        uar: over(|r| Some(r.uar)),
+        uar: over(|r| Some(r.uar)).of_a_fraction(),
         accuracy: over(|r| Some(r.accuracy)).mean,
         macro_f1: over(|r| Some(r.macro_f1)).mean,
         uar_minus_centralised: (difference.runs > 0).then_some(difference),
@@ -301,7 +300,7 @@ fn federated(rows: &[&SweepRow], setting: Setting) -> BaselineLine {
 
 fn centralised(rows: &[&SweepRow], setting: Setting) -> Option<BaselineLine> {
     let over = |figure: fn(&SweepRow) -> Option<f64>| Estimate::of(rows.iter().copied(), figure);
-    let uar = over(|r| r.centralised_uar);
+    let uar = over(|r| r.centralised_uar).of_a_fraction();
     (uar.runs > 0).then(|| BaselineLine {
         unit: Unit::None,
         epsilon: None,
@@ -340,7 +339,7 @@ fn interval_note(lines: &[BaselineLine]) -> Option<String> {
     let note = match (most.over, n) {
         (Over::Folds, _) => format!(
             "95 % intervals: Student's t over {n} folds (degrees of freedom: {}), seeds averaged within their fold first. Folds test \
-             different speakers and share training speakers, so the intervals are approximate.",
+             different speakers and share training speakers, so the intervals are approximate. None is given where all folds agree.",
             n - 1
         ),
         (Over::Seeds, 0 | 1) => "One run a line: no interval can be estimated.".to_owned(),

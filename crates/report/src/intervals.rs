@@ -10,6 +10,8 @@ use sottovoce_types::{Interval, SweepRow};
 
 /// Confidence of every interval here.
 const CONFIDENCE: f64 = 0.95;
+/// Figures that agree to less are equal but for rounding: one clip more or less moves a UAR by far more.
+const EQUAL: f64 = 1e-9;
 
 /// What an interval counts as independent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -26,7 +28,8 @@ pub enum Over {
 pub struct Estimate {
     /// The mean over folds of the means over their seeds; NaN without a run.
     pub mean: f64,
-    /// 95 % interval; `None` where there is one fold of one seed.
+    /// 95 % interval; `None` where there is one fold of one seed, and where all folds gave the same: that says how coarse the
+    /// figure is (a model that always guesses one class has the UAR of guessing), and not how sure it is.
     pub ci95: Option<Interval>,
     /// What the interval is over.
     pub over: Over,
@@ -64,6 +67,12 @@ impl Estimate {
         Self { mean, ci95, over, independent: independent.len() as u32, runs }
     }
 
+    /// Of a quantity that cannot be below 0 or above 1: its interval ends there, which costs no coverage.
+    pub(crate) fn of_a_fraction(self) -> Self {
+        let ci95 = self.ci95.map(|ci| Interval { low: ci.low.max(0.0), high: ci.high.min(1.0) });
+        Self { ci95, ..self }
+    }
+
     /// The smallest distance from zero that the whole interval stays within: a difference of which this is the estimate is no
     /// larger, with the interval's confidence. `None` without an interval.
     pub fn within(&self) -> Option<f64> {
@@ -78,6 +87,9 @@ fn t_interval(values: &[f64]) -> (f64, Option<Interval>) {
         return (mean, None);
     }
     let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0);
+    if variance.sqrt() < EQUAL {
+        return (mean, None);
+    }
     let half = student_t(CONFIDENCE, values.len() as u32 - 1) * (variance / n).sqrt();
     (mean, Some(Interval { low: mean - half, high: mean + half }))
 }
@@ -236,6 +248,19 @@ mod tests {
         assert_eq!((one.ci95, one.within(), one.independent), (None, None, 1));
         let none = Estimate::over_folds([]);
         assert!(none.mean.is_nan() && none.ci95.is_none() && none.runs == 0);
+    }
+
+    #[test]
+    fn folds_that_all_give_the_same_give_no_interval_rather_than_one_without_width() {
+        let estimate = Estimate::over_folds([(Some(1), 1, 0.1 + 0.1), (Some(2), 1, 0.2), (Some(3), 1, 0.3 - 0.1)]);
+        assert_eq!((estimate.ci95, estimate.within(), estimate.independent), (None, None, 3));
+        assert!(Estimate::over_folds([(Some(1), 1, 0.2), (Some(2), 1, 0.2001)]).ci95.is_some());
+    }
+
+    #[test]
+    fn an_interval_of_a_fraction_ends_where_fractions_end() {
+        let ci = Estimate::over_folds([(Some(1), 1, 0.1), (Some(2), 1, 0.9)]).of_a_fraction().ci95.unwrap();
+        assert_eq!((ci.low.to_bits(), ci.high.to_bits()), (0.0f64.to_bits(), 1.0f64.to_bits()));
     }
 
     #[test]

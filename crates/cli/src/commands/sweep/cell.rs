@@ -58,7 +58,7 @@ impl Cells<'_> {
             variant: cell.variant.clone(),
             fold: cell.fold,
             split: Some(study.summary.split.clone()),
-            model: Some(model_kind(&config)?),
+            model: Some(config.model.kind.name().to_owned()),
             parameters: Some(study.summary.parameters),
             rounds: Some(study.summary.rounds),
             noise_multiplier: study.plan.spec().privacy.map_or(0.0, |p| p.noise_multiplier.value()),
@@ -101,12 +101,6 @@ pub(super) fn name(cell: &SweepCell) -> String {
     };
     let fold = cell.fold.map_or(String::new(), |fold| format!(", fold {fold}"));
     format!("{variant}{privacy}{fold}, seed {}", cell.seed)
-}
-
-/// The architecture's word in configs.
-fn model_kind(config: &Config) -> Result<String> {
-    let word = serde_json::to_value(config.model.kind)?;
-    Ok(word.as_str().context("model.kind is a word")?.to_owned())
 }
 
 /// The config with a cache in the sweep's own folder where it names none: cells by the hundred would each read all recordings
