@@ -1,5 +1,5 @@
 //! Every architecture from training to a checkpoint to a prediction, and the same logits from PyTorch where it is installed.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "tests")]
 mod common;
 
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ fn every_architecture_trains_predicts_from_files_and_gives_pytorchs_logits() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
-        print!("{said}");
+        println!("{}", said.trim_end());
         assert!(checked.status.success(), "{kind}: {said}");
     }
 }

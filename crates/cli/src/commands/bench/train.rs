@@ -9,7 +9,8 @@ use crate::exit::Exit;
 use crate::output::Output;
 
 /// Examples of a step, frames of an example, coefficients of a frame.
-const SHAPE: (usize, usize, usize) = (32, 125, 13);
+const SHAPE: (usize, usize, usize) = (BATCH as usize, 125, 13);
+const BATCH: u32 = 32;
 /// Steps of one run: the examples are moved and the model is read once in as many.
 const STEPS: u32 = 4;
 
@@ -76,7 +77,7 @@ pub(super) fn run(seconds: f64, output: &Output) -> anyhow::Result<Exit> {
 fn measure(spec: ModelSpec, clock: &Clock, seconds: f64, peak: f64) -> anyhow::Result<Measured> {
     let data = clips(&spec);
     let (trainer, start) = (Trainer::new(spec.clone(), Device::Cpu)?, spec.initialise(1));
-    let job = TrainJob { epochs: STEPS, batch: SHAPE.0 as u32, learning_rate: 0.01, ..TrainJob::default() };
+    let job = TrainJob { epochs: STEPS, batch: BATCH, learning_rate: 0.01, ..TrainJob::default() };
     let ms = |rate: f64| 1e3 / rate;
     let step_ms = ms(best_rate(clock, seconds, &mut || {
         trainer.train(&start, &data, &job).expect("the clips fit the model").values.len()
@@ -98,10 +99,10 @@ fn clips(spec: &ModelSpec) -> Examples {
     let (count, frames, _) = SHAPE;
     let frames = if matches!(spec, ModelSpec::Dnn { .. }) { 1 } else { frames };
     let mut data = Examples::empty(spec.inputs());
-    for i in 0..count {
+    for (i, label) in (0..count).zip((0..5u16).cycle()) {
         let features: Vec<f32> =
             (0..frames * spec.inputs()).map(|j| ((j * 7 + i * 13) % 29) as f32 / 14.5 - 1.0).collect();
-        data.push(&features, (i % spec.classes()) as u16, ExampleMeta::default());
+        data.push(&features, label, ExampleMeta::default());
     }
     data
 }
