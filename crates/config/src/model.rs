@@ -168,25 +168,25 @@ impl Model {
             return Err((key, Problem::OtherModels { kind: self.kind.name() }));
         }
         let refused = self.spec(features, classes).check();
-        refused.map_err(|e| (self.key_of(e.what), Problem::OutOfRange { must: e.must, is: e.is }))
+        refused.map_err(|e| (key_of(e.what), Problem::OutOfRange { must: e.must, is: e.is }))
     }
+}
 
-    /// The key that sets what an architecture's check names.
-    fn key_of(&self, what: &str) -> &'static str {
-        match what {
-            "the width of a hidden layer" => "model.hidden",
-            "the channels of a convolution" | "the number of convolutions" => "model.channels",
-            "the kernel" => "model.kernel",
-            "the width of the state" => "model.units",
-            "the number of heads" => "model.heads",
-            "the width of the feed-forward part" => "model.feed_forward",
-            "the width of the attention" => "model.attention",
-            "the vocabulary" => "model.vocabulary",
-            "the width of a word's vector" => "model.embedding",
-            "the channels of the convolution over words" => "model.text_channels",
-            "the kernel of the convolution over words" => "model.text_kernel",
-            _ => "model.kind",
-        }
+/// The key that sets what an architecture's check names.
+fn key_of(what: &str) -> &'static str {
+    match what {
+        "the width of a hidden layer" => "model.hidden",
+        "the channels of a convolution" | "the number of convolutions" => "model.channels",
+        "the kernel" => "model.kernel",
+        "the width of the state" => "model.units",
+        "the number of heads" => "model.heads",
+        "the width of the feed-forward part" => "model.feed_forward",
+        "the width of the attention" => "model.attention",
+        "the vocabulary" => "model.vocabulary",
+        "the width of a word's vector" => "model.embedding",
+        "the channels of the convolution over words" => "model.text_channels",
+        "the kernel of the convolution over words" => "model.text_kernel",
+        _ => "model.kind",
     }
 }
 
@@ -215,6 +215,7 @@ mod tests {
             (["model.kind=cnn", "model.units=8"], "model.units", "cnn"),
             (["model.kind=lstm", "model.hidden=[8]"], "model.hidden", "lstm"),
             (["model.kind=cnn", "model.kernel=4"], "model.kernel", "odd"),
+            (["model.kind=cnn", "model.kernel=65535"], "model.kernel", "at most 1023"),
             (["model.kind=cnn", "model.channels=[]"], "model.channels", "at least 1"),
             (["model.kind=lstm-transformer", "model.heads=3"], "model.heads", "divisor"),
             (["model.kind=text-cnn", "model.vocabulary=1"], "model.vocabulary", "at least 2"),

@@ -270,7 +270,8 @@ impl RunPlan {
         let s = &self.spec;
         let mut w = Sha256Writer::new("sottovoce/1/plan");
         w.field(self.manifest.digest().as_bytes()).field(s.name.as_bytes()).number(s.rounds);
-        w.field(self.layout.digest().as_bytes()).number(s.init_seed).field(s.features.as_bytes());
+        s.model.write_to(&mut w);
+        w.number(s.init_seed).field(s.features.as_bytes());
         s.job.write_to(&mut w);
         w.field(s.unit.name().as_bytes()).number(s.clip.value().to_bits()).number(s.clip_bits.into());
         w.number(u8::from(s.lanes).into());

@@ -45,7 +45,7 @@ pub(crate) fn lstm<B: Recurrence>(pass: &mut Pass<'_, B>, direction: Direction, 
     let run = B::run(gates.tensor, recurrent.clone(), &clips, direction);
     let states = run.states.clone();
     pass.also(site, &named("weight_hh"), || before(states.clone(), &clips, direction));
-    pass.step([place], states, move |gradient| [B::gate_gradients(run, recurrent, &clips, direction, gradient)])
+    pass.step([place], states, move |gradient| [B::gate_gradients(run, &recurrent, &clips, direction, gradient)])
 }
 
 /// The state that each frame was reached from: 0 at a clip's first one.

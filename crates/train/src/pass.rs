@@ -50,7 +50,7 @@ impl<B: Backend> Parameters<B> {
     fn tensor<const D: usize>(&self, index: usize) -> Tensor<B, D> {
         let entry = &self.layout.entries()[index];
         let shape: [usize; D] = entry.shape.clone().try_into().expect("the rank of the layout");
-        self.flat.clone().slice([entry.offset..entry.offset + entry.len()]).reshape(shape)
+        self.flat.clone().narrow(0, entry.offset, entry.len()).reshape(shape)
     }
 }
 
@@ -304,11 +304,14 @@ fn where_positive<B: Backend>(result: Tensor<B, 2>, gradient: Tensor<B, 2>) -> T
     Tensor::from_primitive(TensorPrimitive::Float(B::relu_backward(primitive(result), primitive(gradient))))
 }
 
+/// δ of one pre-activation, and what went into it.
+type Differentiated<B> = (Tensor<B, 2>, Vec<(usize, Use<B>)>);
+
 /// δ of every pre-activation, for examples apart.
 pub(crate) struct Backward<B: Backend> {
     examples: usize,
     layout: Arc<ParamLayout>,
-    sites: Vec<(Tensor<B, 2>, Vec<(usize, Use<B>)>)>,
+    sites: Vec<Differentiated<B>>,
 }
 
 impl<B: Backend> Backward<B> {

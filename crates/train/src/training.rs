@@ -53,6 +53,7 @@ pub(crate) fn fit<B: Recurrence>(
     let (batch, step) = (job.batch as usize, (job.batch as usize).saturating_mul(job.accumulate as usize));
     let (mut steps, mut epoch) = (0, 0u32);
     let diverged = |epoch| TrainError::Diverged { epoch, learning_rate: job.learning_rate };
+    let mut not_finite = None;
     loop {
         epoch += 1;
         if run.scheduled {
@@ -86,13 +87,21 @@ pub(crate) fn fit<B: Recurrence>(
         // Read once an epoch, since reading waits for the device. NaN and infinity stay in a sum once they are in it.
         let mean = total.into_scalar().elem::<f64>() / if total_weight > 0.0 { total_weight } else { 1.0 };
         if !mean.is_finite() {
-            return Err(diverged(epoch));
+            // A unit of a federation trains to its end all the same: how soon a site answers would tell that one of its units
+            // diverged, and the coordinator chooses the model.
+            let first = *not_finite.get_or_insert(epoch);
+            if run.scheduled {
+                return Err(diverged(first));
+            }
         }
         on_epoch(EpochLoss { epoch, loss: mean });
         let over = if job.steps > 0 { steps == job.steps } else { epoch == job.epochs };
         if over {
             break;
         }
+    }
+    if let Some(first) = not_finite {
+        return Err(diverged(first));
     }
     let trained = params.download();
     // The last step's parameters have not been through a loss.
@@ -169,4 +178,33 @@ pub fn square_product(n: usize) -> usize {
     let device = burn::backend::flex::FlexDevice;
     let a = Tensor::<burn::backend::Flex, 2>::ones([n, n], &device);
     read(a.clone().matmul(a)).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::backend::flex::FlexDevice;
+    use sottovoce_types::ExampleMeta;
+
+    use super::*;
+
+    #[test]
+    fn a_unit_that_diverges_trains_as_many_epochs_as_any_other() {
+        let spec = ModelSpec::Dnn { inputs: 2, hidden: vec![], classes: 2 };
+        let mut data = Examples::empty(2);
+        data.push(&[1.0, -1.0], 0, ExampleMeta::default());
+        let mut trap = spec.initialise(1);
+        trap.values_mut().fill(f32::MAX);
+        trap.values_mut()[0] = f32::MIN;
+        let job = TrainJob { epochs: 4, ..TrainJob::default() };
+        let epochs = |start: &FlatParams, scheduled| {
+            let mut epochs = 0;
+            let run = Run { scheduled, ..Run::new(&spec, &job, &data) };
+            let trained = fit::<Flex>(&FlexDevice, start, &run, &mut |_| epochs += 1);
+            (epochs, trained.err().map(|e| matches!(e, TrainError::Diverged { epoch: 1, .. })))
+        };
+        assert_eq!(epochs(&spec.initialise(1), false), (4, None));
+        assert_eq!(epochs(&trap, false), (4, Some(true)), "and it is still told that it diverged, and when");
+        assert_eq!(epochs(&trap, true), (0, Some(true)), "nobody waits for a centralised run that diverged");
+    }
 }

@@ -90,17 +90,17 @@ impl Case {
         data
     }
 
-    /// One step with a learning rate of 1 on all clips at once, so that the Update is minus the gradient of the mean loss.
-    fn whole_batch(&self) -> TrainJob {
-        TrainJob { batch: 5, learning_rate: 1.0, ..TrainJob::default() }
-    }
-
     fn close(&self, ours: &[f32], theirs: &[f32], tolerance: f32, what: &str) {
         assert_eq!(ours.len(), theirs.len(), "{}: {what}", self.name);
         for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
             assert!((a - b).abs() <= tolerance, "{}: {what} {i}: {a} is not {b}", self.name);
         }
     }
+}
+
+/// One step with a learning rate of 1 on all clips at once, so that the Update is minus the gradient of the mean loss.
+fn whole_batch() -> TrainJob {
+    TrainJob { batch: 5, learning_rate: 1.0, ..TrainJob::default() }
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn words_go_to_the_rows_that_a_python_user_finds_them_in() {
 #[test]
 fn the_gradient_of_a_batch_is_pytorchs_for_every_architecture() {
     for case in vectors().cases {
-        let update = case.trainer().train(&case.params(), &case.data(), &case.whole_batch()).unwrap();
+        let update = case.trainer().train(&case.params(), &case.data(), &whole_batch()).unwrap();
         let gradient: Vec<f32> = update.values.iter().map(|u| -u).collect();
         case.close(&gradient, &case.gradient, 1e-5, "parameter");
     }
@@ -144,13 +144,13 @@ fn claim_one_backward_pass_gives_each_utterance_the_gradient_that_it_has_alone()
     for case in vectors().cases {
         let (trainer, params, data) = (case.trainer(), case.params(), case.data());
         // In batches of two, so that a batch is not the whole set and clips of unlike lengths lie side by side.
-        let job = TrainJob { batch: 2, ..case.whole_batch() };
+        let job = TrainJob { batch: 2, ..whole_batch() };
         let mut updates: Vec<Update> = Vec::new();
         trainer.gradients(&params, &data, &job, &mut |u| updates.push(u)).unwrap();
         assert_eq!(updates.len(), 5);
         for (i, update) in updates.iter().enumerate() {
             // The naive way: train on one clip alone.
-            let alone = trainer.train(&params, &data.select(&[i]), &case.whole_batch()).unwrap();
+            let alone = trainer.train(&params, &data.select(&[i]), &whole_batch()).unwrap();
             case.close(&update.values, &alone.values, 1e-5, "gradient of one clip, parameter");
             assert!((update.norm() - f64::from(case.gradient_norms[i])).abs() < 1e-5, "{}: PyTorch's norm", case.name);
         }
@@ -163,7 +163,7 @@ fn claim_one_backward_pass_gives_each_utterance_the_gradient_that_it_has_alone()
 fn norms_and_clipped_sums_without_single_gradients_are_pytorchs_for_every_architecture() {
     for case in vectors().cases {
         let (trainer, params, data) = (case.trainer(), case.params(), case.data());
-        let job = TrainJob { batch: 2, ..case.whole_batch() };
+        let job = TrainJob { batch: 2, ..whole_batch() };
         let clipped = trainer.clipped_gradient(&params, &data, &job, case.clip_norm).unwrap();
         case.close(&clipped.norms, &case.gradient_norms, 1e-5, "norm of clip");
         case.close(&clipped.sum, &case.clipped_gradient_sum, 1e-5, "clipped sum, parameter");

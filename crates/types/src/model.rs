@@ -123,6 +123,9 @@ impl ModelSpec {
     /// Most parameters that a model may have: beyond it a spec is a mistake, or an attack on memory.
     pub const MAX_PARAMETERS: usize = 1 << 26;
 
+    /// Most frames that a convolution may see.
+    pub const MAX_KERNEL: usize = 1023;
+
     /// Whether the architecture is possible.
     ///
     /// # Errors
@@ -137,6 +140,10 @@ impl ModelSpec {
         for (what, kernel) in sizes.iter().filter(|(what, _)| what.contains("kernel")) {
             if kernel % 2 == 0 {
                 return refuse(what, "odd, so that a frame has as many neighbours on either side", *kernel);
+            }
+            // A clip has as much margin as its windows reach over: memory and time grow with the kernel, whatever the clip.
+            if *kernel > Self::MAX_KERNEL {
+                return refuse(what, "at most 1023", *kernel);
             }
         }
         match self {
@@ -212,6 +219,15 @@ impl ModelSpec {
     /// Which tensors the model has, in the order of the flat vector.
     pub fn layout(&self) -> ParamLayout {
         ParamLayout::new(self.tensors().into_iter().map(|(name, shape, _)| (name, shape)))
+    }
+
+    /// Writes into a digest what tells architectures apart: two that differ in their heads alone have the same tensors, and would
+    /// train on the same parameters without noticing.
+    pub fn write_to(&self, w: &mut Sha256Writer) {
+        w.field(self.name().as_bytes()).field(self.layout().digest().as_bytes());
+        if let Self::LstmTransformer { heads, .. } = self {
+            w.number(*heads as u64);
+        }
     }
 
     /// Initial parameters, the same bits on every machine: drawn from SHA-256 of seed and position, so that a coordinator
@@ -400,6 +416,21 @@ mod tests {
     }
 
     #[test]
+    fn architectures_with_the_same_tensors_have_different_digests() {
+        let digest = |spec: &ModelSpec| {
+            let mut w = Sha256Writer::new("test");
+            spec.write_to(&mut w);
+            w.finish()
+        };
+        let heads = |heads| ModelSpec::LstmTransformer { inputs: 13, hidden: 8, heads, feed_forward: 16, classes: 5 };
+        assert_eq!(heads(2).layout(), heads(4).layout(), "what makes them hard to tell apart");
+        let mut all: Vec<_> = every_kind().iter().chain([&heads(4)]).map(digest).collect();
+        all.sort_unstable_by_key(|d| d.0);
+        all.dedup();
+        assert_eq!(all.len(), 7);
+    }
+
+    #[test]
     fn what_cannot_be_built_is_refused_by_name() {
         for spec in every_kind() {
             assert_eq!(spec.check(), Ok(()), "{spec:?}");
@@ -408,6 +439,7 @@ mod tests {
             (ModelSpec::Dnn { inputs: 0, hidden: vec![], classes: 5 }, "features"),
             (ModelSpec::Dnn { inputs: 65_536, hidden: vec![65_536], classes: 5 }, "parameters"),
             (ModelSpec::Cnn { inputs: 13, channels: vec![8], kernel: 4, classes: 5 }, "odd"),
+            (ModelSpec::Cnn { inputs: 13, channels: vec![8], kernel: 1025, classes: 5 }, "1023"),
             (ModelSpec::Cnn { inputs: 13, channels: vec![], kernel: 5, classes: 5 }, "convolutions"),
             (ModelSpec::Lstm { inputs: 13, hidden: usize::MAX, bidirectional: true, classes: 5 }, "state"),
             (ModelSpec::LstmTransformer { inputs: 13, hidden: 8, heads: 3, feed_forward: 8, classes: 5 }, "divisor"),

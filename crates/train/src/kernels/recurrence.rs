@@ -52,7 +52,7 @@ pub(crate) trait Recurrence: Backend {
     /// The gradient of z, `[m, 4h]`, from that of h, `[m, h]`.
     fn gate_gradients(
         run: Run<Self>,
-        weight: Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
         clips: &Clips,
         direction: Direction,
         gradient: Tensor<Self, 2>,
@@ -68,7 +68,7 @@ impl Recurrence for burn::backend::Flex {
 
     fn gate_gradients(
         run: Run<Self>,
-        weight: Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
         clips: &Clips,
         direction: Direction,
         gradient: Tensor<Self, 2>,
@@ -135,7 +135,7 @@ pub(super) fn run<B: Backend>(
 
 pub(super) fn gate_gradients<B: Backend>(
     run: Run<B>,
-    weight: Tensor<B, 2>,
+    weight: &Tensor<B, 2>,
     clips: &Clips,
     direction: Direction,
     gradient: Tensor<B, 2>,

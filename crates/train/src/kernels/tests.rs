@@ -66,14 +66,13 @@ fn the_loop_over_slices_is_the_one_over_tensors_in_both_directions() {
         let expected = tracked.grad(&gradients).unwrap();
 
         let in_tensors = recurrence::run(gates.clone(), weight.clone(), &clips, direction);
-        let by_hand =
-            recurrence::gate_gradients(in_tensors.clone(), weight.clone(), &clips, direction, upstream.clone());
+        let by_hand = recurrence::gate_gradients(in_tensors.clone(), &weight, &clips, direction, upstream.clone());
         close(by_hand, expected.clone(), 1e-5, "the backward pass in tensors");
 
         let ours = Flex::run(gates.clone(), weight.clone(), &clips, direction);
         close(ours.states.clone(), in_tensors.states, 1e-6, "states");
         close(ours.states.clone(), states.inner(), 1e-6, "states on the tape");
-        let back = Flex::gate_gradients(ours.clone(), weight.clone(), &clips, direction, upstream.clone());
+        let back = Flex::gate_gradients(ours.clone(), &weight, &clips, direction, upstream.clone());
         close(back, expected, 1e-5, "the backward pass in slices");
 
         let mask = clips.mask::<Flex>(&FlexDevice);
