@@ -41,7 +41,7 @@ fn every_architecture_trains_predicts_from_files_and_gives_pytorchs_logits() {
         std::fs::write(&config, text).unwrap();
         let trained =
             run(&["simulate", arg(&config), "--set", &model, "--out", arg(&out), "--format", "json"]).expect(0);
-        assert_eq!(trained.json()["summary"]["model"], kind, "{}", trained.stdout);
+        assert_eq!(trained.json()["model"], kind, "{}", trained.stdout);
         let checkpoint = out.join("checkpoints/round-0002.safetensors");
         let mut command = vec!["predict", "--model", arg(&checkpoint), "--with-features", "--format", "json"];
         for file in &files {

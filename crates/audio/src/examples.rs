@@ -90,7 +90,7 @@ fn columns(values: &[f32], width: usize) -> Vec<(f64, f64)> {
 }
 
 /// Every utterance whose emotion is in `labels`, in order, as a model of `kind` reads it, on the scale asked for: `[1, 5·width]`
-/// statistics ([`pooled_statistics`]), or frames `[frames, width]`. The words of its transcript are with it where the corpus has one.
+/// statistics ([`pooled_statistics`]), or its first [`FeatureSpec::MAX_FRAMES`] frames `[frames, width]`. The words of its transcript are with it where the corpus has one.
 ///
 /// [`Scaling::PerSpeaker`] gives each statistic mean 0 and variance 1 over each speaker's own clips among these, or each coefficient
 /// over all frames of those clips (no labels are used and nothing leaves the device that holds the speaker). What does not vary becomes
@@ -116,7 +116,12 @@ pub fn examples(utterances: &[Utterance], labels: &LabelSet, kind: InputKind, sc
         if *scaling == Scaling::PerUtterance {
             standardise(&mut mfcc, width);
         }
-        let features = if pooled { pooled_statistics(&mfcc, width) } else { mfcc };
+        let features = if pooled {
+            pooled_statistics(&mfcc, width)
+        } else {
+            mfcc.truncate(FeatureSpec::MAX_FRAMES * width);
+            mfcc
+        };
         let words = u.annotation.transcript.as_deref().map_or_else(Vec::new, word_hashes);
         out.push_with_words(&features, words, label, meta);
     }
@@ -230,6 +235,16 @@ mod tests {
         assert!(set.row(0).iter().zip([-one, 0.0, one, 0.0]).all(|(a, b)| (a - b).abs() < 1e-6), "{:?}", set.row(0));
         assert_eq!(set.row(1), [-1.0, -1.0, 1.0, 1.0]);
         assert_eq!(set.row(2), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn of_a_long_recording_the_first_frames_are_read_and_its_statistics_are_of_all() {
+        let mut mfcc = vec![0.0; 2 * FeatureSpec::MAX_FRAMES];
+        mfcc.extend([8.0; 2 * FeatureSpec::MAX_FRAMES]);
+        let clips = [utterance("a", Emotion::Sad, &mfcc)];
+        let set = examples(&clips, &LabelSet::five(), InputKind::Frames, &Scaling::None);
+        assert_eq!((set.frames(0), set.row(0).iter().all(|x| *x == 0.0)), (FeatureSpec::MAX_FRAMES, true));
+        assert_eq!(pooled(&clips, &Scaling::None).row(0)[0], 4.0);
     }
 
     #[test]

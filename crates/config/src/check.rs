@@ -1,7 +1,7 @@
 //! What must go together before anything is read: found here, an error still has its place in the file.
 use sottovoce_round::{AdaptiveClipRefused, PlanError};
 use sottovoce_secagg::quorum;
-use sottovoce_types::{ClassWeights, Labelling, Standardisation, Unit};
+use sottovoce_types::{ClassWeights, Labelling, LocalOptimiser, Standardisation, Unit};
 
 use crate::corpus::CorpusKind;
 use crate::error::Problem;
@@ -17,6 +17,10 @@ pub(crate) fn check(config: &Config) -> Found {
     let classes = config.corpus.label_set().emotions().len();
     config.model.check(&config.features.spec(), classes)?;
     config.training.check(classes)?;
+    if u64::from(config.training.warmup_rounds) >= config.run.rounds {
+        let is = config.training.warmup_rounds.into();
+        return Err(("training.warmup_rounds", Problem::OutOfRange { must: "below run.rounds", is }));
+    }
     privacy(config)?;
     cohort(config)?;
     crate::sweep::check(&config.sweep, &config.partition)?;
@@ -220,6 +224,9 @@ fn utterance(c: &Config) -> Found {
         ("training.momentum", job.momentum),
         ("training.weight_decay", job.weight_decay),
         ("training.proximal_mu", job.proximal_mu),
+        ("training.steps", job.steps.into()),
+        ("training.accumulate", f64::from(job.accumulate) - 1.0),
+        ("training.optimiser", f64::from(u8::from(job.optimiser == LocalOptimiser::AdamW))),
     ] {
         if is > 0.0 {
             return Err((key, Problem::NoLocalTraining { is }));

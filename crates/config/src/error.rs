@@ -118,7 +118,7 @@ pub enum Problem {
     NotOneUtterance,
     /// A key of local training where there is none.
     #[error(
-        "is {is}, but with privacy.unit = \"utterance\" there is no local training that it could change: leave it at 0"
+        "does nothing with privacy.unit = \"utterance\", where there is no local training that it could change: leave it out"
     )]
     NoLocalTraining {
         /// The value.

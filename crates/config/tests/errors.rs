@@ -400,3 +400,16 @@ fn a_cell_that_cannot_run_is_refused_before_any_runs() {
     let error = SweepPlan::parse(text, NONE).unwrap_err().to_string();
     assert!(error.contains("corpus.synth_speakers"), "{error}");
 }
+
+#[test]
+fn a_key_of_local_training_that_utterances_do_not_have_and_a_warm_up_without_end_are_refused() {
+    let base = "[features]\nstandardisation = \"public\"\n[privacy]\nunit = \"utterance\"\n";
+    assert!(Config::parse(base, NONE).is_ok());
+    for key in ["momentum = 0.5", "steps = 3", "accumulate = 2", "optimiser = \"adamw\"", "weight_decay = 0.1"] {
+        let (place, what) = problem(&format!("{base}[training]\n{key}\n"));
+        assert!(key.starts_with(place.trim_start_matches("training.")), "{place}");
+        assert!(matches!(what, Problem::NoLocalTraining { .. }), "{what}");
+    }
+    let (place, what) = problem("[run]\nrounds = 5\n[training]\nwarmup_rounds = 5\n");
+    assert_eq!((place, what), ("training.warmup_rounds", Problem::OutOfRange { must: "below run.rounds", is: 5.0 }));
+}

@@ -2,7 +2,7 @@
 use std::io::Write;
 
 use serde_json::{Value, json};
-use sottovoce_round::CoordinatorEvent;
+use sottovoce_round::{CoordinatorEvent, Outcome};
 
 use crate::args::Format;
 
@@ -65,6 +65,13 @@ pub(crate) fn describe(event: &CoordinatorEvent) -> (Value, String) {
         CoordinatorEvent::AttemptAborted { round, attempt, reason } => (
             json!({"event": "attempt-aborted", "round": round, "attempt": attempt, "reason": reason}),
             format!("round {round} attempt {attempt}: given up: {reason}"),
+        ),
+        CoordinatorEvent::Finished { outcome: outcome @ Outcome::ModelDiverged { round } } => (
+            json!({"event": "finished", "outcome": format!("{outcome:?}")}),
+            format!(
+                "round {round}: the server's step made a model that is no longer finite, and it was not published: lower \
+                 server.learning_rate, or choose another server.optimiser"
+            ),
         ),
         CoordinatorEvent::Finished { outcome } => {
             (json!({"event": "finished", "outcome": format!("{outcome:?}")}), format!("the run is over: {outcome:?}"))

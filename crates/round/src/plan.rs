@@ -323,6 +323,13 @@ fn scaffold_holds(spec: &RunSpec) -> Result<(), PlanError> {
             "is made for local SGD without momentum: set training.optimiser = \"sgd\" and training.momentum = 0",
         );
     }
+    if let ClassWeights::Given(weights) = &spec.job.class_weights
+        && weights.contains(&0.0)
+    {
+        return refuse(
+            "counts on every step being taken, and a batch of classes that weigh 0 takes none: give each a weight above 0",
+        );
+    }
     let rates = (1..=spec.rounds).map(|round| spec.job.learning_rate_at(round, spec.rounds));
     if rates.into_iter().any(|rate| !(rate.is_finite() && rate > 0.0)) {
         return refuse("divides by the learning rate of each round: set training.learning_rate above 0");

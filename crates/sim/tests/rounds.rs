@@ -89,6 +89,18 @@ fn too_many_dropouts_lose_the_quorum_and_never_give_a_wrong_sum() {
 }
 
 #[test]
+fn a_model_that_is_no_longer_finite_is_not_published_and_its_sum_stays_charged() {
+    let mut spec = private_spec(4, 1, 3, 2.0, 100.0);
+    spec.server.learning_rate = 1e300;
+    let plan = plan(spec, 5);
+    let (outcome, _) = run(simulation(&plan, 5, Script::default()));
+    assert_eq!(outcome.outcome, Outcome::ModelDiverged { round: RoundId(1) });
+    assert!(outcome.records.is_empty() && outcome.models.len() == 1, "the initial model stays the last");
+    let debits = outcome.journal.entries().iter().filter(|e| matches!(e.event, JournalEvent::Debited { .. })).count();
+    assert_eq!(debits, 1);
+}
+
+#[test]
 fn claim_debit_before_reveal_the_debit_is_journalled_before_the_unmask_request_can_leave() {
     let plan = plan(private_spec(4, 1, 2, 2.0, 100.0), 5);
     let (outcome, transcript) = run(simulation(&plan, 5, Script::default()));

@@ -65,7 +65,7 @@ pub(crate) fn fit<B: Recurrence>(
             // Batches of one step are one larger batch: their gradients are added before they are divided.
             let weight = loss.weight(run.data, examples);
             let mut gradient: Option<Tensor<B, 1>> = None;
-            for examples in examples.chunks(batch) {
+            for examples in examples.chunks(batch).flat_map(|b| in_memory(run.spec, run.data, b)) {
                 let (of_batch, backward) = differentiate(run, &params, &loss, examples, device);
                 total = total + of_batch;
                 let sum = backward.sum();
@@ -106,6 +106,22 @@ pub(crate) fn fit<B: Recurrence>(
     let trained = params.download();
     // The last step's parameters have not been through a loss.
     if trained.values().iter().all(|v| v.is_finite()) { Ok(trained) } else { Err(diverged(epoch)) }
+}
+
+/// Cells of the attention of one pass, at most: a few tensors of 64 MiB.
+const ATTENTION_CELLS: usize = 1 << 24;
+
+/// A batch in as many parts as its memory asks for: one, but for self-attention, whose weights are heads · frames² for each clip. Their
+/// gradients add up to the batch's.
+fn in_memory<'a>(spec: &ModelSpec, data: &Examples, batch: &'a [usize]) -> impl Iterator<Item = &'a [usize]> + use<'a> {
+    let clips = match spec {
+        ModelSpec::LstmTransformer { heads, .. } => {
+            let longest = batch.iter().map(|&i| data.frames(i)).max().unwrap_or(1);
+            (ATTENTION_CELLS / (heads * longest * longest)).max(1)
+        }
+        _ => batch.len().max(1),
+    };
+    batch.chunks(clips)
 }
 
 /// Σ ℓ_i over some examples, and the way back from it.
@@ -151,7 +167,7 @@ pub(crate) fn clipped_gradient<B: Recurrence>(
 fn by_batch<B: Recurrence>(device: &B::Device, start: &FlatParams, run: &Run<'_>, each: &mut dyn FnMut(Backward<B>)) {
     let (params, loss) = (Parameters::<B>::upload(start, device), run.loss());
     let all: Vec<usize> = (0..run.data.len()).collect();
-    for examples in all.chunks(run.job.batch as usize) {
+    for examples in all.chunks(run.job.batch as usize).flat_map(|b| in_memory(run.spec, run.data, b)) {
         each(differentiate(run, &params, &loss, examples, device).1);
     }
 }
@@ -169,7 +185,7 @@ pub(crate) fn forward<B: Recurrence>(
         let batch = Batch::<B>::new(spec, data, examples, device);
         read(models::logits(spec, &mut Pass::inference(&params), &batch).tensor)
     };
-    all.chunks(FORWARD_BATCH).flat_map(of_batch).collect()
+    all.chunks(FORWARD_BATCH).flat_map(|b| in_memory(spec, data, b)).flat_map(of_batch).collect()
 }
 
 /// Multiplies two square matrices of `n` rows once on the CPU, for benches that set a model beside what its products alone cost;
@@ -187,6 +203,19 @@ mod tests {
     use sottovoce_types::ExampleMeta;
 
     use super::*;
+
+    #[test]
+    fn self_attention_over_long_clips_takes_a_batch_in_parts_and_their_gradients_add_up_to_it() {
+        let spec = ModelSpec::LstmTransformer { inputs: 1, hidden: 2, heads: 2, feed_forward: 2, classes: 2 };
+        let mut data = Examples::empty(1);
+        for i in 0..3u16 {
+            data.push(&[0.1 * f32::from(i + 1); 2000], i % 2, ExampleMeta::default());
+        }
+        let parts = |spec| in_memory(spec, &data, &[0, 1, 2]).map(<[usize]>::len).collect::<Vec<_>>();
+        // 2 heads · 2000² · 2 clips are 2⁴ · 10⁶ cells.
+        assert_eq!(parts(&spec), [2, 1]);
+        assert_eq!(parts(&ModelSpec::Lstm { inputs: 1, hidden: 2, bidirectional: false, classes: 2 }), [3]);
+    }
 
     #[test]
     fn a_unit_that_diverges_trains_as_many_epochs_as_any_other() {

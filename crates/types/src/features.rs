@@ -299,6 +299,10 @@ impl FeatureSpec {
     /// Statistics that one vector of a clip holds for each value of a frame (`sottovoce_audio::pooled_statistics`).
     pub const STATISTICS: usize = 5;
 
+    /// Frames that a model reads of a clip, at most: one minute at 20 ms. What a site can do must not hang on how long its longest
+    /// recording is, and memory of self-attention grows with the square of it.
+    pub const MAX_FRAMES: usize = 3000;
+
     /// Values per frame: the cepstral coefficients, and as many for each order of differences.
     pub fn width(&self) -> usize {
         usize::from(self.n_mfcc) * (1 + usize::from(self.deltas))

@@ -47,6 +47,12 @@ pub enum Outcome {
         /// The round that was not begun.
         round: RoundId,
     },
+    /// The server's step made a model that holds NaN or infinity. It was not published: the last model stays, and the sum that was
+    /// opened stays charged.
+    ModelDiverged {
+        /// The round that could not be published.
+        round: RoundId,
+    },
     /// Too few clients, in every attempt allowed.
     QuorumLost {
         /// The round that could not be published.

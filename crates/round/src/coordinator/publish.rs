@@ -4,7 +4,7 @@ use sottovoce_secagg::SecureSum;
 use sottovoce_types::{ClientId, RoundRecord, SCHEMA_VERSION, Tick, Unit};
 use sottovoce_wire::Kind;
 
-use super::{Coordinator, CoordinatorEvent};
+use super::{Coordinator, CoordinatorEvent, Outcome};
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{Finished, RoundResult};
 use crate::server::ServerState;
@@ -16,7 +16,14 @@ impl Coordinator {
         let mean = self.mean_update(sum, &encode);
         let unclipped = encode.decode_unclipped(sum.sum(), self.units_in(sum));
         let share = f64::from(count(sum.contributors().len())) / f64::from(self.plan.manifest().len().max(1));
+        let before = self.params.clone();
         self.server.step(&self.plan, self.round.0, self.params.values_mut(), &mean, share);
+        if !self.params.values().iter().all(|v| v.is_finite()) {
+            // Every client would refuse it, and rightly so.
+            self.params = before;
+            self.finish(Outcome::ModelDiverged { round: self.round });
+            return;
+        }
         if let Some(unclipped) = unclipped {
             self.server.adapt(&self.plan, unclipped);
         }
