@@ -245,7 +245,7 @@ pub struct ExtractArgs {
 pub struct MfccArgs {
     /// A wav or flac file.
     pub file: PathBuf,
-    /// A config whose [features] hold, for example RUN/config.toml.
+    /// A config whose `[features]` hold, for example RUN/config.toml.
     #[arg(long)]
     pub config: Option<PathBuf>,
     /// Overrides, for example --set features.n_mfcc=20 (repeatable).

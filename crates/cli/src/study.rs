@@ -1,4 +1,5 @@
 //! One federation simulated and evaluated: what `simulate` and every cell of `sweep` do.
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,8 +8,8 @@ use anyhow::Result;
 use rayon::prelude::*;
 use sottovoce_config::Config;
 use sottovoce_dp::Ledger;
-use sottovoce_round::{CoordinatorEvent, Entry, Outcome, RunPlan};
-use sottovoce_sim::{Script, SimClient, Simulation};
+use sottovoce_round::{ClientEvent, CoordinatorEvent, Entry, Outcome, RunPlan};
+use sottovoce_sim::{ClientReport, Script, SimClient, Simulation};
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::{MemoryTap, Transcript};
 use sottovoce_types::{
@@ -72,6 +73,9 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         }
     })?;
     bar.finish_and_clear();
+    for (reason, (round, clients)) in sat_out(&outcome.clients) {
+        output.remark(format!("{clients} client(s) sent nothing in round {round}, the first of them: {reason}"));
+    }
     let parties = [&outcome.journal].into_iter().chain(outcome.clients.iter().map(|c| &c.journal));
     let parties = parties.map(sottovoce_round::MemoryJournal::entries);
     let mut records = outcome.records;
@@ -104,6 +108,22 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         transcript: tap.transcript(),
         summary,
     })
+}
+
+/// Why clients sat out, each reason with the first round of it and how many clients it kept away in that round.
+fn sat_out(clients: &[ClientReport]) -> BTreeMap<String, (u64, usize)> {
+    let mut reasons = BTreeMap::new();
+    let events = clients.iter().flat_map(|c| &c.events);
+    for event in events {
+        let ClientEvent::SatOut { round, reason, .. } = event else { continue };
+        let first = reasons.entry(reason.clone()).or_insert((round.0, 0));
+        match round.0.cmp(&first.0) {
+            std::cmp::Ordering::Less => *first = (round.0, 1),
+            std::cmp::Ordering::Equal => first.1 += 1,
+            std::cmp::Ordering::Greater => {}
+        }
+    }
+    reasons
 }
 
 /// A run with all that its summary is made from.

@@ -10,7 +10,7 @@
 //! The two other files that a party keeps are read here too: its private key ([`identity_file`]) and the federation's
 //! manifest ([`manifest_file`]).
 //!
-//! What it does not do: read recordings or models, or decide anything that needs them. It is given those [`Facts`].
+//! What it does not do: read recordings or models, or decide anything that needs them.
 //!
 //! ```
 //! use sottovoce_config::Config;

@@ -3,7 +3,7 @@
 //!
 //! The crate turns `(θ_t, examples, job)` into an [`Update`](sottovoce_types::Update) and a model into
 //! [`Metrics`](sottovoce_types::Metrics). It never sees a clip norm, noise or a mask, opens no file and no socket, and
-//! none of burn's types appear in its public API: a [`Device`](sottovoce_types::Device) is chosen at run time.
+//! none of burn's types appear in its public API: a [`Device`] is chosen at run time.
 //!
 //! Read [`Trainer`] first, then [`Partition`] (who gets which speakers).
 //!

@@ -19,7 +19,15 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
     std::fs::create_dir_all(&workspace)?;
     let study = study::simulate(&config, &workspace, args.baselines, output)?;
     if study.records.is_empty() {
-        let message = format!("no round was published ({:?}): nothing to evaluate or audit", study.outcome);
+        let why = match &study.outcome {
+            Outcome::ModelDiverged { .. } => {
+                "the server's step made a model that is no longer finite: lower server.learning_rate, or \
+                                              choose another server.optimiser"
+                    .to_owned()
+            }
+            other => format!("{other:?}"),
+        };
+        let message = format!("no round was published ({why}): nothing to evaluate or audit");
         return Err(WithExit { exit: exit_of(&study.outcome), message }.into());
     }
     dir.write_rounds(&study.records)?;
