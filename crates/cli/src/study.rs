@@ -110,20 +110,18 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
     })
 }
 
-/// Why clients sat out, each reason with the first round of it and how many clients it kept away in that round.
+/// Why clients sat out: each reason with the first round and attempt of it, and how many clients it kept away there.
 fn sat_out(clients: &[ClientReport]) -> BTreeMap<String, (u64, usize)> {
     let mut reasons = BTreeMap::new();
-    let events = clients.iter().flat_map(|c| &c.events);
-    for event in events {
-        let ClientEvent::SatOut { round, reason, .. } = event else { continue };
-        let first = reasons.entry(reason.clone()).or_insert((round.0, 0));
-        match round.0.cmp(&first.0) {
-            std::cmp::Ordering::Less => *first = (round.0, 1),
-            std::cmp::Ordering::Equal => first.1 += 1,
-            std::cmp::Ordering::Greater => {}
+    for event in clients.iter().flat_map(|c| &c.events) {
+        let ClientEvent::SatOut { round, attempt, reason } = event else { continue };
+        let (first, kept_away) = reasons.entry(reason.clone()).or_insert(((*round, *attempt), 0));
+        if (*round, *attempt) < *first {
+            (*first, *kept_away) = ((*round, *attempt), 0);
         }
+        *kept_away += usize::from((*round, *attempt) == *first);
     }
-    reasons
+    reasons.into_iter().map(|(reason, ((round, _), kept_away))| (reason, (round.0, kept_away))).collect()
 }
 
 /// A run with all that its summary is made from.
