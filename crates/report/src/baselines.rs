@@ -158,8 +158,46 @@ impl SweepReport {
             out += &row(&mut line.cells().iter().map(|text| cell(text)));
         }
         out.push('\n');
+        if self.variants().len() > 1 {
+            out += "UAR alone, a column a model:\n\n";
+            for line in self.side_by_side() {
+                out += &row(&mut line.iter().map(|text| cell(text)));
+            }
+            out.push('\n');
+        }
         let notes = self.notes().into_iter().map(|note| format!("- {}\n", cell(&note)));
         out + &notes.collect::<String>()
+    }
+
+    /// UAR with its interval, a row a setting and a column a variant, and below what federation without DP costs against centralised
+    /// training; with the two head lines of a Markdown table.
+    fn side_by_side(&self) -> Vec<Vec<String>> {
+        let lines = self.baselines();
+        let mut models: Vec<&str> = Vec::new();
+        let mut settings: Vec<String> = Vec::new();
+        for line in &lines {
+            if !models.contains(&line.variant_or_model()) {
+                models.push(line.variant_or_model());
+            }
+            if !settings.contains(&line.name()) {
+                settings.push(line.name());
+            }
+        }
+        let across = |name: String, pick: &dyn Fn(&str) -> String| {
+            [name].into_iter().chain(models.iter().map(|model| pick(model))).collect::<Vec<_>>()
+        };
+        let find =
+            |model: &str, setting: &str| lines.iter().find(|l| l.variant_or_model() == model && l.name() == setting);
+        let mut out = vec![across(String::new(), &str::to_owned), across("---".to_owned(), &|_| "---:".to_owned())];
+        for setting in &settings {
+            let uar = |model: &str| find(model, setting).map_or(NONE.to_owned(), |l| percent_with_interval(&l.uar));
+            out.push(across(setting.clone(), &uar));
+        }
+        let federated =
+            |model: &str| lines.iter().find(|l| l.variant_or_model() == model && l.setting == Setting::Federated);
+        let difference = |model: &str| federated(model).map_or(NONE.to_owned(), |l| l.cells()[7].clone());
+        out.push(across("federated, no DP, minus centralised, points".to_owned(), &difference));
+        out
     }
 
     /// The table's columns and rows, for a page.

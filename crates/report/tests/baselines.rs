@@ -147,6 +147,13 @@ fn the_table_in_markdown_has_a_line_a_setting_and_says_what_its_intervals_are() 
         "{}",
         table[3]
     );
+    // The same figures again, a column a model.
+    let wide = markdown.split("a column a model:\n\n").nth(1).unwrap().lines().collect::<Vec<_>>();
+    assert!(wide[0].starts_with("|  | cnn |"), "{}", wide[0]);
+    let federated = wide.iter().find(|l| l.starts_with("| federated, no DP |")).unwrap();
+    assert!(federated.contains("| 59.5 (37.1–81.9) |"), "{federated}");
+    let cost = wide.iter().find(|l| l.contains("minus centralised")).unwrap();
+    assert!(cost.contains("| −2.0 (−4.5 to +0.5) |"), "{cost}");
     assert!(markdown.contains("a \\| b &lt;i&gt;") && !markdown.contains("<i>"));
     for said in [
         "over 3 folds (degrees of freedom: 2), seeds averaged within their fold first",
