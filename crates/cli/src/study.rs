@@ -300,7 +300,7 @@ pub fn guarantees(plan: &RunPlan, mu_spent: f64) -> Vec<EpsilonByVantage> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use sottovoce_dp::{LedgerEntry, LedgerKey, NoiseShare, gdp};
+    use sottovoce_dp::{Charge, LedgerEntry, LedgerKey, NoiseShare, gdp};
     use sottovoce_round::{Deadlines, JournalEvent, Manifest, Member, PrivacyPlan, PublicKey, RunSpec, ServerSpec};
     use sottovoce_secagg::{Identity, MaskSuite, honest_floor};
     use sottovoce_types::{
@@ -372,7 +372,8 @@ mod tests {
         let entries: Vec<Entry> = (1..=2)
             .map(|attempt| {
                 let (round, attempt) = (RoundId(1), AttemptId(attempt));
-                let (_kept, reserved) = site.reserve(LedgerKey { run, round, attempt }, plan.event()).unwrap();
+                let charge = Charge::on_the_word_of_the_plan(plan.event());
+                let (_kept, reserved) = site.reserve(LedgerKey { run, round, attempt }, charge).unwrap();
                 assert!(matches!(reserved, LedgerEntry::Reserved { .. }));
                 Entry { event: JournalEvent::InputReserved { run, round, attempt }, ledger: Some(reserved) }
             })

@@ -14,7 +14,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sottovoce_types::{AttemptId, Delta, Epsilon, NoiseMultiplier, RoundId, RunId, Unit};
 
-use crate::{Bracket, DpEvent, exact_serde, gdp, zcdp};
+use crate::event::{Ends, plus};
+use crate::{Bracket, Charge, DpEvent, exact_serde, gdp, zcdp};
 
 /// What may be spent in all.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -116,7 +117,7 @@ pub enum ReserveError {
     },
     /// The event is malformed, or this ledger's filter cannot bound it.
     #[error(
-        "the {filter:?} filter cannot account for {event:?}: open the ledger with the Zcdp filter, or check the event's numbers"
+        "the {filter:?} filter cannot account for {event}: open the ledger with the Zcdp filter, or check the event's numbers"
     )]
     NotAccountable {
         /// The event.
@@ -162,7 +163,7 @@ pub enum LedgerError {
         key: LedgerKey,
     },
     /// A charge that the filter cannot bound.
-    #[error("the journal charges {event:?} for {key}, which its filter cannot bound")]
+    #[error("the journal charges {event} for {key}, which its filter cannot bound")]
     NotAccountable {
         /// The attempt.
         key: LedgerKey,
@@ -201,8 +202,8 @@ impl Reservation {
     }
 
     /// What was charged.
-    pub fn event(&self) -> DpEvent {
-        self.event
+    pub fn event(&self) -> &DpEvent {
+        &self.event
     }
 
     fn into_key(self) -> LedgerKey {
@@ -216,9 +217,6 @@ enum State {
     Released,
     Voided,
 }
-
-/// Lower and upper end of an additive charge.
-type Charge = (f64, f64);
 
 /// One party's account of what it has revealed, or let be revealed.
 #[derive(Clone, PartialEq, Debug)]
@@ -268,7 +266,7 @@ impl Ledger {
                     if ledger.contains(&key) {
                         return Err(LedgerError::Duplicate { key });
                     }
-                    if ledger.charge(&event).is_none() {
+                    if ledger.cost(&event).is_none() {
                         return Err(LedgerError::NotAccountable { key, event });
                     }
                     ledger.charges.insert(key, (event, State::Reserved));
@@ -280,17 +278,18 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Charges `event`. Make the entry durable, then reveal, then [`Ledger::release`].
+    /// Charges a release. Make the entry durable, then reveal, then [`Ledger::release`].
     ///
     /// # Errors
     /// [`ReserveError`]; nothing is charged then, and nothing may be revealed.
-    pub fn reserve(&mut self, key: LedgerKey, event: DpEvent) -> Result<(Reservation, LedgerEntry), ReserveError> {
+    pub fn reserve(&mut self, key: LedgerKey, charge: Charge) -> Result<(Reservation, LedgerEntry), ReserveError> {
+        let event = charge.into_event();
         if self.contains(&key) {
             return Err(ReserveError::Duplicate { key });
         }
         self.check(&event)?;
-        self.charges.insert(key, (event, State::Reserved));
-        Ok((Reservation { key, event }, LedgerEntry::Reserved { key, event }))
+        self.charges.insert(key, (event.clone(), State::Reserved));
+        Ok((Reservation { key, event: event.clone() }, LedgerEntry::Reserved { key, event }))
     }
 
     /// Notes that the release happened. The charge is final.
@@ -323,10 +322,10 @@ impl Ledger {
     /// # Errors
     /// [`ReserveError`] when it does not, or the filter cannot bound it.
     pub fn check(&self, event: &DpEvent) -> Result<(), ReserveError> {
-        let charge = self.charge(event);
-        let charge = charge.ok_or(ReserveError::NotAccountable { event: *event, filter: self.filter })?;
+        let cost = self.cost(event);
+        let cost = cost.ok_or(ReserveError::NotAccountable { event: event.clone(), filter: self.filter })?;
         let spent = self.spent();
-        let would_be = plus(spent, charge);
+        let would_be = plus(spent, cost);
         if would_be.1 <= self.limit {
             return Ok(());
         }
@@ -357,12 +356,12 @@ impl Ledger {
 
     /// How many more rounds with noise multiplier `z` the budget covers.
     pub fn rounds_left(&self, z: NoiseMultiplier) -> u64 {
-        let Some(charge) = self.charge(&DpEvent::gaussian(z)) else { return 0 };
-        let mut spent = plus(self.spent(), charge);
+        let Some(cost) = self.cost(&DpEvent::gaussian(z)) else { return 0 };
+        let mut spent = plus(self.spent(), cost);
         let mut rounds = 0;
         // Bounded: beyond a million rounds the answer is of no use to anybody.
         while spent.1 <= self.limit && rounds < 1_000_000 {
-            spent = plus(spent, charge);
+            spent = plus(spent, cost);
             rounds += 1;
         }
         rounds
@@ -399,7 +398,7 @@ impl Ledger {
     }
 
     /// What the filter adds for an event.
-    fn charge(&self, event: &DpEvent) -> Option<Charge> {
+    fn cost(&self, event: &DpEvent) -> Option<Ends> {
         match self.filter {
             Filter::Gdp => event.mu_squared(),
             Filter::Zcdp => {
@@ -411,12 +410,12 @@ impl Ledger {
     }
 
     /// Recomputed from the entries in key order, so that voids leave no rounding behind and a replay gives the same bits.
-    fn spent(&self) -> Charge {
+    fn spent(&self) -> Ends {
         let live = self.charges.values().filter(|(_, state)| *state != State::Voided);
-        live.fold((0.0, 0.0), |sum, (event, _)| plus(sum, self.charge(event).expect("checked when it was charged")))
+        live.fold((0.0, 0.0), |sum, (event, _)| plus(sum, self.cost(event).expect("checked when it was charged")))
     }
 
-    fn epsilon_of(&self, (lower, upper): Charge) -> Bracket {
+    fn epsilon_of(&self, (lower, upper): Ends) -> Bracket {
         if upper == 0.0 {
             return Bracket::ZERO;
         }
@@ -432,9 +431,4 @@ impl Ledger {
             },
         }
     }
-}
-
-/// Adds with both ends rounded outward.
-fn plus(a: Charge, b: Charge) -> Charge {
-    ((a.0 + b.0).next_down().max(0.0), (a.1 + b.1).next_up())
 }

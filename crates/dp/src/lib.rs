@@ -11,7 +11,7 @@
 //! Start with [`NoiseShare`] and [`Ledger`].
 //!
 //! ```
-//! use sottovoce_dp::{Budget, DpEvent, Ledger, LedgerKey, gdp};
+//! use sottovoce_dp::{Budget, Charge, Ledger, LedgerKey, gdp};
 //! use sottovoce_types::{AttemptId, Delta, Epsilon, RoundId, RunId, Unit};
 //!
 //! let budget = Budget { epsilon: Epsilon::new(8.0)?, delta: Delta::new(1e-5)?, unit: Unit::Speaker };
@@ -19,10 +19,10 @@
 //! let mut ledger = Ledger::new(budget);
 //! let key = |round| LedgerKey { run: RunId([0; 16]), round: RoundId(round), attempt: AttemptId(1) };
 //! for round in 1..=2 {
-//!     let (reservation, _entry) = ledger.reserve(key(round), DpEvent::gaussian(z))?; // make the entry durable, then reveal
+//!     let (reservation, _entry) = ledger.reserve(key(round), Charge::every_unit(z))?; // make the entry durable, then reveal
 //!     ledger.release(reservation);
 //! }
-//! assert!(ledger.reserve(key(3), DpEvent::gaussian(z)).is_err());
+//! assert!(ledger.reserve(key(3), Charge::every_unit(z)).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -34,6 +34,7 @@
 #![deny(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::cast_lossless)]
 
 mod bracket;
+mod charge;
 mod event;
 mod exact_serde;
 pub mod gdp;
@@ -45,6 +46,7 @@ pub mod scalar;
 pub mod zcdp;
 
 pub use bracket::Bracket;
+pub use charge::Charge;
 pub use event::DpEvent;
 pub use ledger::{
     Budget, BudgetExhausted, Filter, Ledger, LedgerEntry, LedgerError, LedgerKey, Reservation, ReserveError,

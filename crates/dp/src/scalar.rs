@@ -13,7 +13,7 @@
 //! let mut ledger = Ledger::with_filter(budget, Filter::Zcdp);
 //! let query = CountQuery::new(1, 20.0)?; // one unit changes the count by at most 1; noise of standard deviation 20
 //! let key = LedgerKey { run: RunId([0; 16]), round: RoundId(1), attempt: AttemptId(1) };
-//! let (reservation, _entry) = ledger.reserve(key, query.event())?;
+//! let (reservation, _entry) = ledger.reserve(key, query.charge())?;
 //! let noisy = query.release(1000, &reservation)?;
 //! ledger.release(reservation);
 //! assert!((noisy - 1000).abs() < 400); // 20 standard deviations
@@ -25,7 +25,7 @@ use opendp::measurements::make_gaussian;
 use opendp::measures::ZeroConcentratedDivergence;
 use opendp::metrics::AbsoluteDistance;
 
-use crate::{DpEvent, Reservation};
+use crate::{Charge, DpEvent, Reservation};
 
 /// A count cannot be released.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum ScalarError {
         scale: f64,
     },
     /// The reservation is for something else, so this release is not paid for.
-    #[error("the reservation is for {reserved:?}, but the count costs {cost:?}: reserve the count's own event")]
+    #[error("the reservation is for {reserved}, but the count costs {cost}: reserve the count's own event")]
     NotReserved {
         /// What was reserved.
         reserved: DpEvent,
@@ -79,8 +79,8 @@ impl CountQuery {
     }
 
     /// What it costs.
-    pub fn event(&self) -> DpEvent {
-        DpEvent::ZCdp { rho: self.rho }
+    pub fn charge(&self) -> Charge {
+        Charge::certified(DpEvent::ZCdp { rho: self.rho })
     }
 
     /// `count` plus fresh noise. The reservation shows that the release is charged; make its entry durable first.
@@ -88,8 +88,10 @@ impl CountQuery {
     /// # Errors
     /// [`ScalarError::NotReserved`] when the reservation is for another event.
     pub fn release(&self, count: i64, reservation: &Reservation) -> Result<i64, ScalarError> {
-        if reservation.event() != self.event() {
-            return Err(ScalarError::NotReserved { reserved: reservation.event(), cost: self.event() });
+        let cost = self.charge();
+        if reservation.event() != cost.event() {
+            let (reserved, cost) = (reservation.event().clone(), cost.event().clone());
+            return Err(ScalarError::NotReserved { reserved, cost });
         }
         self.mechanism.invoke(&count).map_err(|_| ScalarError::Draw)
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 use proptest::prelude::*;
 use sottovoce_dp::{
-    Budget, DpEvent, Filter, Ledger, LedgerEntry, LedgerError, LedgerKey, Reservation, ReserveError, gdp,
+    Budget, Charge, DpEvent, Filter, Ledger, LedgerEntry, LedgerError, LedgerKey, Reservation, ReserveError, gdp,
     scalar::{CountQuery, ScalarError},
 };
 use sottovoce_types::{AttemptId, Delta, Epsilon, NoiseMultiplier, RoundId, RunId, Unit};
@@ -19,8 +19,8 @@ fn z(value: f64) -> NoiseMultiplier {
     NoiseMultiplier::new(value).unwrap()
 }
 
-fn event(value: f64) -> DpEvent {
-    DpEvent::gaussian(z(value))
+fn charge(value: f64) -> Charge {
+    Charge::every_unit(z(value))
 }
 
 #[test]
@@ -30,11 +30,11 @@ fn claim_budget_exhausted_is_refused() {
         let mut ledger = Ledger::new(budget(8.0));
         assert_eq!(ledger.rounds_left(z), rounds);
         for round in 1..=rounds {
-            let (r, _) = ledger.reserve(key(round), DpEvent::gaussian(z)).unwrap();
+            let (r, _) = ledger.reserve(key(round), Charge::every_unit(z)).unwrap();
             ledger.release(r);
         }
         let before = ledger.clone();
-        let refused = ledger.reserve(key(rounds + 1), DpEvent::gaussian(z)).unwrap_err();
+        let refused = ledger.reserve(key(rounds + 1), Charge::every_unit(z)).unwrap_err();
         let ReserveError::BudgetExhausted(e) = refused else { panic!("{refused}") };
         assert!(e.spent_epsilon <= 8.0 && e.would_be > 8.0, "{e}");
         assert!(e.to_string().contains("the budget is 8 at delta 0.00001"), "{e}");
@@ -47,32 +47,32 @@ fn claim_budget_exhausted_is_refused() {
 #[test]
 fn claim_debit_before_reveal_unresolved_reservation_counts_as_spent() {
     let mut ledger = Ledger::new(budget(4.0));
-    let (reservation, entry) = ledger.reserve(key(1), event(1.2)).unwrap();
+    let (reservation, entry) = ledger.reserve(key(1), charge(1.2)).unwrap();
     // The process dies here: the entry is durable, the reservation is gone.
     drop(reservation);
     let mut recovered = Ledger::replay(budget(4.0), [ledger.opened(), entry]).unwrap();
     assert_eq!(recovered, ledger);
     assert_eq!(recovered.unresolved().collect::<Vec<_>>(), vec![key(1)]);
     assert!(recovered.epsilon_spent().lower > 3.0);
-    assert!(matches!(recovered.reserve(key(2), event(1.2)), Err(ReserveError::BudgetExhausted(_))));
-    assert!(matches!(recovered.reserve(key(1), event(1000.0)), Err(ReserveError::Duplicate { .. })));
+    assert!(matches!(recovered.reserve(key(2), charge(1.2)), Err(ReserveError::BudgetExhausted(_))));
+    assert!(matches!(recovered.reserve(key(1), charge(1000.0)), Err(ReserveError::Duplicate { .. })));
 }
 
 #[test]
 fn claim_an_attempt_is_charged_once_and_a_retry_is_charged_again() {
     let mut ledger = Ledger::new(budget(8.0));
-    let (first, _) = ledger.reserve(key(1), event(2.0)).unwrap();
+    let (first, _) = ledger.reserve(key(1), charge(2.0)).unwrap();
     let once = ledger.epsilon_spent().upper;
-    assert_eq!(ledger.reserve(key(1), event(2.0)).err(), Some(ReserveError::Duplicate { key: key(1) }));
+    assert_eq!(ledger.reserve(key(1), charge(2.0)).err(), Some(ReserveError::Duplicate { key: key(1) }));
     assert_eq!(ledger.epsilon_spent().upper.to_bits(), once.to_bits());
     ledger.release(first);
     let retry = LedgerKey { attempt: AttemptId(2), ..key(1) };
-    let (second, _) = ledger.reserve(retry, event(2.0)).unwrap();
+    let (second, _) = ledger.reserve(retry, charge(2.0)).unwrap();
     assert!(ledger.epsilon_spent().lower > once);
     let _ = ledger.void(second);
     assert_eq!(ledger.epsilon_spent().upper.to_bits(), once.to_bits());
     assert!(
-        matches!(ledger.reserve(retry, event(2.0)), Err(ReserveError::Duplicate { .. })),
+        matches!(ledger.reserve(retry, charge(2.0)), Err(ReserveError::Duplicate { .. })),
         "a voided key is used up"
     );
 }
@@ -81,7 +81,7 @@ fn claim_an_attempt_is_charged_once_and_a_retry_is_charged_again() {
 fn claim_a_release_without_protection_fits_no_budget() {
     for filter in [Filter::Gdp, Filter::Zcdp] {
         let mut ledger = Ledger::with_filter(budget(1e6), filter);
-        let refused = ledger.reserve(key(1), DpEvent::NonPrivate).unwrap_err();
+        let refused = ledger.reserve(key(1), Charge::non_private()).unwrap_err();
         assert!(matches!(refused, ReserveError::BudgetExhausted(e) if e.would_be == f64::INFINITY));
     }
 }
@@ -92,7 +92,10 @@ fn malformed_noise_is_never_charged_as_if_it_were_free() {
         let event = DpEvent::Gaussian { noise_multiplier: bad };
         for filter in [Filter::Gdp, Filter::Zcdp] {
             let mut ledger = Ledger::with_filter(budget(8.0), filter);
-            assert!(matches!(ledger.reserve(key(1), event), Err(ReserveError::NotAccountable { .. })));
+            assert!(matches!(
+                ledger.reserve(key(1), Charge::on_the_word_of_the_plan(event.clone())),
+                Err(ReserveError::NotAccountable { .. })
+            ));
         }
         let entries = [LedgerEntry::Reserved { key: key(1), event }];
         assert!(matches!(Ledger::replay(budget(8.0), entries), Err(LedgerError::NotAccountable { .. })));
@@ -101,7 +104,7 @@ fn malformed_noise_is_never_charged_as_if_it_were_free() {
 
 #[test]
 fn claim_a_journal_that_contradicts_itself_is_refused() {
-    let reserved = LedgerEntry::Reserved { key: key(1), event: event(2.0) };
+    let reserved = LedgerEntry::Reserved { key: key(1), event: DpEvent::gaussian(z(2.0)) };
     let released = LedgerEntry::Released { key: key(1) };
     let voided = LedgerEntry::Voided { key: key(1) };
     let opened = Ledger::new(budget(8.0)).opened();
@@ -129,13 +132,13 @@ fn claim_a_journal_that_contradicts_itself_is_refused() {
 #[test]
 fn a_count_needs_a_ledger_that_can_bound_it_and_its_own_reservation() {
     let query = CountQuery::new(1, 10.0).unwrap();
-    let refused = Ledger::new(budget(8.0)).reserve(key(1), query.event()).unwrap_err();
+    let refused = Ledger::new(budget(8.0)).reserve(key(1), query.charge()).unwrap_err();
     assert!(matches!(refused, ReserveError::NotAccountable { filter: Filter::Gdp, .. }));
 
     let mut ledger = Ledger::with_filter(budget(8.0), Filter::Zcdp);
-    let (other, _) = ledger.reserve(key(1), event(2.0)).unwrap();
+    let (other, _) = ledger.reserve(key(1), charge(2.0)).unwrap();
     assert!(matches!(query.release(100, &other), Err(ScalarError::NotReserved { .. })));
-    let (own, _) = ledger.reserve(key(2), query.event()).unwrap();
+    let (own, _) = ledger.reserve(key(2), query.charge()).unwrap();
     let noisy = query.release(100, &own).unwrap();
     assert!((noisy - 100).abs() < 200, "20 standard deviations");
     ledger.release(own);
@@ -183,7 +186,7 @@ proptest! {
             let mut voided = false;
             let pick = |i: usize, open: &mut Vec<Reservation>| (!open.is_empty()).then(|| open.swap_remove(i % open.len()));
             match op {
-                Op::Reserve { round, z } => if let Ok((r, entry)) = ledger.reserve(key(round), event(z)) {
+                Op::Reserve { round, z } => if let Ok((r, entry)) = ledger.reserve(key(round), charge(z)) {
                     open.push(r);
                     journal.push(entry);
                 } else {

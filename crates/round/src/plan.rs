@@ -254,10 +254,7 @@ impl RunPlan {
 
     /// What one opened attempt costs.
     pub fn event(&self) -> DpEvent {
-        match self.spec.privacy {
-            Some(p) => DpEvent::Gaussian { noise_multiplier: p.noise_multiplier.value() },
-            None => DpEvent::NonPrivate,
-        }
+        self.spec.privacy.map_or(DpEvent::NonPrivate, |p| DpEvent::gaussian(p.noise_multiplier))
     }
 
     /// The budget that each party enforces for itself; `None` without DP.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use sottovoce_dp::{Budget, DpEvent, Ledger, LedgerKey};
+use sottovoce_dp::{Budget, Charge, Ledger, LedgerKey};
 use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, ServerState};
 use sottovoce_store::{
     CheckpointError, CheckpointInfo, SqliteJournal, StateError, load_checkpoint, read_checkpoint, read_journal,
@@ -33,8 +33,8 @@ fn key(round: u64) -> LedgerKey {
     LedgerKey { run: RUN, round: RoundId(round), attempt: AttemptId(1) }
 }
 
-fn gaussian() -> DpEvent {
-    DpEvent::gaussian(NoiseMultiplier::new(2.1).unwrap())
+fn gaussian() -> Charge {
+    Charge::every_unit(NoiseMultiplier::new(2.1).unwrap())
 }
 
 fn started() -> Persist {

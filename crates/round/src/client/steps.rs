@@ -1,7 +1,7 @@
 //! What a client does with each message of the coordinator, and what it refuses.
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use sottovoce_dp::Ledger;
+use sottovoce_dp::{Charge, Ledger};
 use sottovoce_secagg::{Advertised, labels, verify};
 use sottovoce_types::{ClipNorm, Digest, FlatParams, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
@@ -205,9 +205,10 @@ impl ClientEngine {
         };
         let sum = sum.clone();
         let mut entry = None;
-        if let Some(ledger) = &mut self.ledger {
-            let (reservation, reserved) =
-                ledger.reserve(point.key(), self.plan.event()).map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
+        if let (Some(ledger), Some(privacy)) = (&mut self.ledger, self.plan.spec().privacy) {
+            let (reservation, reserved) = ledger
+                .reserve(point.key(), Charge::every_unit(privacy.noise_multiplier))
+                .map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
             // Released in memory at once; the journal keeps it as a reservation, which counts as spent all the same.
             let _released = ledger.release(reservation);
             entry = Some(reserved);

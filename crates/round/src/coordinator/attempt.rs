@@ -1,4 +1,5 @@
 //! One attempt, phase by phase: who is owed, who answered, when to close.
+use sottovoce_dp::Charge;
 use sottovoce_secagg::{CollectingAdverts, MaskSuite, Session, labels};
 use sottovoce_types::{AttemptId, ClientId, Digest, RoundId, Tick};
 use sottovoce_wire::{Decode, Encode, Frame, Kind};
@@ -60,7 +61,9 @@ impl Coordinator {
         let point = LedgerPoint { run: self.run, round: self.round, attempt: self.attempt };
         let mut ledger_entry = None;
         if let Some(ledger) = &mut self.ledger {
-            if let Ok((reservation, entry)) = ledger.reserve(point.key(), self.plan.event()) {
+            #[allow(clippy::disallowed_methods, reason = "this is the coordinator")]
+            let charge = Charge::on_the_word_of_the_plan(self.plan.event());
+            if let Ok((reservation, entry)) = ledger.reserve(point.key(), charge) {
                 self.reservation = Some(reservation);
                 ledger_entry = Some(entry);
             } else {
