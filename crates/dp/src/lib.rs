@@ -4,6 +4,7 @@
 //!   clipped integer updates into [`Noised`], and [`Private`] is the only thing that a client may submit.
 //! * [`gdp`], [`zcdp`]: (ε, δ) of what was released, as a [`Bracket`] whose upper end is safe.
 //! * [`ledger`]: charge before release; what was reserved and not resolved counts as spent.
+//! * [`sampling`]: secret samples of units, and the certificates without which no amplification is charged.
 //! * [`scalar`]: noisy counts, made by `opendp`.
 //!
 //! The relation is add or remove one privacy unit (one speaker or one utterance, as the run says); noise multipliers are
@@ -42,6 +43,7 @@ pub mod ledger;
 pub mod noise;
 mod normal;
 mod private;
+pub mod sampling;
 pub mod scalar;
 pub mod zcdp;
 
