@@ -43,9 +43,11 @@ impl SiteTrainer {
 impl LocalTrainer for SiteTrainer {
     fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
         // On all cores, a few at a time, and added in their order: what is held is a few updates, and the sum is the same.
-        for some in self.parts.chunks(UNITS_A_CORE * rayon::current_num_threads()) {
-            let updates: Vec<_> = some.par_iter().map(|part| self.update_of(part, work)).collect();
-            updates.into_iter().try_for_each(|update| Ok::<(), TrainFailed>(units.add(&update?)?))?;
+        let drawn: Vec<usize> = (0..self.parts.len()).filter(|unit| units.takes(*unit)).collect();
+        for some in drawn.chunks(UNITS_A_CORE * rayon::current_num_threads()) {
+            let updates: Vec<_> = some.par_iter().map(|unit| self.update_of(&self.parts[*unit], work)).collect();
+            let updates = some.iter().zip(updates);
+            updates.into_iter().try_for_each(|(unit, update)| Ok::<(), TrainFailed>(units.add(*unit, &update?)?))?;
         }
         Ok(())
     }
@@ -104,6 +106,7 @@ mod tests {
         let manifest = Manifest::new("sites".into(), key(100), vec![member(1), member(2)]).unwrap();
         let privacy = PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
+            sampling: None,
             delta: Delta::new(1e-5).unwrap(),
             epsilon_budget: Epsilon::new(8.0).unwrap(),
         };
@@ -131,7 +134,7 @@ mod tests {
     }
 
     /// What a site trains, and the sum of its units in grid steps.
-    fn trained(site: &mut SiteTrainer, plan: &RunPlan, params: FlatParams) -> Result<(u32, Vec<i64>), TrainFailed> {
+    fn trained(site: &mut SiteTrainer, plan: &RunPlan, params: FlatParams) -> Result<(usize, Vec<i64>), TrainFailed> {
         let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
         let mut units = UnitSum::new(plan, &member, &RoundTerms::first(plan));
         let job = plan.spec().job.in_round(1, 1);

@@ -337,6 +337,7 @@ mod tests {
             lanes: Lanes::new(2).unwrap(),
             privacy: Some(PrivacyPlan {
                 noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
+                sampling: None,
                 delta: Delta::new(1e-5).unwrap(),
                 epsilon_budget: Epsilon::new(100.0).unwrap(),
             }),

@@ -67,6 +67,7 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         lanes: Lanes::new(2).unwrap(),
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
+            sampling: None,
             delta: Delta::new(1e-5).unwrap(),
             epsilon_budget: Epsilon::new(100.0).unwrap(),
         }),
@@ -86,7 +87,7 @@ struct ToyTrainer;
 
 impl LocalTrainer for ToyTrainer {
     fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
-        Ok(units.add(&Update { values: vec![0.01; work.params.values().len()], examples: 1 })?)
+        Ok(units.add(0, &Update { values: vec![0.01; work.params.values().len()], examples: 1 })?)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What all parties agree on before a run: its digest is in the handshake and under every signature.
 use std::sync::Arc;
 
+use sottovoce_dp::sampling::SamplingProbability;
 use sottovoce_dp::{Budget, DpEvent, NoiseShare, ShareError};
-use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, Headroom};
+use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, Headroom, exact};
 use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
     ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
@@ -17,6 +18,8 @@ use crate::server::{AdaptiveClip, AdaptiveClipRefused, ServerOutOfRange, ServerS
 pub struct PrivacyPlan {
     /// Standard deviation of the honest noise on the sum, divided by the clipping norm.
     pub noise_multiplier: NoiseMultiplier,
+    /// With which probability each unit takes part in a round, by its site's own coins; `None` where all do.
+    pub sampling: Option<SamplingProbability>,
     /// δ.
     pub delta: Delta,
     /// No round is begun that would take a party's spent ε above this.
@@ -120,6 +123,15 @@ pub enum PlanError {
          and clipping it by itself bounds nothing: with privacy.unit = \"utterance\" use none, or public numbers"
     )]
     BalancedUtterances,
+    /// Sampling where there are no units inside a site to draw from.
+    #[error(
+        "sampling draws a site's units by coins that only the site sees, and with privacy.unit = {unit:?} there are none to draw: \
+         use the unit speaker or utterance, or a sampling rate of 1"
+    )]
+    Sampling {
+        /// The unit.
+        unit: &'static str,
+    },
     /// A DP unit without parameters, or parameters without a unit.
     #[error("privacy.unit = {unit:?} needs {needs}")]
     Privacy {
@@ -156,6 +168,9 @@ impl RunPlan {
         }
         if spec.unit == Unit::Utterance && spec.job.class_weights == ClassWeights::Balanced {
             return Err(PlanError::BalancedUtterances);
+        }
+        if matches!(spec.unit, Unit::Client | Unit::None) && spec.privacy.is_some_and(|p| p.sampling.is_some()) {
+            return Err(PlanError::Sampling { unit: spec.unit.name() });
         }
         spec.server.check()?;
         scaffold_holds(&spec)?;
@@ -254,7 +269,23 @@ impl RunPlan {
 
     /// What one opened attempt costs.
     pub fn event(&self) -> DpEvent {
-        self.spec.privacy.map_or(DpEvent::NonPrivate, |p| DpEvent::gaussian(p.noise_multiplier))
+        let Some(privacy) = self.spec.privacy else { return DpEvent::NonPrivate };
+        DpEvent::gaussian(privacy.noise_multiplier).poisson_sampled(self.sampling_rate())
+    }
+
+    /// The probability with which each unit takes part in a round; `None` where all do.
+    pub fn sampling(&self) -> Option<SamplingProbability> {
+        self.spec.privacy?.sampling
+    }
+
+    /// The same as a number: 1 where all do.
+    pub fn sampling_rate(&self) -> f64 {
+        self.sampling().map_or(1.0, SamplingProbability::value)
+    }
+
+    /// Units that take part in a round of all members, on average: q·N. Public: what the coordinator divides by.
+    pub fn expected_units(&self, units: u64) -> f64 {
+        (exact::u64_to_f64(units) * self.sampling_rate()).max(f64::MIN_POSITIVE)
     }
 
     /// The budget that each party enforces for itself; `None` without DP.
@@ -275,6 +306,9 @@ impl RunPlan {
         if let Some(p) = &s.privacy {
             w.number(p.noise_multiplier.value().to_bits()).number(p.delta.value().to_bits());
             w.number(p.epsilon_budget.value().to_bits());
+            if let Some(q) = p.sampling {
+                w.field(b"poisson").number(q.value().to_bits());
+            }
         }
         w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
         w.number(s.deadlines.advert_ms).number(s.deadlines.phase_ms);
@@ -296,6 +330,8 @@ fn extra(spec: &RunSpec, units: u64) -> Result<Extra, PlanError> {
         return Err(AdaptiveClipRefused::Unit { unit: spec.unit.name() }.into());
     };
     let clip_steps = 1 << spec.clip_bits.min(62);
+    let drawn = exact::u64_to_f64(units) * privacy.sampling.map_or(1.0, SamplingProbability::value);
+    let units = exact::truncate(drawn).and_then(|n| u64::try_from(n).ok()).unwrap_or(units);
     let steps = adaptive.count_steps(spec.unit, units, privacy.noise_multiplier, clip_steps)?;
     Ok(Extra::Unclipped { steps })
 }

@@ -31,7 +31,7 @@ impl From<UnitRefused> for TrainFailed {
 
 /// Local training at one site.
 pub trait LocalTrainer: Send {
-    /// Hands one `Update` per privacy unit of this site to `units`, as soon as it is there. Of a speaker, or of the whole site,
+    /// Hands one `Update` to `units` for each privacy unit of this site that it [`UnitSum::takes`], as soon as it is there. Of a speaker, or of the whole site,
     /// that is what local training changed; of an utterance it is minus its gradient at θ_t, without a learning rate. Each is clipped and added at once, so that memory is that of one update however many units there are.
     ///
     /// # Errors

@@ -52,10 +52,10 @@ fn the_sum_is_that_of_each_unit_by_itself() {
     let plan = plan(4, 1, 2);
     let sum_of = |values: &[f32]| {
         let mut units = UnitSum::new(&plan, &member(), &RoundTerms::first(&plan));
-        for v in values {
-            units.add(&update(&plan, *v)).unwrap();
+        for (unit, v) in values.iter().enumerate() {
+            units.add(unit, &update(&plan, *v)).unwrap();
         }
-        assert_eq!(units.added(), u32::try_from(values.len()).unwrap());
+        assert_eq!(units.added(), values.len());
         units.into_site_sum().unwrap().into_coords()
     };
     let both: Vec<i64> = sum_of(&[0.01]).iter().zip(sum_of(&[7.0])).map(|(a, b)| a + b).collect();
@@ -71,15 +71,15 @@ fn claim_no_data_dependent_refusal_an_update_that_is_not_finite_does_not_keep_it
     let plan = plan(4, 1, 2);
     let sum_of = |values: &[f32]| {
         let mut units = UnitSum::new(&plan, &member(), &RoundTerms::first(&plan));
-        for v in values {
-            units.add(&update(&plan, *v)).unwrap();
+        for (unit, v) in values.iter().enumerate() {
+            units.add(unit, &update(&plan, *v)).unwrap();
         }
         units.into_site_sum().unwrap().into_coords()
     };
     for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
         let (mut client, work, mut units) = asked(&plan);
-        units.add(&update(&plan, 0.01)).unwrap();
-        units.add(&update(&plan, bad)).unwrap();
+        units.add(0, &update(&plan, 0.01)).unwrap();
+        units.add(1, &update(&plan, bad)).unwrap();
         client.handle_trained(NOW, work.round, work.attempt, units).unwrap();
         assert_eq!(client.poll_transmit().map(|f| f.kind), Some(Kind::Advert), "not a refusal");
         assert_eq!(sum_of(&[0.01, bad]), sum_of(&[0.01]), "it counts as zero");
@@ -90,11 +90,11 @@ fn claim_no_data_dependent_refusal_an_update_that_is_not_finite_does_not_keep_it
 fn a_unit_too_many_is_refused_and_nothing_of_the_sum_is_sent() {
     let plan = plan(4, 1, 2);
     let (mut client, work, mut units) = asked(&plan);
-    for _ in 0..2 {
-        units.add(&update(&plan, 0.01)).unwrap();
+    for unit in 0..2 {
+        units.add(unit, &update(&plan, 0.01)).unwrap();
     }
-    assert_eq!(units.add(&update(&plan, 0.01)), Err(UnitRefused::TooManyUnits { declared: 2 }));
-    assert_eq!(units.add(&update(&plan, 0.01)), Err(UnitRefused::Spoilt));
+    assert_eq!(units.add(2, &update(&plan, 0.01)), Err(UnitRefused::TooManyUnits { declared: 2 }));
+    assert_eq!(units.add(0, &update(&plan, 0.01)), Err(UnitRefused::Spoilt));
     // A trainer that goes on all the same hands over a sum that is no sum.
     let fault = client.handle_trained(NOW, work.round, work.attempt, units).unwrap_err();
     assert!(matches!(fault, ProtocolFault::Privatise(_)), "{fault}");
@@ -106,15 +106,24 @@ fn a_unit_too_many_is_refused_and_nothing_of_the_sum_is_sent() {
         ]
     );
     let stranger = identity(77).client_id();
-    let refused = UnitSum::new(&plan, &stranger, &RoundTerms::first(&plan)).add(&update(&plan, 0.01));
+    let refused = UnitSum::new(&plan, &stranger, &RoundTerms::first(&plan)).add(0, &update(&plan, 0.01));
     assert_eq!(refused, Err(UnitRefused::TooManyUnits { declared: 0 }));
+}
+
+#[test]
+fn claim_one_unit_has_one_update_in_a_sum() {
+    let plan = plan(4, 1, 2);
+    let mut units = UnitSum::new(&plan, &member(), &RoundTerms::first(&plan));
+    units.add(1, &update(&plan, 0.01)).unwrap();
+    assert_eq!(units.add(1, &update(&plan, 0.01)), Err(UnitRefused::Twice { unit: 1 }));
+    assert!(units.into_site_sum().is_err());
 }
 
 #[test]
 fn an_update_of_another_model_is_refused() {
     let plan = plan(4, 1, 2);
     let mut units = UnitSum::new(&plan, &member(), &RoundTerms::first(&plan));
-    let refused = units.add(&Update { values: vec![0.0; 3], examples: 1 });
+    let refused = units.add(0, &Update { values: vec![0.0; 3], examples: 1 });
     assert!(matches!(refused, Err(UnitRefused::Quantise(_))), "{refused:?}");
     assert!(units.into_site_sum().is_err());
 }
@@ -126,7 +135,7 @@ fn without_a_privacy_unit_a_training_that_diverged_sends_nothing_and_says_what_t
     for by_collector in [true, false] {
         let (mut client, work, mut units) = asked(&plan);
         let failed: TrainFailed = if by_collector {
-            units.add(&update(&plan, f32::NAN)).unwrap_err().into()
+            units.add(0, &update(&plan, f32::NAN)).unwrap_err().into()
         } else {
             TrainFailed("training diverged in epoch 3: lower training.learning_rate".into())
         };

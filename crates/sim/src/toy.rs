@@ -13,9 +13,11 @@ pub struct TargetTrainer {
 
 impl LocalTrainer for TargetTrainer {
     fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
-        for target in &self.targets {
-            let values = work.params.values().iter().zip(target).map(|(g, t)| self.step * (t - g)).collect();
-            units.add(&Update { values, examples: 1 })?;
+        for (unit, target) in self.targets.iter().enumerate() {
+            if units.takes(unit) {
+                let values = work.params.values().iter().zip(target).map(|(g, t)| self.step * (t - g)).collect();
+                units.add(unit, &Update { values, examples: 1 })?;
+            }
         }
         Ok(())
     }
@@ -44,7 +46,7 @@ impl LocalTrainer for QuadraticTrainer {
             moved
         };
         let values = work.params.values().iter().enumerate().map(local).collect();
-        Ok(units.add(&Update { values, examples: self.examples })?)
+        Ok(units.add(0, &Update { values, examples: self.examples })?)
     }
 }
 
@@ -57,6 +59,6 @@ pub struct PoisonedTrainer {
 
 impl LocalTrainer for PoisonedTrainer {
     fn train(&mut self, _work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
-        Ok(units.add(&Update { values: self.direction.clone(), examples: 1 })?)
+        Ok(units.add(0, &Update { values: self.direction.clone(), examples: 1 })?)
     }
 }

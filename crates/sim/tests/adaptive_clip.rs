@@ -31,10 +31,10 @@ struct Norms {
 impl LocalTrainer for Norms {
     fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
         let d = work.params.values().len();
-        for norm in self.norms {
+        for (unit, norm) in self.norms.into_iter().enumerate() {
             let mut values = vec![0.0; d];
             values[(norm.to_bits() as usize) % d] = norm;
-            units.add(&Update { values, examples: 1 })?;
+            units.add(unit, &Update { values, examples: 1 })?;
         }
         Ok(())
     }

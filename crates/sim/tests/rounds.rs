@@ -209,7 +209,7 @@ struct Diverging;
 
 impl LocalTrainer for Diverging {
     fn train(&mut self, work: &Work, units: &mut UnitSum) -> Result<(), TrainFailed> {
-        Ok(units.add(&Update { values: vec![f32::NAN; work.params.values().len()], examples: 1 })?)
+        Ok(units.add(0, &Update { values: vec![f32::NAN; work.params.values().len()], examples: 1 })?)
     }
 }
 

@@ -43,8 +43,8 @@ impl sottovoce_round::LocalTrainer for Constant {
         _work: &sottovoce_round::Work,
         units: &mut sottovoce_round::UnitSum,
     ) -> Result<(), sottovoce_round::TrainFailed> {
-        for target in &self.0.targets {
-            units.add(&sottovoce_types::Update { values: target.clone(), examples: 1 })?;
+        for (unit, target) in self.0.targets.iter().enumerate() {
+            units.add(unit, &sottovoce_types::Update { values: target.clone(), examples: 1 })?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use sottovoce_dp::sampling::{Sample, SamplingCertificate};
 use sottovoce_dp::{Ledger, LedgerError, NoiseSource};
 use sottovoce_encode::SiteSum;
 use sottovoce_secagg::{Advertised, Consistent, Identity, Shared, Submitted};
@@ -75,6 +76,10 @@ struct Origin {
     begins: Digest,
     /// cfg of the attempt.
     cfg: Digest,
+    /// The units that take part.
+    sample: Sample,
+    /// How they were drawn; spent when the input leaves.
+    certificate: Option<SamplingCertificate>,
 }
 
 enum State {
@@ -303,7 +308,9 @@ impl ClientEngine {
         let work = self.work.take()?;
         let terms = &self.origin.as_ref()?.terms;
         let path = self.plan.local_path(work.round.0);
-        let units = UnitSum::new(&self.plan, &self.id(), terms).correcting(work.correction.clone(), path);
+        let sample = self.origin.as_ref()?.sample.clone();
+        let units =
+            UnitSum::new(&self.plan, &self.id(), terms).of_sample(sample).correcting(work.correction.clone(), path);
         Some((work, units))
     }
 

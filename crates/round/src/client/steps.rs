@@ -1,7 +1,8 @@
 //! What a client does with each message of the coordinator, and what it refuses.
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use sottovoce_dp::{Charge, Ledger};
+use sottovoce_dp::Ledger;
+use sottovoce_dp::sampling::{Sample, SamplingCertificate, poisson};
 use sottovoce_secagg::{Advertised, labels, verify};
 use sottovoce_types::{ClipNorm, Digest, FlatParams, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
@@ -121,8 +122,11 @@ impl ClientEngine {
         let begins = terms.digest(found);
         let kept = self.trained.as_ref().is_some_and(|(r, b, _)| *r == round && *b == begins);
         let correction = terms.control.as_ref().map(|c| self.correction(c));
-        self.origin = Some(Origin { terms, begins, cfg });
-        if kept {
+        let (sample, certificate) = self.draw_units();
+        self.origin = Some(Origin { terms, begins, cfg, sample, certificate: Some(certificate) });
+        // A sum of the same units serves again, with noise of its own. One of other units does not, and two releases of one sample would
+        // cost more than what two certificates charge.
+        if kept && self.plan.sampling().is_none() {
             return self.advertise();
         }
         self.state = State::Training;
@@ -130,6 +134,15 @@ impl ClientEngine {
         let job = self.plan.spec().job.in_round(round.0, rounds);
         self.work = Some(Work { round, attempt, params: model, job, correction });
         Ok(())
+    }
+
+    /// Which of this site's units take part in an attempt: by coins of its own, which nobody else sees.
+    fn draw_units(&mut self) -> (Sample, SamplingCertificate) {
+        let units = usize::try_from(self.plan.units_of(&self.id())).expect("a number of units");
+        match self.plan.sampling() {
+            Some(q) => poisson(units, q, &mut ChaCha20Rng::from_rng(&mut self.rng)),
+            None => Sample::every_unit(units),
+        }
     }
 
     /// SCAFFOLD's c − c_i, `[d]`: 0 for a client that has no c_i yet, or lost it.
@@ -205,9 +218,12 @@ impl ClientEngine {
         };
         let sum = sum.clone();
         let mut entry = None;
+        let certificate = self.origin.as_mut().and_then(|origin| origin.certificate.take());
         if let (Some(ledger), Some(privacy)) = (&mut self.ledger, self.plan.spec().privacy) {
+            let certificate = certificate
+                .ok_or(ProtocolFault::Unexpected { what: "Envelopes", state: "its sample has been paid for" })?;
             let (reservation, reserved) = ledger
-                .reserve(point.key(), Charge::every_unit(privacy.noise_multiplier))
+                .reserve(point.key(), certificate.charge(privacy.noise_multiplier))
                 .map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
             // Released in memory at once; the journal keeps it as a reservation, which counts as spent all the same.
             let _released = ledger.release(reservation);

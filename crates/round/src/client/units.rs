@@ -1,4 +1,5 @@
 //! A site's privacy units, one update at a time: clipped, quantised and added at once.
+use sottovoce_dp::sampling::Sample;
 use sottovoce_encode::{Clipped, EncodePlan, NonFinite, QuantiseError, SiteSum, SiteSumError, exact};
 use sottovoce_types::{ClientId, Unit, Update};
 
@@ -30,6 +31,18 @@ pub enum UnitRefused {
     /// It does not fit the sum.
     #[error(transparent)]
     Sum(#[from] SiteSumError),
+    /// An update of a unit that the coins did not choose: amplification by sampling would not hold for it.
+    #[error("unit {unit} of this site was not drawn for this round: train only those that UnitSum::takes")]
+    NotDrawn {
+        /// Its index.
+        unit: usize,
+    },
+    /// A second update of one unit: the sum would move by twice the bound.
+    #[error("unit {unit} of this site has two updates: one unit, one update")]
+    Twice {
+        /// Its index.
+        unit: usize,
+    },
     /// An earlier update was refused.
     #[error("an earlier update of this training was refused")]
     Spoilt,
@@ -53,7 +66,10 @@ pub struct UnitSum {
     encode: EncodePlan,
     unit: Unit,
     declared: u32,
-    added: u32,
+    /// Which units take part: secret.
+    sample: Sample,
+    /// Which have been added.
+    added: Vec<bool>,
     refused: Option<UnitRefused>,
     correction: Option<Correction>,
 }
@@ -69,18 +85,34 @@ struct Correction {
 }
 
 impl UnitSum {
-    /// An empty sum of this client's units under a plan and the terms of a round. One that is no member may add none.
+    /// An empty sum of this client's units under a plan and the terms of a round, in which all of them take part. One that is no member
+    /// may add none.
     pub fn new(plan: &RunPlan, client: &ClientId, terms: &RoundTerms) -> Self {
         let encode = plan.encode_under(terms.clip);
+        let declared = plan.units_of(client);
+        let units = usize::try_from(declared).expect("a number of units");
         Self {
             sum: SiteSum::empty(&encode),
             encode,
             unit: plan.spec().unit,
-            declared: plan.units_of(client),
-            added: 0,
+            declared,
+            sample: Sample::every_unit(units).0,
+            added: vec![false; units],
             refused: None,
             correction: None,
         }
+    }
+
+    /// The same, with the units of a sample alone.
+    #[must_use]
+    pub fn of_sample(mut self, sample: Sample) -> Self {
+        self.sample = sample;
+        self
+    }
+
+    /// Whether the unit with this index takes part in this round. The others are not trained, and an update of theirs is refused.
+    pub fn takes(&self, unit: usize) -> bool {
+        self.sample.contains(unit)
     }
 
     /// SCAFFOLD: takes `correction` (c − c_i, `[d]`), which local training adds to the gradient of each of its steps, out of
@@ -96,23 +128,26 @@ impl UnitSum {
         self.correction.as_ref()?.control.as_deref()
     }
 
-    /// Adds one unit's update.
+    /// Adds the update of the unit with this index among the site's, from 0: the same in every round.
     ///
     /// # Errors
-    /// [`UnitRefused`] for a unit too many, an update of another model, and, without a privacy unit, values that are not
-    /// finite. Nothing of this sum is sent then.
-    pub fn add(&mut self, update: &Update) -> Result<(), UnitRefused> {
+    /// [`UnitRefused`] for a unit that was not declared, not drawn or added before, an update of another model, and, without a privacy
+    /// unit, values that are not finite. Nothing of this sum is sent then.
+    pub fn add(&mut self, unit: usize, update: &Update) -> Result<(), UnitRefused> {
         if self.refused.is_some() {
             return Err(UnitRefused::Spoilt);
         }
-        self.try_add(update).inspect_err(|refused| self.refused = Some(refused.clone()))
+        self.try_add(unit, update).inspect_err(|refused| self.refused = Some(refused.clone()))
     }
 
-    fn try_add(&mut self, update: &Update) -> Result<(), UnitRefused> {
-        if self.added >= self.declared {
-            return Err(UnitRefused::TooManyUnits { declared: self.declared });
+    fn try_add(&mut self, unit: usize, update: &Update) -> Result<(), UnitRefused> {
+        let added = self.added.get_mut(unit).ok_or(UnitRefused::TooManyUnits { declared: self.declared })?;
+        if !self.sample.contains(unit) {
+            return Err(UnitRefused::NotDrawn { unit });
         }
-        self.added += 1;
+        if std::mem::replace(added, true) {
+            return Err(UnitRefused::Twice { unit });
+        }
         if self.unit == Unit::None && update.examples == 0 {
             return Ok(());
         }
@@ -137,8 +172,8 @@ impl UnitSum {
     }
 
     /// Units handed over so far, those that count as zero included.
-    pub fn added(&self) -> u32 {
-        self.added
+    pub fn added(&self) -> usize {
+        self.added.iter().filter(|added| **added).count()
     }
 
     /// The sum, **not noised**: it opens no door by itself.
@@ -171,7 +206,7 @@ impl Correction {
 
 impl std::fmt::Debug for UnitSum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Never the sum itself: it is this site's data.
-        f.debug_struct("UnitSum").field("added", &self.added).field("declared", &self.declared).finish_non_exhaustive()
+        // Never the sum itself, nor who was drawn: they are this site's.
+        f.debug_struct("UnitSum").field("declared", &self.declared).finish_non_exhaustive()
     }
 }

@@ -81,10 +81,11 @@ impl Coordinator {
         scaled
     }
 
-    /// Public units of the contributors.
+    /// Public units of the contributors, times the probability with which each takes part: never the number that did, which nobody
+    /// but their sites knows.
     fn units_in(&self, sum: &SecureSum) -> f64 {
         let units: u32 = sum.contributors().iter().map(|c| self.plan.units_of(c)).sum();
-        f64::from(units.max(1))
+        self.plan.expected_units(units.max(1).into())
     }
 
     pub(super) fn send_last_model(&mut self, client: ClientId) {

@@ -59,6 +59,7 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         lanes: Lanes::new(2).unwrap(),
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
+            sampling: None,
             delta: Delta::new(1e-5).unwrap(),
             epsilon_budget: Epsilon::new(100.0).unwrap(),
         }),
@@ -99,6 +100,8 @@ pub struct Site {
     pub received: Vec<Frame>,
     pub events: Vec<ClientEvent>,
     updates: Vec<Update>,
+    /// The units that took part in each training.
+    pub drawn: Vec<Vec<usize>>,
 }
 
 impl Site {
@@ -114,6 +117,7 @@ impl Site {
             received: Vec::new(),
             events: Vec::new(),
             updates: vec![update(0), update(1)],
+            drawn: Vec::new(),
         }
     }
 
@@ -128,7 +132,9 @@ impl Site {
             assert!(frame.is_none() || persist.is_none(), "a frame left while an entry waited to be durable");
             let worked = work.is_some();
             if let Some((work, mut units)) = work {
-                self.updates.iter().for_each(|update| units.add(update).unwrap());
+                let drawn: Vec<usize> = (0..self.updates.len()).filter(|unit| units.takes(*unit)).collect();
+                drawn.iter().for_each(|unit| units.add(*unit, &self.updates[*unit]).unwrap());
+                self.drawn.push(drawn);
                 self.engine.handle_trained(Tick(0), work.round, work.attempt, units).unwrap();
             }
             if frame.is_none() && persist.is_none() && !worked {

@@ -60,6 +60,7 @@ pub fn private_spec(n_min: u32, max_corrupt: u32, rounds: u64, noise: f64, budge
         lanes: Lanes::new(2).unwrap(),
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(noise).unwrap(),
+            sampling: None,
             delta: Delta::new(1e-5).unwrap(),
             epsilon_budget: Epsilon::new(budget).unwrap(),
         }),
