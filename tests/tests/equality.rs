@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::federation::soon;
 use sottovoce_dp::SeededNoise;
+use sottovoce_dp::sampling::SamplingProbability;
 use sottovoce_net::{
     Listener, Participant, ParticipateOptions, Served, Service, TlsIdentity, TransportOptions, participate, serve,
 };
@@ -36,7 +37,7 @@ fn identity(i: u8) -> Identity {
 }
 
 /// Client 0 is the coordinator.
-fn plan() -> Arc<RunPlan> {
+fn plan(sampling: Option<SamplingProbability>) -> Arc<RunPlan> {
     let member =
         |i: u8| Member { name: format!("site-{i}"), public_key: PublicKey(identity(i).public_key()), units: 2 };
     let coordinator = PublicKey(identity(0).public_key());
@@ -64,7 +65,7 @@ fn plan() -> Arc<RunPlan> {
         lanes: Lanes::new(2).unwrap(),
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
-            sampling: None,
+            sampling,
             delta: Delta::new(1e-5).unwrap(),
             epsilon_budget: Epsilon::new(100.0).unwrap(),
         }),
@@ -150,7 +151,12 @@ fn frames(transcript: &Transcript) -> Frames {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_seeds_give_the_same_bytes_in_simulation_and_over_quic() {
-    let plan = plan();
+    same_bytes(plan(None)).await;
+    // The coins that choose the units are seeded like all else.
+    same_bytes(plan(Some(SamplingProbability::new(0.5).unwrap()))).await;
+}
+
+async fn same_bytes(plan: Arc<RunPlan>) {
     let (simulated, sim_transcript) = simulate(&plan);
     assert_eq!(simulated.outcome, Outcome::Completed);
     let (deployed, quic_transcript) = deploy(&plan).await;

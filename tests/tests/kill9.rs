@@ -21,7 +21,7 @@ const CLIENTS: u8 = 4;
 
 fn spent(federation: &Federation, journal: &[Entry]) -> f64 {
     let ledger = journal.iter().filter_map(|e| e.ledger.clone());
-    Ledger::replay(federation.plan.budget().unwrap(), ledger).unwrap().spent_mu()
+    Ledger::replay(federation.plan.budget().unwrap(), ledger).unwrap().epsilon_spent().upper
 }
 
 /// What must hold between any two looks at the coordinator's journal.

@@ -187,19 +187,21 @@ fn calibration_and_epsilon_are_each_others_inverse_and_refuse_what_they_cannot_a
     let upper = epsilon["epsilon"]["upper"].as_f64().unwrap();
     assert!(upper <= 8.0 && upper > 7.999, "the safe end, and no more noise than that: {upper}");
     assert_eq!(epsilon["accountant"], "gdp");
-    let sampled = run(&[
-        "privacy",
-        "epsilon",
-        "--noise-multiplier",
-        "1",
-        "--delta",
-        "1e-5",
-        "--steps",
-        "10",
-        "--sampling-rate",
-        "0.1",
-    ]);
-    sampled.expect(2).complains(&["--sampling-rate 1", "upper bound"]);
+    let of = |more: &[&str]| {
+        let base =
+            ["privacy", "epsilon", "--noise-multiplier", "2", "--delta", "1e-5", "--steps", "100", "--format", "json"];
+        run(&base.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    let upper = |more: &[&str]| of(more).expect(0).json()["epsilon"]["upper"].as_f64().unwrap();
+    // q = 0.1, z = 2, T = 100: dp_accounting's PLD says 2.33740, the PRV accountant [2.3274, 2.3474], RDP 2.58056.
+    let sampled = upper(&["--sampling-rate", "0.1"]);
+    assert!((2.3273..2.3475).contains(&sampled), "{sampled}");
+    let rdp = upper(&["--sampling-rate", "0.1", "--accountant", "rdp"]);
+    assert!(rdp > sampled && (2.580..2.582).contains(&rdp), "{rdp}");
+    assert!(upper(&["--sampling-rate", "0.1", "--adjacency", "replace"]) > 1.8 * sampled);
+    assert!((upper(&[]) - 33.103_732).abs() < 1e-5, "no sampling: the closed form");
+    of(&["--sampling-rate", "0.1", "--accountant", "gdp"]).expect(2).complains(&["Poisson sample", "pld"]);
+    of(&["--sampling-rate", "0"]).expect(2).complains(&["sampling rate", "at most 1"]);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::Result;
 use rayon::prelude::*;
 use sottovoce_config::Config;
-use sottovoce_dp::Ledger;
+use sottovoce_dp::accountant::{self, Accountant, Adjacency};
+use sottovoce_dp::{DpEvent, Ledger};
 use sottovoce_round::{ClientEvent, CoordinatorEvent, Entry, Outcome, RunPlan};
 use sottovoce_sim::{ClientReport, Script, SimClient, Simulation};
 use sottovoce_train::{Partition, Trainer};
@@ -89,7 +90,7 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         speech: &speech,
         records: &records,
         model: last,
-        mu_spent: mu_spent(&plan, parties)?,
+        spent: spent(&plan, parties)?,
         noise_source: "seeded",
     }
     .summary()?;
@@ -140,8 +141,8 @@ pub struct Evaluated<'a> {
     pub records: &'a [RoundRecord],
     /// The last model.
     pub model: &'a FlatParams,
-    /// [`mu_spent`].
-    pub mu_spent: f64,
+    /// [`spent`].
+    pub spent: DpEvent,
     /// Where noise came from: `os` or `seeded`.
     pub noise_source: &'static str,
 }
@@ -168,7 +169,7 @@ impl Evaluated<'_> {
             noise_source: self.noise_source.to_owned(),
             dropouts: self.records.iter().map(|r| r.dropouts).sum(),
             model_sha256: self.model.digest(),
-            privacy: guarantees(self.plan, self.mu_spent),
+            privacy: guarantees(self.plan, &self.spent)?,
             metrics: self.trainer.evaluate(self.model, &self.partition.test, &labels)?,
             centralised: None,
             local_only_uar: None,
@@ -225,76 +226,84 @@ fn total_epochs(config: &Config) -> u32 {
     rounds.saturating_mul(config.training.epochs)
 }
 
-/// μ of all that was charged, by the ledger of whichever party charged most. Not what the published rounds came to: an attempt
-/// that was opened and not published, and an input that left a site for an attempt that the coordinator says failed, are spent too.
-pub fn mu_spent<'a>(plan: &RunPlan, parties: impl IntoIterator<Item = &'a [Entry]>) -> Result<f64> {
-    let Some(budget) = plan.budget() else { return Ok(0.0) };
-    parties.into_iter().try_fold(0.0, |most: f64, entries| {
-        let ledger = Ledger::replay(budget, entries.iter().filter_map(|e| e.ledger.clone()))?;
-        Ok(most.max(ledger.spent_mu()))
-    })
+/// All that was charged, by the ledger of whichever party charged most. Not what the published rounds came to: an attempt that was
+/// opened and not published, and an input that left a site for an attempt that the coordinator says failed, are spent too.
+pub fn spent<'a>(plan: &RunPlan, parties: impl IntoIterator<Item = &'a [Entry]>) -> Result<DpEvent> {
+    let Some(budget) = plan.budget() else { return Ok(DpEvent::NoOp) };
+    let mut most = (0.0, DpEvent::NoOp);
+    for entries in parties {
+        let entries = entries.iter().filter_map(|e| e.ledger.clone());
+        let ledger = Ledger::replay_under(budget, plan.filter(), entries)?;
+        let epsilon = ledger.epsilon_spent().upper;
+        if epsilon > most.0 {
+            most = (epsilon, ledger.spent_event());
+        }
+    }
+    Ok(most.1)
 }
 
-/// ε by vantage. No amplification is claimed against anyone: every unit takes part in every round.
-pub fn guarantees(plan: &RunPlan, mu_spent: f64) -> Vec<EpsilonByVantage> {
+/// ε by vantage, after all of `spent`.
+pub fn guarantees(plan: &RunPlan, spent: &DpEvent) -> Result<Vec<EpsilonByVantage>> {
     let unit = plan.spec().unit.name();
     let Some(privacy) = plan.spec().privacy else {
-        return [Vantage::Coordinator, Vantage::Released]
+        return Ok([Vantage::Coordinator, Vantage::Released]
             .map(|vantage| EpsilonByVantage {
                 vantage,
                 epsilon: None,
                 delta: 0.0,
                 basis: "no differential privacy: nothing is clipped or noised, epsilon is infinite".to_owned(),
             })
-            .to_vec();
+            .to_vec());
     };
     let delta = privacy.delta;
-    let epsilon = |mu: f64| if mu > 0.0 { Some(sottovoce_dp::gdp::epsilon(mu, delta).upper) } else { Some(0.0) };
     let f = plan.spec().max_corrupt;
     let plain = plan.spec().suite == sottovoce_secagg::MaskSuite::None;
-    let against = |vantage, mu: f64, basis: String| EpsilonByVantage {
-        vantage,
-        epsilon: epsilon(mu),
-        delta: delta.value(),
-        basis,
+    let against = |vantage, seen: &DpEvent, basis: &str| -> Result<EpsilonByVantage> {
+        let accounted = accountant::epsilon(seen, delta, Accountant::Auto, Adjacency::AddOrRemoveOne)?;
+        let epsilon = Some(accounted.bracket.upper).filter(|e| e.is_finite());
+        let basis = format!("{}; {basis}", accounted.accountant.in_words());
+        Ok(EpsilonByVantage { vantage, epsilon, delta: delta.value(), basis })
     };
     let one_site = match plan.spec().unit {
         Unit::Speaker => " (one that is recorded at two sites pays at both)",
         _ => "",
     };
+    let sampled = match plan.sampling() {
+        Some(q) => format!("each unit in a round with probability {q} by its site's secret coins"),
+        None => "no sampling".to_owned(),
+    };
     let colluders = match f {
         0 => "as long as no client colludes with the coordinator".to_owned(),
         _ => format!("even if {f} client(s) collude with the coordinator"),
     };
-    let sum_basis = format!(
-        "GDP, closed form; unit = {unit}{one_site}, zero-out adjacency, no sampling; every sum is sure of the noise of its \
-         honest survivors {colluders}"
+    let of_sum = format!(
+        "unit = {unit}{one_site}, zero-out adjacency, {sampled}; every sum is sure of the noise of its honest survivors {colluders}"
     );
     let mut all = Vec::new();
     if plain {
         // Each update shows its own share alone: 1/m of the noise variance, m the honest survivors it was sized for. That is
         // most, and the share smallest, when every member is in the cohort.
         let honest = sottovoce_secagg::honest_floor(plan.manifest().len(), f).max(1);
-        let mu = mu_spent * f64::from(honest).sqrt();
-        all.push(against(
-            Vantage::CoordinatorPlain,
-            mu,
-            format!("GDP; without masks only the client's own noise share protects it; unit = {unit}"),
-        ));
+        let share = spent.with_noise_times(f64::from(honest).sqrt().recip());
+        let basis = format!("without masks only the client's own noise share protects it; unit = {unit}, {sampled}");
+        all.push(against(Vantage::CoordinatorPlain, &share, &basis)?);
     } else {
-        all.push(against(Vantage::Coordinator, mu_spent, sum_basis.clone()));
+        all.push(against(Vantage::Coordinator, spent, &of_sum)?);
         // With max_corrupt = 0 nothing is promised against a coordinator that any client helps: it could even make two survivor
         // sets reach their quorum.
         if f > 0 {
-            all.push(against(Vantage::Collusion, mu_spent, sum_basis));
+            all.push(against(Vantage::Collusion, spent, &of_sum)?);
         }
     }
-    all.push(against(
-        Vantage::Released,
-        mu_spent,
-        format!("GDP; unit = {unit}; models are post-processing of the sums, and no amplification is claimed"),
-    ));
-    all
+    let released = format!("unit = {unit}, {sampled}; models are post-processing of the sums");
+    all.push(against(Vantage::Released, spent, &released)?);
+    if plan.sampling().is_some() {
+        let known = format!(
+            "unit = {unit}; to whoever knows which units were drawn, for example from how long a site trains, nothing is amplified"
+        );
+        all.push(against(Vantage::KnowsSample, &spent.with_samples_known(), &known)?);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -356,7 +365,7 @@ mod tests {
     fn claim_without_masks_the_epsilon_printed_covers_the_smallest_share_of_any_cohort() {
         let plan = plan(MaskSuite::None, 0);
         let privacy = plan.spec().privacy.unwrap();
-        let printed = guarantees(&plan, privacy.noise_multiplier.value().recip());
+        let printed = guarantees(&plan, &plan.event()).unwrap();
         let printed = printed.iter().find(|g| g.vantage == Vantage::CoordinatorPlain).unwrap().epsilon.unwrap();
         for n in plan.spec().n_min..=plan.manifest().len() {
             let share = NoiseShare::new(privacy.noise_multiplier, 1 << 16, honest_floor(n, 0)).unwrap();
@@ -380,14 +389,19 @@ mod tests {
             })
             .collect();
         let coordinator: &[Entry] = &[];
-        let mu = mu_spent(&plan, [coordinator, entries.as_slice()]).unwrap();
-        assert!(mu >= 0.5 * 2f64.sqrt(), "two attempts at z = 2: {mu}");
+        let event = spent(&plan, [coordinator, entries.as_slice()]).unwrap();
+        assert_eq!(event, plan.event().self_composed(2));
+        let printed = guarantees(&plan, &event).unwrap()[0].epsilon.unwrap();
+        let delta = plan.spec().privacy.unwrap().delta;
+        let exact = gdp::epsilon(0.5 * 2f64.sqrt(), delta);
+        assert!(printed >= exact.lower && printed < exact.upper * (1.0 + 1e-9), "two attempts at z = 2: {printed}");
     }
 
     #[test]
     fn nothing_is_said_of_colluding_clients_where_none_are_reckoned_with() {
         let vantages = |f| -> Vec<Vantage> {
-            guarantees(&plan(MaskSuite::Aes256Ctr, f), 0.5).into_iter().map(|g| g.vantage).collect()
+            let plan = plan(MaskSuite::Aes256Ctr, f);
+            guarantees(&plan, &plan.event()).unwrap().into_iter().map(|g| g.vantage).collect()
         };
         assert_eq!(vantages(0), [Vantage::Coordinator, Vantage::Released]);
         assert_eq!(vantages(1), [Vantage::Coordinator, Vantage::Collusion, Vantage::Released]);

@@ -1,4 +1,5 @@
 //! What must go together before anything is read: found here, an error still has its place in the file.
+use sottovoce_dp::sampling::SamplingProbability;
 use sottovoce_round::{AdaptiveClipRefused, PlanError};
 use sottovoce_secagg::quorum;
 use sottovoce_types::{ClassWeights, Labelling, LocalOptimiser, Standardisation, Unit};
@@ -33,6 +34,7 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::Headroom(_) => "aggregation.lanes",
         PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
         PlanError::Privacy { .. } => "privacy.unit",
+        PlanError::Sampling { .. } => "privacy.sampling_rate",
         PlanError::AdaptiveClip(AdaptiveClipRefused::Unit { .. }) => "privacy.adaptive_clip",
         PlanError::AdaptiveClip(_) => "privacy.clip_count_noise",
         PlanError::Server(_) | PlanError::Scaffold(_) => "server.optimiser",
@@ -169,6 +171,7 @@ fn privacy(c: &Config) -> Found {
     if c.privacy.unit == Unit::Utterance {
         utterance(c)?;
     }
+    sampling(&c.privacy)?;
     adaptive_clip(&c.privacy)?;
     if c.privacy.epsilon.is_some() && c.privacy.noise_multiplier.is_some() {
         return Err(("privacy.noise_multiplier", Problem::TwoNoises));
@@ -180,6 +183,18 @@ fn privacy(c: &Config) -> Found {
         Some(units) if c.privacy.unit != Unit::None => delta_below(c, units),
         _ => Ok(()),
     }
+}
+
+/// A probability, and units inside a site to draw from.
+fn sampling(p: &Privacy) -> Found {
+    let q = p.sampling_rate;
+    if SamplingProbability::new(q).is_err() {
+        return Err(("privacy.sampling_rate", Problem::OutOfRange { must: "at least 1e-9 and at most 1", is: q }));
+    }
+    if q < 1.0 && matches!(p.unit, Unit::Client | Unit::None) {
+        return Err(("privacy.sampling_rate", Problem::NothingToDraw { unit: p.unit.name() }));
+    }
+    Ok(())
 }
 
 /// Numbers in their range, and none that would do nothing. Whether the count can be afforded is the plan's to say.

@@ -124,6 +124,14 @@ pub enum Problem {
         /// The value.
         is: f64,
     },
+    /// Sampling without units to sample.
+    #[error(
+        "draws the units inside a site, and with privacy.unit = \"{unit}\" there are none to draw: leave it out, or use the unit `speaker` or `utterance`"
+    )]
+    NothingToDraw {
+        /// The unit.
+        unit: &'static str,
+    },
     /// A key of adaptive clipping without adaptive clipping.
     #[error("does nothing while the clipping norm stays: set privacy.adaptive_clip = true, or leave it out")]
     ClipStays,

@@ -230,6 +230,11 @@ const KEYS: &[Key] = &[
         "unit",
         "What neighbouring data sets differ by: `speaker`, `utterance` (DP-FedSGD: one gradient of every utterance a round, and `training` gives its learning rate alone), `client`, or `none` (no differential privacy: epsilon is infinite).",
     ),
+    key(
+        "privacy",
+        "sampling_rate",
+        "With which probability each speaker or utterance takes part in a round, by its own site's secret coins (Poisson sampling); 1 is all of them. The noise that ε takes shrinks with it, for whoever does not know who was drawn; the mean is that of the units expected.",
+    ),
     key("privacy", "clip_l2", "L2 bound C of one unit's update."),
     key("privacy", "clip_bits", "C is 2^clip_bits steps of the integer grid."),
     key(

@@ -2,7 +2,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sottovoce_dp::gdp;
+use sottovoce_dp::accountant::{self, Accountant, Adjacency};
+use sottovoce_dp::sampling::SamplingProbability;
+use sottovoce_dp::{DpEvent, gdp};
 use sottovoce_round::{Deadlines, Manifest, Member, PlanError, PrivacyPlan, PublicKey, RunPlan, RunSpec};
 use sottovoce_secagg::MaskSuite;
 use sottovoce_types::{Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, Sha256Writer, Standardisation, Unit};
@@ -82,7 +84,7 @@ impl Config {
             (_, Some(given)) => Some(given),
             (_, None) => {
                 let attempts = self.run.rounds.saturating_add(self.privacy.spare_attempts);
-                Some(gdp::calibrate(self.epsilon_target(), self.privacy.delta, attempts.max(1)))
+                Some(self.privacy.calibrated(self.epsilon_target(), attempts.max(1)))
             }
         }
     }
@@ -94,12 +96,7 @@ impl Config {
             (Some(given), _) => given,
             (None, None) => self.epsilon_target(),
             (None, Some(_)) => {
-                // Gaussian DP composes as μ = √rounds / z (Dong, Roth & Su 2022, Cor. 3.3). The margin is far above what the
-                // ledger's rounding of one addition a round can amount to, so that the last round is within the budget.
-                #[allow(clippy::cast_precision_loss, reason = "fewer than 2^53 rounds")]
-                let rounds = self.run.rounds as f64;
-                let mu = rounds.sqrt() / noise_multiplier.value() * (1.0 + 1e-9);
-                let spent = gdp::epsilon(mu, self.privacy.delta).upper;
+                let spent = self.privacy.cost(noise_multiplier, self.run.rounds);
                 Epsilon::new(spent).unwrap_or_else(|_| Epsilon::new(f64::MAX).expect("a finite number above 0"))
             }
         })
@@ -165,9 +162,13 @@ impl Config {
     }
 
     fn run_spec(&self) -> RunSpec {
-        let privacy = self.noise_multiplier().zip(self.epsilon_budget()).map(|(noise_multiplier, epsilon_budget)| {
-            PrivacyPlan { noise_multiplier, delta: self.privacy.delta, epsilon_budget }
-        });
+        let privacy =
+            self.noise_multiplier().zip(self.epsilon_budget()).map(|(noise_multiplier, epsilon_budget)| PrivacyPlan {
+                noise_multiplier,
+                sampling: self.privacy.sampling(),
+                delta: self.privacy.delta,
+                epsilon_budget,
+            });
         RunSpec {
             name: self.run.name.clone(),
             rounds: self.run.rounds,
@@ -204,6 +205,52 @@ impl Config {
             server: self.server.spec(),
             max_attempts: self.aggregation.max_attempts,
         }
+    }
+}
+
+impl Privacy {
+    /// The sampling probability; `None` where every unit takes part, and where the rate is none, which the checks refuse.
+    pub(crate) fn sampling(&self) -> Option<SamplingProbability> {
+        (self.sampling_rate < 1.0).then(|| SamplingProbability::new(self.sampling_rate).ok())?
+    }
+
+    /// `attempts` releases with this noise.
+    fn releases(&self, z: NoiseMultiplier, attempts: u64) -> DpEvent {
+        let q = self.sampling().map_or(1.0, SamplingProbability::value);
+        DpEvent::gaussian(z).poisson_sampled(q).self_composed(attempts)
+    }
+
+    /// The least noise that keeps `attempts` releases within ε.
+    fn calibrated(&self, epsilon: Epsilon, attempts: u64) -> NoiseMultiplier {
+        if self.sampling().is_none() {
+            return gdp::calibrate(epsilon, self.delta, attempts);
+        }
+        let event = |z| self.releases(z, attempts);
+        // A hair below, so that the last bits of another machine's logarithm do not cost it the last round.
+        let target = Epsilon::new(epsilon.value() * (1.0 - 1e-9)).unwrap_or(epsilon);
+        let calibrated = accountant::calibrate_noise_multiplier(
+            target,
+            self.delta,
+            event,
+            Accountant::Auto,
+            Adjacency::AddOrRemoveOne,
+        );
+        // No noise is enough only where ε is too small to be said in floating point; the largest number then makes the plan refuse.
+        calibrated.map_or_else(|_| NoiseMultiplier::new(f64::MAX).expect("above 0"), |found| found.noise_multiplier)
+    }
+
+    /// ε of `rounds` releases with this noise, with room for rounding: what a budget that is not given must cover.
+    fn cost(&self, z: NoiseMultiplier, rounds: u64) -> f64 {
+        if self.sampling().is_none() {
+            // Gaussian DP composes as μ = √rounds / z (Dong, Roth & Su 2022, Cor. 3.3). The margin is far above what the
+            // ledger's rounding of one addition a round can amount to, so that the last round is within the budget.
+            #[allow(clippy::cast_precision_loss, reason = "fewer than 2^53 rounds")]
+            let mu = (rounds as f64).sqrt() / z.value() * (1.0 + 1e-9);
+            return gdp::epsilon(mu, self.delta).upper;
+        }
+        let event = self.releases(z, rounds);
+        accountant::epsilon(&event, self.delta, Accountant::Auto, Adjacency::AddOrRemoveOne)
+            .map_or(f64::INFINITY, |accounted| accounted.bracket.upper * (1.0 + 1e-9))
     }
 }
 

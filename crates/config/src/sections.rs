@@ -139,6 +139,8 @@ impl Default for Partition {
 pub struct Privacy {
     /// What neighbouring data sets differ by.
     pub unit: Unit,
+    /// With which probability each unit takes part in a round; 1 is all of them.
+    pub sampling_rate: f64,
     /// L2 bound of one unit's update.
     pub clip_l2: ClipNorm,
     /// The bound is 2^clip_bits grid steps.
@@ -167,6 +169,7 @@ impl Default for Privacy {
     fn default() -> Self {
         Self {
             unit: Unit::default(),
+            sampling_rate: 1.0,
             clip_l2: ClipNorm::new(1.0).expect("1 is above 0"),
             clip_bits: 16,
             adaptive_clip: false,
@@ -188,9 +191,11 @@ impl Privacy {
 
     /// Becomes a run without differential privacy, with none of what only a privacy unit has.
     pub fn drop_unit(&mut self) {
-        let Self { adaptive_clip, clip_quantile, clip_learning_rate, clip_count_noise, .. } = Self::default();
+        let Self { sampling_rate, adaptive_clip, clip_quantile, clip_learning_rate, clip_count_noise, .. } =
+            Self::default();
         *self = Self {
             unit: Unit::None,
+            sampling_rate,
             adaptive_clip,
             clip_quantile,
             clip_learning_rate,

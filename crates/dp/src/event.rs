@@ -82,6 +82,46 @@ impl DpEvent {
         }
     }
 
+    /// The same releases to somebody who knows every sample: nothing is amplified.
+    #[must_use]
+    pub fn with_samples_known(&self) -> Self {
+        self.map_leaves(&|leaf| leaf.clone(), false)
+    }
+
+    /// The same releases with the standard deviation of every Gaussian noise times `factor`: to somebody who sees one of the
+    /// shares that it is made of. Other leaves stay.
+    #[must_use]
+    pub fn with_noise_times(&self, factor: f64) -> Self {
+        let scaled = |leaf: &Self| match leaf {
+            Self::Gaussian { noise_multiplier } => Self::Gaussian { noise_multiplier: noise_multiplier * factor },
+            other => other.clone(),
+        };
+        self.map_leaves(&scaled, true)
+    }
+
+    /// The event with every leaf changed, and with its sampling or without.
+    fn map_leaves(&self, change: &impl Fn(&Self) -> Self, keep_sampling: bool) -> Self {
+        let inner = |event: &Self| event.map_leaves(change, keep_sampling);
+        match self {
+            Self::PoissonSampled { event, .. } | Self::SampledWithoutReplacement { event, .. } if !keep_sampling => {
+                inner(event)
+            }
+            Self::PoissonSampled { sampling_probability, event } => {
+                Self::PoissonSampled { sampling_probability: *sampling_probability, event: Box::new(inner(event)) }
+            }
+            Self::SampledWithoutReplacement { source_dataset_size, sample_size, event } => {
+                Self::SampledWithoutReplacement {
+                    source_dataset_size: *source_dataset_size,
+                    sample_size: *sample_size,
+                    event: Box::new(inner(event)),
+                }
+            }
+            Self::SelfComposed { event, count } => Self::SelfComposed { event: Box::new(inner(event)), count: *count },
+            Self::Composed { events } => Self::Composed { events: events.iter().map(inner).collect() },
+            leaf => change(leaf),
+        }
+    }
+
     /// μ² of the event under Gaussian differential privacy, both ends; `None` when it has no such bound.
     pub(crate) fn mu_squared(&self) -> Option<(f64, f64)> {
         match self {
@@ -189,6 +229,17 @@ mod tests {
         assert!((both.rho().unwrap() - 0.625).abs() < 1e-12 && both.mu_squared().is_none());
         assert_eq!(one.clone().poisson_sampled(0.5).rho(), None);
         assert_eq!(one.clone().poisson_sampled(1.0), one);
+    }
+
+    #[test]
+    fn what_somebody_else_sees_of_an_event_has_less_noise_or_no_sampling() {
+        let z = |noise_multiplier| DpEvent::Gaussian { noise_multiplier };
+        let event = DpEvent::Composed {
+            events: vec![z(4.0).poisson_sampled(0.25).self_composed(3), DpEvent::ZCdp { rho: 0.1 }],
+        };
+        let expected = |one: DpEvent| DpEvent::Composed { events: vec![one, DpEvent::ZCdp { rho: 0.1 }] };
+        assert_eq!(event.with_samples_known(), expected(z(4.0).self_composed(3)));
+        assert_eq!(event.with_noise_times(0.5), expected(z(2.0).poisson_sampled(0.25).self_composed(3)));
     }
 
     #[test]

@@ -5,17 +5,16 @@
 //! (a crash) counts as spent for ever. Only the filter's additive state is compared with the budget; the ε shown is for
 //! people.
 //!
-//! Why a filter and not a running ε: noise multipliers may be chosen in view of earlier results. Stopping when Σ μ² would pass a bound
-//! fixed in advance keeps (ε, δ) under such adaptivity (see [`crate::gdp`]); natural filters for other trade-off functions do not
-//! (arXiv 2602.06756).
+//! Why a filter and not a running ε: noise may be chosen in view of earlier results. See [`Filter`].
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_types::{AttemptId, Delta, Epsilon, NoiseMultiplier, RoundId, RunId, Unit};
+use sottovoce_types::{AttemptId, Delta, Epsilon, RoundId, RunId, Unit};
 
-use crate::event::{Ends, plus};
-use crate::{Bracket, Charge, DpEvent, exact_serde, gdp, zcdp};
+use crate::event::Ends;
+use crate::filter::Filter;
+use crate::{Bracket, Charge, DpEvent, exact_serde};
 
 /// What may be spent in all.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -28,16 +27,6 @@ pub struct Budget {
     pub delta: Delta,
     /// Whose ε it is. Charges of two units do not add up: the ledger of one is refused for the other.
     pub unit: Unit,
-}
-
-/// Which additive quantity is bounded. Chosen when the ledger is opened: a filter may not change in view of results.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub enum Filter {
-    /// Σ μ²: exact, for Gaussian releases alone.
-    #[default]
-    Gdp,
-    /// Σ ρ: 5 to 10 % more ε, and also covers discrete Gaussian counts.
-    Zcdp,
 }
 
 /// One attempt at one round. Each is charged by itself.
@@ -117,7 +106,8 @@ pub enum ReserveError {
     },
     /// The event is malformed, or this ledger's filter cannot bound it.
     #[error(
-        "the {filter:?} filter cannot account for {event}: open the ledger with the Zcdp filter, or check the event's numbers"
+        "this ledger's filter, {}, cannot account for {event}: open the ledger with one that can, or check the event's numbers",
+        filter.name()
     )]
     NotAccountable {
         /// The event.
@@ -147,6 +137,22 @@ pub enum LedgerError {
         "this state directory holds a privacy ledger, and a run without differential privacy would make its epsilon untrue: set privacy.unit as before, or use another state directory and count that ledger as void"
     )]
     NonPrivateNow,
+    /// The journal was opened with a filter that cannot bound what is to come. A filter cannot be changed in view of results.
+    #[error(
+        "this ledger was opened with the filter of {}, which cannot bound {event}: go on with a run that it can bound, or use a new state directory; the budgets of the two then add up",
+        filter.name()
+    )]
+    OtherFilter {
+        /// The journal's.
+        filter: Filter,
+        /// What is to be charged.
+        event: DpEvent,
+    },
+    /// The opening claims more than its budget covers.
+    #[error(
+        "the journal's opening says that its budget covers more than it does: it was edited, or another version wrote it"
+    )]
+    Opening,
     /// An opening in the middle.
     #[error("the journal has a second opening: two runs share it, or it was edited")]
     OpenedTwice,
@@ -236,37 +242,45 @@ impl Ledger {
 
     /// An empty ledger with a filter. The bound is computed here, once.
     pub fn with_filter(budget: Budget, filter: Filter) -> Self {
-        let limit = match filter {
-            Filter::Gdp => {
-                let mu = gdp::mu_budget(budget.epsilon, budget.delta);
-                (mu * mu).next_down().max(0.0)
-            }
-            Filter::Zcdp => zcdp::rho_budget(budget.epsilon, budget.delta),
-        };
+        let limit = filter.limit(budget);
         Self { budget, filter, limit, charges: BTreeMap::new() }
     }
 
-    /// The ledger that wrote `entries`, for the budget that the run is configured with. An opening entry decides the filter;
-    /// without one it is [`Filter::Gdp`].
+    /// The ledger that wrote `entries`, for the budget that the run is configured with. An opening entry decides the filter; without one
+    /// it is [`Filter::Gdp`].
+    ///
+    /// # Errors
+    /// As [`Ledger::replay_under`].
+    pub fn replay(budget: Budget, entries: impl IntoIterator<Item = LedgerEntry>) -> Result<Self, LedgerError> {
+        Self::replay_under(budget, Filter::Gdp, entries)
+    }
+
+    /// The same, where a ledger without an opening entry is one of `filter`.
     ///
     /// Entries may exceed the budget (an older file without an opening): then nothing more can be reserved.
     ///
     /// # Errors
     /// [`LedgerError`] when no ledger could have written them.
-    pub fn replay(budget: Budget, entries: impl IntoIterator<Item = LedgerEntry>) -> Result<Self, LedgerError> {
-        let mut ledger = Self::new(budget);
+    pub fn replay_under(
+        budget: Budget,
+        filter: Filter,
+        entries: impl IntoIterator<Item = LedgerEntry>,
+    ) -> Result<Self, LedgerError> {
+        let mut ledger = Self::with_filter(budget, filter);
         for (index, entry) in entries.into_iter().enumerate() {
             match entry {
                 LedgerEntry::Opened { .. } if index > 0 => return Err(LedgerError::OpenedTwice),
                 LedgerEntry::Opened { budget: found, .. } if found != budget => {
                     return Err(LedgerError::OtherBudget { found });
                 }
+                LedgerEntry::Opened { filter, .. } if filter == ledger.filter => {}
+                LedgerEntry::Opened { filter, .. } if !filter.holds(budget) => return Err(LedgerError::Opening),
                 LedgerEntry::Opened { filter, .. } => ledger = Self::with_filter(budget, filter),
                 LedgerEntry::Reserved { key, event } => {
                     if ledger.contains(&key) {
                         return Err(LedgerError::Duplicate { key });
                     }
-                    if ledger.cost(&event).is_none() {
+                    if ledger.filter.cost(&event).is_none() {
                         return Err(LedgerError::NotAccountable { key, event });
                     }
                     ledger.charges.insert(key, (event, State::Reserved));
@@ -314,7 +328,7 @@ impl Ledger {
 
     /// The first entry to write.
     pub fn opened(&self) -> LedgerEntry {
-        LedgerEntry::Opened { budget: self.budget, filter: self.filter }
+        LedgerEntry::Opened { budget: self.budget, filter: self.filter.clone() }
     }
 
     /// Whether the budget covers `event`.
@@ -322,31 +336,48 @@ impl Ledger {
     /// # Errors
     /// [`ReserveError`] when it does not, or the filter cannot bound it.
     pub fn check(&self, event: &DpEvent) -> Result<(), ReserveError> {
-        let cost = self.cost(event);
-        let cost = cost.ok_or(ReserveError::NotAccountable { event: event.clone(), filter: self.filter })?;
+        let cost = self.filter.cost(event);
+        let cost =
+            cost.ok_or_else(|| ReserveError::NotAccountable { event: event.clone(), filter: self.filter.clone() })?;
         let spent = self.spent();
-        let would_be = plus(spent, cost);
+        let would_be = self.filter.plus(spent, cost);
         if would_be.1 <= self.limit {
             return Ok(());
         }
         let exhausted = BudgetExhausted {
-            spent_epsilon: self.epsilon_of(spent).upper,
-            would_be: self.epsilon_of(would_be).upper,
+            spent_epsilon: self.filter.epsilon_of(spent, self.budget.delta).upper,
+            would_be: self.filter.epsilon_of(would_be, self.budget.delta).upper,
             budget: self.budget,
         };
         Err(exhausted.into())
     }
 
-    /// μ of everything charged and not voided, upper end. Under the zCDP filter it is √(2ρ), for display.
-    pub fn spent_mu(&self) -> f64 {
-        let upper = self.spent().1;
-        let mu_squared = if self.filter == Filter::Gdp { upper } else { 2.0 * upper };
-        if mu_squared == 0.0 { 0.0 } else { mu_squared.sqrt().next_up() }
+    /// What was charged and not voided, as one event: for accountants.
+    pub fn spent_event(&self) -> DpEvent {
+        let mut counts: Vec<(&DpEvent, u64)> = Vec::new();
+        for event in self.live() {
+            match counts.iter_mut().find(|(known, _)| *known == event) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((event, 1)),
+            }
+        }
+        let mut events: Vec<DpEvent> =
+            counts.into_iter().map(|(event, count)| event.clone().self_composed(count)).collect();
+        match events.len() {
+            0 => DpEvent::NoOp,
+            1 => events.remove(0),
+            _ => DpEvent::Composed { events },
+        }
+    }
+
+    /// Attempts charged and not voided.
+    pub fn charges(&self) -> usize {
+        self.live().count()
     }
 
     /// ε of everything charged and not voided, at the budget's δ.
     pub fn epsilon_spent(&self) -> Bracket {
-        self.epsilon_of(self.spent())
+        self.filter.epsilon_of(self.spent(), self.budget.delta)
     }
 
     /// The budget's ε less what is spent, at least 0. For display: ε does not add, the filter's state does.
@@ -354,17 +385,28 @@ impl Ledger {
         (self.budget.epsilon.value() - self.epsilon_spent().upper).max(0.0)
     }
 
-    /// How many more rounds with noise multiplier `z` the budget covers.
-    pub fn rounds_left(&self, z: NoiseMultiplier) -> u64 {
-        let Some(cost) = self.cost(&DpEvent::gaussian(z)) else { return 0 };
-        let mut spent = plus(self.spent(), cost);
-        let mut rounds = 0;
-        // Bounded: beyond a million rounds the answer is of no use to anybody.
-        while spent.1 <= self.limit && rounds < 1_000_000 {
-            spent = plus(spent, cost);
-            rounds += 1;
+    /// How many more releases of `event` the budget covers.
+    pub fn releases_left(&self, event: &DpEvent) -> u64 {
+        let Some(cost) = self.filter.cost(event) else { return 0 };
+        let mut spent = self.filter.plus(self.spent(), cost);
+        let mut releases = 0;
+        // Bounded: beyond a million the answer is of no use to anybody.
+        while spent.1 <= self.limit && releases < 1_000_000 {
+            spent = self.filter.plus(spent, cost);
+            releases += 1;
         }
-        rounds
+        releases
+    }
+
+    /// Whether the filter has a bound for `event` at all.
+    ///
+    /// # Errors
+    /// [`LedgerError::OtherFilter`].
+    pub fn accounts_for(&self, event: &DpEvent) -> Result<(), LedgerError> {
+        match self.filter.cost(event) {
+            Some(_) => Ok(()),
+            None => Err(LedgerError::OtherFilter { filter: self.filter.clone(), event: event.clone() }),
+        }
     }
 
     /// Attempts charged and neither released nor voided: in progress, or cut off by a crash.
@@ -383,8 +425,8 @@ impl Ledger {
     }
 
     /// The filter.
-    pub fn filter(&self) -> Filter {
-        self.filter
+    pub fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     fn resolve(&mut self, key: LedgerKey, to: State) -> Result<(), LedgerError> {
@@ -397,38 +439,14 @@ impl Ledger {
         }
     }
 
-    /// What the filter adds for an event.
-    fn cost(&self, event: &DpEvent) -> Option<Ends> {
-        match self.filter {
-            Filter::Gdp => event.mu_squared(),
-            Filter::Zcdp => {
-                // zCDP alone gives no lower bound on ε; the Gaussian part does.
-                let lower = event.mu_squared().map_or(0.0, |(lower, _)| lower / 2.0);
-                event.rho().map(|upper| (lower, upper))
-            }
-        }
+    /// Charges that are not voided, in key order.
+    fn live(&self) -> impl Iterator<Item = &DpEvent> {
+        self.charges.values().filter(|(_, state)| *state != State::Voided).map(|(event, _)| event)
     }
 
     /// Recomputed from the entries in key order, so that voids leave no rounding behind and a replay gives the same bits.
     fn spent(&self) -> Ends {
-        let live = self.charges.values().filter(|(_, state)| *state != State::Voided);
-        live.fold((0.0, 0.0), |sum, (event, _)| plus(sum, self.cost(event).expect("checked when it was charged")))
-    }
-
-    fn epsilon_of(&self, (lower, upper): Ends) -> Bracket {
-        if upper == 0.0 {
-            return Bracket::ZERO;
-        }
-        let delta = self.budget.delta;
-        match self.filter {
-            Filter::Gdp => Bracket {
-                lower: gdp::epsilon(lower.sqrt().next_down().max(0.0), delta).lower,
-                upper: gdp::epsilon(upper.sqrt().next_up(), delta).upper,
-            },
-            Filter::Zcdp => Bracket {
-                lower: gdp::epsilon((2.0 * lower).sqrt().next_down().max(0.0), delta).lower,
-                upper: zcdp::epsilon(upper, delta),
-            },
-        }
+        let cost = |event| self.filter.cost(event).expect("checked when it was charged");
+        self.live().fold((0.0, 0.0), |sum, event| self.filter.plus(sum, cost(event)))
     }
 }

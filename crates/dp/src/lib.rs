@@ -34,10 +34,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 #![deny(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::cast_lossless)]
 
+pub mod accountant;
 mod bracket;
 mod charge;
 mod event;
 mod exact_serde;
+mod filter;
 pub mod gdp;
 pub mod ledger;
 pub mod noise;
@@ -50,9 +52,8 @@ pub mod zcdp;
 pub use bracket::Bracket;
 pub use charge::Charge;
 pub use event::DpEvent;
-pub use ledger::{
-    Budget, BudgetExhausted, Filter, Ledger, LedgerEntry, LedgerError, LedgerKey, Reservation, ReserveError,
-};
+pub use filter::{Filter, Schedule};
+pub use ledger::{Budget, BudgetExhausted, Ledger, LedgerEntry, LedgerError, LedgerKey, Reservation, ReserveError};
 pub use noise::{
     NoiseError, NoiseKind, NoiseShare, NoiseSource, OsNoise, RoundedGaussian, SeededNoise, ShareError, Sigma,
 };

@@ -28,7 +28,7 @@ fn claim_budget_exhausted_is_refused() {
     for rounds in [1, 3, 30, 1000] {
         let z = gdp::calibrate(budget(8.0).epsilon, budget(8.0).delta, rounds);
         let mut ledger = Ledger::new(budget(8.0));
-        assert_eq!(ledger.rounds_left(z), rounds);
+        assert_eq!(ledger.releases_left(&DpEvent::gaussian(z)), rounds);
         for round in 1..=rounds {
             let (r, _) = ledger.reserve(key(round), Charge::every_unit(z)).unwrap();
             ledger.release(r);
@@ -39,7 +39,7 @@ fn claim_budget_exhausted_is_refused() {
         assert!(e.spent_epsilon <= 8.0 && e.would_be > 8.0, "{e}");
         assert!(e.to_string().contains("the budget is 8 at delta 0.00001"), "{e}");
         assert_eq!(ledger, before, "a refusal changes nothing");
-        assert_eq!(ledger.rounds_left(z), 0);
+        assert_eq!(ledger.releases_left(&DpEvent::gaussian(z)), 0);
         assert!(ledger.epsilon_spent().lower > 7.999);
     }
 }
@@ -150,7 +150,7 @@ fn a_count_needs_a_ledger_that_can_bound_it_and_its_own_reservation() {
 
 #[test]
 fn the_zcdp_filter_is_the_stricter_one_for_gaussian_rounds() {
-    let rounds = |filter| Ledger::with_filter(budget(8.0), filter).rounds_left(z(6.0));
+    let rounds = |filter| Ledger::with_filter(budget(8.0), filter).releases_left(&DpEvent::gaussian(z(6.0)));
     assert!(rounds(Filter::Zcdp) < rounds(Filter::Gdp));
     assert!(rounds(Filter::Zcdp) > rounds(Filter::Gdp) * 7 / 10);
 }
@@ -182,7 +182,7 @@ proptest! {
         let mut journal = vec![ledger.opened()];
         let mut open: Vec<Reservation> = vec![];
         for op in ops {
-            let before = ledger.spent_mu();
+            let before = ledger.epsilon_spent().upper;
             let mut voided = false;
             let pick = |i: usize, open: &mut Vec<Reservation>| (!open.is_empty()).then(|| open.swap_remove(i % open.len()));
             match op {
@@ -190,19 +190,19 @@ proptest! {
                     open.push(r);
                     journal.push(entry);
                 } else {
-                    prop_assert_eq!(ledger.spent_mu().to_bits(), before.to_bits());
+                    prop_assert_eq!(ledger.epsilon_spent().upper.to_bits(), before.to_bits());
                 },
                 Op::Release(i) => if let Some(r) = pick(i, &mut open) { journal.push(ledger.release(r)); },
                 Op::Void(i) => if let Some(r) = pick(i, &mut open) { voided = true; journal.push(ledger.void(r)); },
                 Op::Crash(i) => drop(pick(i, &mut open)),
             }
-            prop_assert!(voided || ledger.spent_mu() >= before);
+            prop_assert!(voided || ledger.epsilon_spent().upper >= before);
             prop_assert!(ledger.epsilon_spent().upper <= 6.0);
             let text = serde_json::to_string(&journal).unwrap();
             let read: Vec<LedgerEntry> = serde_json::from_str(&text).unwrap();
             let replayed = Ledger::replay(budget(6.0), read).unwrap();
             prop_assert_eq!(&replayed, &ledger);
-            prop_assert_eq!(replayed.spent_mu().to_bits(), ledger.spent_mu().to_bits());
+            prop_assert_eq!(replayed.epsilon_spent().upper.to_bits(), ledger.epsilon_spent().upper.to_bits());
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The figures of a run.
 use sottovoce_types::{AttackScore, Calibration, CanaryAudit, Interval, Metrics, RoundRecord};
 
+use crate::run;
 use crate::svg::{
     Axis, Bar, BarChart, DotKey, DotPlot, DotRow, Figure, Format, Head, HeatMap, LineChart, Point, Reference,
     Reliability, Scale, Series,
 };
 use crate::text::{epsilon_lower, epsilon_upper, percent, percent_in, significant, small};
-use crate::{gdp_curve, run};
 
 const WIDTH: u32 = 720;
 const HEIGHT: u32 = 320;
@@ -115,12 +115,12 @@ pub fn bar_svg(title: &str, unit: &str, bars: &[(String, f64)]) -> String {
 
 /// ε spent against the coordinator by round, at `delta`; `None` when no round spent any.
 pub fn epsilon_figure(rounds: &[RoundRecord], delta: f64) -> Option<Figure> {
-    if !rounds.iter().any(|r| r.gdp_mu_spent > 0.0) {
+    if !rounds.iter().any(|r| r.epsilon_spent > 0.0) {
         return None;
     }
     let point = |r: &RoundRecord| {
-        let y = gdp_curve::epsilon(r.gdp_mu_spent, delta);
-        let tip = format!("round {}: ε about {}, μ = {}", r.round, significant(y), significant(r.gdp_mu_spent));
+        let y = r.epsilon_spent;
+        let tip = format!("round {}: ε = {}, {} attempt(s) charged", r.round, significant(y), r.charges);
         Point { x: r.round as f64, y, band: None, tip }
     };
     let points: Vec<_> = rounds.iter().map(point).collect();

@@ -28,7 +28,6 @@ mod baselines;
 mod evaluation;
 mod figures;
 mod files;
-mod gdp_curve;
 mod html;
 mod intervals;
 mod run;

@@ -78,7 +78,7 @@ fn values_that_are_no_numbers_leave_no_trace_in_figures() {
     let mut run = sample::run();
     for round in &mut run.rounds {
         let metrics = round.metrics.as_mut().unwrap();
-        (metrics.uar, metrics.accuracy_ci95, round.gdp_mu_spent) =
+        (metrics.uar, metrics.accuracy_ci95, round.epsilon_spent) =
             (f64::NAN, Some(Interval { low: f64::NEG_INFINITY, high: f64::NAN }), f64::NAN);
     }
     run.attacks[0].value = f64::NAN;

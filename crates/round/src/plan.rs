@@ -1,8 +1,8 @@
 //! What all parties agree on before a run: its digest is in the handshake and under every signature.
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sottovoce_dp::sampling::SamplingProbability;
-use sottovoce_dp::{Budget, DpEvent, NoiseShare, ShareError};
+use sottovoce_dp::{Budget, DpEvent, Filter, NoiseShare, ShareError};
 use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, Headroom, exact};
 use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
@@ -151,6 +151,8 @@ pub struct RunPlan {
     encode: EncodePlan,
     /// Kept, because every client compares it with what it is sent in round 1.
     initial: FlatParams,
+    /// Made when it is first asked for: it takes an accountant's while.
+    filter: OnceLock<Filter>,
 }
 
 impl RunPlan {
@@ -195,7 +197,7 @@ impl RunPlan {
             noise_tail: noise_tail(&spec, extra, members)?,
         })?;
         let initial = spec.model.initialise(spec.init_seed);
-        Ok(Self { spec, manifest, layout, encode, initial })
+        Ok(Self { spec, manifest, layout, encode, initial, filter: OnceLock::new() })
     }
 
     /// What it was made of.
@@ -291,6 +293,12 @@ impl RunPlan {
     /// The budget that each party enforces for itself; `None` without DP.
     pub fn budget(&self) -> Option<Budget> {
         self.spec.privacy.map(|p| Budget { epsilon: p.epsilon_budget, delta: p.delta, unit: self.spec.unit })
+    }
+
+    /// The filter that a ledger of this plan's is opened with: tight for what the plan releases, and no more general than that.
+    pub fn filter(&self) -> Filter {
+        let Some(budget) = self.budget() else { return Filter::Gdp };
+        self.filter.get_or_init(|| Filter::of_run(&self.event(), budget, self.spec.rounds)).clone()
     }
 
     /// Identifies the plan: clients refuse a coordinator with another one.

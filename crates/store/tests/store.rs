@@ -62,7 +62,8 @@ fn published(round: u64) -> Persist {
         model_sha256: model.digest(),
         mean_update_l2: 0.8,
         // Sixteen digits that a JSON reader which rounds carelessly gives back as ...713.
-        gdp_mu_spent: 1.357_645_019_878_171,
+        charges: 2,
+        epsilon_spent: 1.357_645_019_878_171,
         duration_ms: 12,
         metrics: None,
         clip_l2: Some(0.1 + 0.2),
@@ -186,8 +187,11 @@ fn claim_debit_before_reveal_survives_reopen() {
     let crashed = copy_of(dir.path());
     let recovered = SqliteJournal::open(crashed.path()).unwrap();
     let mut after = Ledger::replay(budget(), recovered.ledger().unwrap()).unwrap();
-    assert!(after.spent_mu() > 0.0);
-    assert!((after.spent_mu() - before.spent_mu()).abs() < 1e-15, "spent exactly what was reserved");
+    assert!(after.epsilon_spent().upper > 0.0);
+    assert!(
+        (after.epsilon_spent().upper - before.epsilon_spent().upper).abs() < 1e-15,
+        "spent exactly what was reserved"
+    );
     assert!(after.reserve(key(1), gaussian()).is_err(), "the attempt cannot be charged, hence run, a second time");
 }
 

@@ -22,6 +22,8 @@ pub enum Vantage {
     PeerClient,
     /// Whoever holds the released models.
     Released,
+    /// Whoever sees any of this and knows which units were drawn in each round, for example from how long a site trained.
+    KnowsSample,
     /// The auditor, who instruments the code and places canaries.
     Auditor,
 }
@@ -36,6 +38,7 @@ impl Vantage {
             Self::Collusion => "collusion",
             Self::PeerClient => "peer-client",
             Self::Released => "released",
+            Self::KnowsSample => "knows-sample",
             Self::Auditor => "auditor",
         }
     }
@@ -75,8 +78,10 @@ pub struct RoundRecord {
     pub model_sha256: Digest,
     /// L2 norm of the mean update.
     pub mean_update_l2: f64,
-    /// μ of Gaussian DP spent so far against the coordinator (0 without DP).
-    pub gdp_mu_spent: f64,
+    /// Attempts that were charged so far (0 without DP).
+    pub charges: u64,
+    /// ε spent so far at the run's δ, by the coordinator's ledger (0 without DP).
+    pub epsilon_spent: f64,
     /// Milliseconds on the driver's clock (virtual in simulations).
     pub duration_ms: u64,
     /// Evaluation on unseen speakers, where one was made.

@@ -209,7 +209,7 @@ fn evaluate(
         speech,
         records: &records,
         model: &model,
-        mu_spent: study::mu_spent(&plan, parties.iter().map(Vec::as_slice))?,
+        spent: study::spent(&plan, parties.iter().map(Vec::as_slice))?,
         noise_source: "os",
     };
     let mut summary = evaluated.summary()?;

@@ -116,15 +116,17 @@ fn whole_run(
     study::evaluate_rounds(config, trainer, partition, &models, &mut records)?;
     dir.write_rounds(&records)?;
     let last = models.pop().context("the run has no checkpoint")?;
+    let plan = RunDir::plan(config, partition)?;
+    let charges = records.last().map_or(0, |r| r.charges);
     let evaluated = study::Evaluated {
         config,
-        plan: &*RunDir::plan(config, partition)?,
+        plan: &plan,
         trainer,
         partition,
         speech,
         records: &records,
         model: &last,
-        mu_spent: records.last().map_or(0.0, |r| r.gdp_mu_spent),
+        spent: plan.event().self_composed(charges),
         noise_source: "os",
     };
     let mut summary = evaluated.summary()?;
@@ -133,7 +135,7 @@ fn whole_run(
         summary = RunSummary { metrics: summary.metrics, model_sha256: summary.model_sha256, ..before };
     } else {
         let (entries, _head) = read_journal(dir.path())?;
-        summary.privacy = study::guarantees(evaluated.plan, study::mu_spent(evaluated.plan, [entries.as_slice()])?);
+        summary.privacy = study::guarantees(evaluated.plan, &study::spent(evaluated.plan, [entries.as_slice()])?)?;
     }
     dir.write_summary(&summary)?;
     Ok((Some(records.len() as u64), last, summary.metrics))

@@ -1,65 +1,113 @@
 //! `privacy`: arithmetic and ledgers.
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::json;
-use sottovoce_dp::{Ledger, LedgerEntry, gdp};
+use sottovoce_dp::accountant::{self, Accountant, Adjacency};
+use sottovoce_dp::sampling::SamplingProbability;
+use sottovoce_dp::{DpEvent, Ledger, LedgerEntry};
 use sottovoce_store::read_journal;
 use sottovoce_types::{Delta, Epsilon, NoiseMultiplier, SCHEMA_VERSION};
 
-use crate::args::PrivacyCommand;
+use crate::args::{AccountantArg, AdjacencyArg, PrivacyCommand, ReleasedArgs};
 use crate::exit::{Exit, usage};
 use crate::output::Output;
-
-const ADJACENCY: &str = "add-remove (zero-out)";
 
 /// `privacy`
 pub fn run(command: &PrivacyCommand, output: &Output) -> anyhow::Result<Exit> {
     match *command {
-        PrivacyCommand::Epsilon { noise_multiplier, sampling_rate, steps, delta } => {
-            unsampled(sampling_rate)?;
+        PrivacyCommand::Epsilon { noise_multiplier, released } => {
             let z = NoiseMultiplier::new(noise_multiplier).map_err(|e| usage(e.to_string()))?;
-            let delta = Delta::new(delta).map_err(|e| usage(e.to_string()))?;
-            // Dong, Roth, Su 2022, Corollary 2: μ-GDP composes in squares.
-            let mu = (steps as f64).sqrt() / z.value();
-            let epsilon = gdp::epsilon(mu, delta);
-            let object = json!({
-                "schema": SCHEMA_VERSION, "epsilon": {"lower": epsilon.lower, "upper": epsilon.upper}, "delta": delta,
-                "gdp_mu": mu, "accountant": "gdp", "adjacency": ADJACENCY, "sampling": "none",
-            });
-            output.result(&object, || {
-                format!("epsilon {:.6} at delta {delta} ({steps} steps, noise multiplier {z}; GDP closed form, {ADJACENCY}, no sampling)", epsilon.upper)
-            })?;
+            epsilon(z, released, output)?;
         }
-        PrivacyCommand::Calibrate { epsilon, delta, sampling_rate, steps } => {
-            unsampled(sampling_rate)?;
-            let epsilon = Epsilon::new(epsilon).map_err(|e| usage(e.to_string()))?;
-            let delta = Delta::new(delta).map_err(|e| usage(e.to_string()))?;
-            if steps == 0 {
-                return Err(usage("--steps must be at least 1"));
-            }
-            let z = gdp::calibrate(epsilon, delta, steps);
-            let spent = gdp::epsilon((steps as f64).sqrt() / z.value(), delta);
-            let object = json!({
-                "schema": SCHEMA_VERSION, "noise_multiplier": z, "epsilon": {"lower": spent.lower, "upper": spent.upper},
-                "delta": delta, "steps": steps, "accountant": "gdp", "adjacency": ADJACENCY, "sampling": "none",
-            });
-            output.result(&object, || {
-                format!("noise multiplier {z} keeps {steps} steps within epsilon {:.6} at delta {delta}", spent.upper)
-            })?;
+        PrivacyCommand::Calibrate { epsilon, released } => {
+            let target = Epsilon::new(epsilon).map_err(|e| usage(e.to_string()))?;
+            calibrate(target, released, output)?;
         }
         PrivacyCommand::Ledger { ref state } => ledger(state, output)?,
     }
     Ok(Exit::Ok)
 }
 
-fn unsampled(rate: f64) -> anyhow::Result<()> {
-    if (rate - 1.0).abs() < f64::EPSILON {
-        Ok(())
-    } else {
-        Err(usage(
-            "this version accounts for rounds in which every unit takes part: --sampling-rate 1 (which is also a safe upper \
-             bound for Poisson sampling). The subsampled accountants are not in it",
-        ))
+/// What is released with a noise multiplier.
+fn event(z: NoiseMultiplier, released: ReleasedArgs) -> anyhow::Result<DpEvent> {
+    let q = SamplingProbability::new(released.sampling_rate).map_err(|e| usage(e.to_string()))?;
+    Ok(DpEvent::gaussian(z).poisson_sampled(q.value()).self_composed(released.steps))
+}
+
+fn epsilon(z: NoiseMultiplier, released: ReleasedArgs, output: &Output) -> anyhow::Result<()> {
+    let delta = Delta::new(released.delta).map_err(|e| usage(e.to_string()))?;
+    let event = event(z, released)?;
+    let began = Instant::now();
+    let found = accountant::epsilon(&event, delta, released.accountant.into(), released.adjacency.into())
+        .map_err(|e| usage(e.to_string()))?;
+    let milliseconds = began.elapsed().as_secs_f64() * 1e3;
+    let object = json!({
+        "schema": SCHEMA_VERSION, "epsilon": {"lower": found.bracket.lower, "upper": found.bracket.upper}, "delta": delta,
+        "accountant": found.accountant.name(), "adjacency": found.adjacency.name(), "noise_multiplier": z,
+        "sampling": sampling(released), "sampling_rate": released.sampling_rate, "steps": released.steps,
+        "milliseconds": milliseconds,
+    });
+    output.result(&object, || {
+        format!(
+            "epsilon {:.7} at delta {delta}, and not below {:.7}\n{event}\n{}, {}, {milliseconds:.1} ms",
+            found.bracket.upper,
+            found.bracket.lower,
+            found.accountant.in_words(),
+            found.adjacency.in_words(),
+        )
+    })
+}
+
+fn calibrate(target: Epsilon, released: ReleasedArgs, output: &Output) -> anyhow::Result<()> {
+    let delta = Delta::new(released.delta).map_err(|e| usage(e.to_string()))?;
+    event(NoiseMultiplier::new(1.0).expect("above 0"), released)?;
+    let began = Instant::now();
+    let make = |z| event(z, released).expect("checked above");
+    let (accountant, adjacency) = (released.accountant.into(), released.adjacency.into());
+    let found = accountant::calibrate_noise_multiplier(target, delta, make, accountant, adjacency)
+        .map_err(|e| usage(e.to_string()))?;
+    let milliseconds = began.elapsed().as_secs_f64() * 1e3;
+    let (z, spent) = (found.noise_multiplier, found.spent);
+    let object = json!({
+        "schema": SCHEMA_VERSION, "noise_multiplier": z,
+        "epsilon": {"lower": spent.bracket.lower, "upper": spent.bracket.upper}, "delta": delta, "steps": released.steps,
+        "accountant": spent.accountant.name(), "adjacency": spent.adjacency.name(), "sampling": sampling(released),
+        "sampling_rate": released.sampling_rate, "milliseconds": milliseconds,
+    });
+    output.result(&object, || {
+        format!(
+            "noise multiplier {z} keeps {} steps within epsilon {:.7} at delta {delta}\n{}, {}, {milliseconds:.1} ms",
+            released.steps,
+            spent.bracket.upper,
+            spent.accountant.in_words(),
+            spent.adjacency.in_words(),
+        )
+    })
+}
+
+fn sampling(released: ReleasedArgs) -> &'static str {
+    if released.sampling_rate < 1.0 { "poisson" } else { "none" }
+}
+
+impl From<AccountantArg> for Accountant {
+    fn from(arg: AccountantArg) -> Self {
+        match arg {
+            AccountantArg::Auto => Self::Auto,
+            AccountantArg::Pld => Self::Pld,
+            AccountantArg::Rdp => Self::Rdp,
+            AccountantArg::Gdp => Self::Gdp,
+        }
+    }
+}
+
+impl From<AdjacencyArg> for Adjacency {
+    fn from(arg: AdjacencyArg) -> Self {
+        match arg {
+            AdjacencyArg::AddRemove => Self::AddOrRemoveOne,
+            AdjacencyArg::Replace => Self::ReplaceOne,
+            AdjacencyArg::ZeroOut => Self::ReplaceSpecial,
+        }
     }
 }
 
@@ -95,13 +143,13 @@ fn ledger(state: &Path, output: &Output) -> anyhow::Result<()> {
     let object = json!({
         "schema": SCHEMA_VERSION, "chain": "verified", "head_sha256": head.chain, "entries": entries.len(),
         "budget": {"epsilon": budget.epsilon, "delta": budget.delta},
-        "spent": {"epsilon_lower": spent.lower, "epsilon_upper": spent.upper, "gdp_mu": ledger.spent_mu()},
+        "spent": {"epsilon_lower": spent.lower, "epsilon_upper": spent.upper},
         "left_epsilon": ledger.epsilon_left(), "reserved_unresolved": unresolved, "ledger": ledger_entries,
     });
     output.result(&object, || {
         format!(
-            "budget    epsilon {} at delta {}\nspent     epsilon {:.4} (mu {:.4})\nleft      epsilon {:.4}\nopen      {} charges that were not given back; a site counts its input as spent from the moment it leaves\nhash chain of {} entries verified",
-            budget.epsilon, budget.delta, spent.upper, ledger.spent_mu(), ledger.epsilon_left(), unresolved.len(), entries.len()
+            "budget    epsilon {} at delta {}\nspent     epsilon {:.4}\nleft      epsilon {:.4}\nopen      {} charges that were not given back; a site counts its input as spent from the moment it leaves\nhash chain of {} entries verified",
+            budget.epsilon, budget.delta, spent.upper, ledger.epsilon_left(), unresolved.len(), entries.len()
         )
     })
 }

@@ -27,8 +27,8 @@ pub(super) fn spent(run: &RunReport) -> Markup {
         }
         @if let Some(drawn) = run.delta().and_then(|delta| epsilon_figure(&run.rounds, delta)) {
             (figure(&drawn, &html! {
-                "Drawn from the μ of Gaussian differential privacy after each published round; the table is the \
-                 accountant’s word. Attempts that were abandoned after their sum was revealed are spent too."
+                "By the coordinator’s ledger after each published round. Attempts that were abandoned after their sum was \
+                 revealed are spent too; a site’s own ledger may show more."
             }))
         }
     }
@@ -42,6 +42,7 @@ fn vantage(v: Vantage) -> &'static str {
         Vantage::Collusion => "the coordinator with corrupt clients",
         Vantage::PeerClient => "another client",
         Vantage::Released => "holders of the released models",
+        Vantage::KnowsSample => "whoever knows which units were drawn",
         Vantage::Auditor => "the auditor",
     }
 }

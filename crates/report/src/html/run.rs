@@ -81,7 +81,7 @@ fn learning(run: &RunReport) -> Markup {
                 div.scroll { table {
                     thead { tr {
                         th.n { "round" } th.n { "attempt" } th.n { "contributors" } th.n { "dropouts" } th.n { "UAR" }
-                        th.n { "accuracy" } th.n { "‖mean update‖₂" } th.n { "μ spent" } th.n { "duration" }
+                        th.n { "accuracy" } th.n { "‖mean update‖₂" } th.n { "ε spent" } th.n { "duration" }
                     } }
                     tbody { @for r in &run.rounds {
                         @let metric = |pick: fn(&Metrics) -> f64| r.metrics.as_ref().map_or(NONE.to_owned(), |m| percent(pick(m)));
@@ -89,7 +89,7 @@ fn learning(run: &RunReport) -> Markup {
                             td.n { (r.round) } td.n { (r.attempt) }
                             td.n { (r.contributors) " of " (r.cohort) } td.n { (r.dropouts) }
                             td.n { (metric(|m| m.uar)) } td.n { (metric(|m| m.accuracy)) }
-                            td.n { (significant(r.mean_update_l2)) } td.n { (significant(r.gdp_mu_spent)) }
+                            td.n { (significant(r.mean_update_l2)) } td.n { (significant(r.epsilon_spent)) }
                             td.n { (seconds(r.duration_ms as f64 / 1000.0)) }
                         }
                     } }

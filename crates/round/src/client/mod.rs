@@ -171,7 +171,12 @@ impl ClientEngine {
         let uncharged = |e: &Entry| matches!(e.event, JournalEvent::InputReserved { .. }) && e.ledger.is_none();
         let ledger = match setup.plan.budget() {
             Some(_) if setup.history.iter().any(uncharged) => return Err(LedgerError::NonPrivateBefore),
-            Some(budget) => Some(Ledger::replay(budget, setup.history.iter().filter_map(|e| e.ledger.clone()))?),
+            Some(budget) => {
+                let entries = setup.history.iter().filter_map(|e| e.ledger.clone());
+                let ledger = Ledger::replay_under(budget, setup.plan.filter(), entries)?;
+                ledger.accounts_for(&setup.plan.event())?;
+                Some(ledger)
+            }
             None if setup.history.iter().any(|e| e.ledger.is_some()) => return Err(LedgerError::NonPrivateNow),
             None => None,
         };

@@ -148,7 +148,7 @@ impl Coordinator {
     /// A new run from the plan's initial model.
     pub fn new(plan: Arc<RunPlan>, identity: Identity, run: RunId) -> Self {
         let params = plan.initial_params();
-        let ledger = plan.budget().map(Ledger::new);
+        let ledger = plan.budget().map(|budget| Ledger::with_filter(budget, plan.filter()));
         let mut engine = Self::at(plan, identity, run, params, ledger, RoundId(1), AttemptId(0));
         let event = JournalEvent::RunStarted { run, plan: engine.plan.digest(), seed_model: engine.params.digest() };
         let mut begin = Persist::entry(event, engine.ledger.as_ref().map(Ledger::opened));

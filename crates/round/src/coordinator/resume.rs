@@ -95,7 +95,9 @@ impl Coordinator {
         }
         let server = Server::restore(&plan, standing.model, state)?;
         let ledger = match plan.budget() {
-            Some(budget) => Some(Ledger::replay(budget, entries.iter().filter_map(|e| e.ledger.clone()))?),
+            Some(budget) => {
+                Some(Ledger::replay_under(budget, plan.filter(), entries.iter().filter_map(|e| e.ledger.clone()))?)
+            }
             None => None,
         };
         let plan_rounds = plan.spec().rounds;

@@ -133,7 +133,9 @@ impl Site {
             let worked = work.is_some();
             if let Some((work, mut units)) = work {
                 let drawn: Vec<usize> = (0..self.updates.len()).filter(|unit| units.takes(*unit)).collect();
-                drawn.iter().for_each(|unit| units.add(*unit, &self.updates[*unit]).unwrap());
+                for unit in &drawn {
+                    units.add(*unit, &self.updates[*unit]).unwrap();
+                }
                 self.drawn.push(drawn);
                 self.engine.handle_trained(Tick(0), work.round, work.attempt, units).unwrap();
             }

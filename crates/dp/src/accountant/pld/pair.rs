@@ -1,0 +1,186 @@
+//! The pairs of distributions that dominate one step, as mixtures of normal laws on a line on which the privacy loss is monotone.
+//!
+//! Poisson sampling, one unit more or less: P = (1−q)·N(0,z²) + q·N(1,z²) against Q = N(0,z²) where the unit leaves, the reverse where it comes. Both
+//! dominate (Zhu, Dong & Wang 2022, Thm. 11), both are composed, and the larger ε counts: one that is worst for a single step
+//! need not stay so (Lebeda, Regehr, Kamath & Steinke 2024). One unit in another's place: (1−q)·N(0,z²) + q·N(±1,z²), its own mirror image.
+use super::super::Adjacency;
+
+/// Which of the two data sets has the unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Direction {
+    /// P has it.
+    Remove,
+    /// Q has it.
+    Add,
+}
+
+/// One step's pair. Distances are in units of the noise's standard deviation.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Pair {
+    /// Probability of the shifted part; 1 without sampling.
+    q: f64,
+    /// 1/z: the shift.
+    shift: f64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    /// P = mixture, Q = N(0, 1); the loss rises with the position t.
+    Remove,
+    /// P = N(0, 1), Q = mixture; in the position −t, so that the loss rises with it.
+    Add,
+    /// Both mixtures, shifted to either side.
+    Replace,
+}
+
+impl Pair {
+    /// The pair of a step with sampling probability `q` in (0, 1] and noise multiplier `z`.
+    pub(super) fn new(q: f64, z: f64, adjacency: Adjacency, direction: Direction) -> Self {
+        let kind = match (adjacency, direction) {
+            (Adjacency::ReplaceOne, _) => Kind::Replace,
+            (_, Direction::Remove) => Kind::Remove,
+            (_, Direction::Add) => Kind::Add,
+        };
+        Self { q, shift: 1.0 / z, kind }
+    }
+
+    /// Where the loss takes the value `l`: it is below on the left of it and above on the right. −∞ or ∞ for a loss below the least or
+    /// above the greatest.
+    pub(super) fn position(&self, l: f64) -> f64 {
+        match self.kind {
+            Kind::Remove => self.of_mixture(l),
+            // −ln(…) falls with t: the position is −t.
+            Kind::Add => -self.of_mixture(-l),
+            Kind::Replace if l < 0.0 => -self.of_replacement(-l),
+            Kind::Replace => self.of_replacement(l),
+        }
+    }
+
+    /// t with ln(1 − q + q·e^(s·t − s²/2)) = l.
+    fn of_mixture(&self, l: f64) -> f64 {
+        let s = self.shift;
+        if self.q >= 1.0 {
+            return l / s + s / 2.0;
+        }
+        // (e^l − 1 + q)/q, in the logarithm where e^l would overflow.
+        let log = if l > 30.0 {
+            l + (-(1.0 - self.q) * (-l).exp()).ln_1p() - self.q.ln()
+        } else {
+            let inside = l.exp_m1() + self.q;
+            if inside <= 0.0 {
+                return f64::NEG_INFINITY;
+            }
+            inside.ln() - self.q.ln()
+        };
+        log / s + s / 2.0
+    }
+
+    /// t with (1 − q + u·y)/(1 − q + u/y) = e^l for y = e^(s·t) and u = q·e^(−s²/2), at l ≥ 0: a quadratic in y.
+    fn of_replacement(&self, l: f64) -> f64 {
+        let (s, out) = (self.shift, 1.0 - self.q);
+        if self.q >= 1.0 {
+            return l / (2.0 * s);
+        }
+        // u·y² − (1−q)(e^l − 1)·y − u·e^l = 0, divided by u·e^l, in w = y·e^(−l/2): w² − 2b·w − 1 = 0.
+        let ln_b = (out / 2.0).ln() - self.q.ln() + s * s / 2.0 + l / 2.0 + (-(-l).exp_m1()).ln();
+        // ln(b + √(b² + 1)) = asinh(b).
+        let ln_w = if ln_b > 20.0 { ln_b + std::f64::consts::LN_2 } else { ln_b.exp().asinh() };
+        (ln_w + l / 2.0) / s
+    }
+
+    /// P and Q of the positions between `a` and `b`.
+    pub(super) fn masses(&self, a: f64, b: f64) -> (Mass, Mass) {
+        let (q, s) = (self.q, self.shift);
+        let mixture = |shift: f64| {
+            let inside = normal(a - shift, b - shift).times(q);
+            if q < 1.0 { normal(a, b).times(1.0 - q).plus(inside) } else { inside }
+        };
+        match self.kind {
+            Kind::Remove => (mixture(s), normal(a, b)),
+            Kind::Add => {
+                // In the position −t the shift is to the other side.
+                (normal(a, b), mixture(-s))
+            }
+            Kind::Replace => (mixture(s), mixture(-s)),
+        }
+    }
+
+    /// The positions outside of which P has at most about Q(`reach`) on either side.
+    pub(super) fn support(&self, reach: f64) -> (f64, f64) {
+        match self.kind {
+            Kind::Remove | Kind::Replace => (-reach, self.shift + reach),
+            Kind::Add => (-reach, reach),
+        }
+    }
+
+    /// The loss at a position.
+    pub(super) fn loss(&self, t: f64) -> f64 {
+        let mixture = |t: f64| {
+            let exponent = self.shift * t - self.shift * self.shift / 2.0;
+            if self.q >= 1.0 {
+                exponent
+            } else if exponent > 30.0 {
+                exponent + self.q.ln() + ((1.0 - self.q) / self.q * (-exponent).exp()).ln_1p()
+            } else {
+                (self.q * exponent.exp_m1()).ln_1p()
+            }
+        };
+        match self.kind {
+            Kind::Remove => mixture(t),
+            Kind::Add => -mixture(-t),
+            Kind::Replace => mixture(t) - mixture(-t),
+        }
+    }
+
+    /// By how much the loss at a computed position may miss the loss that it was computed for (`proof.md`, 3).
+    pub(super) fn loss_error(&self, largest_loss: f64, reach: f64) -> f64 {
+        let conditioned = if self.q < 1.0 { 1.0 / (1.0 - self.q) } else { 1.0 };
+        let in_position = (reach + self.shift) * self.shift;
+        32.0 * f64::EPSILON * (conditioned + largest_loss.abs() + in_position + 1.0)
+    }
+}
+
+/// A probability between two floats.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Mass {
+    pub(super) lower: f64,
+    pub(super) upper: f64,
+}
+
+impl Mass {
+    fn times(self, factor: f64) -> Self {
+        Self { lower: (self.lower * factor).next_down().max(0.0), upper: (self.upper * factor).next_up() }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self { lower: (self.lower + other.lower).next_down().max(0.0), upper: (self.upper + other.upper).next_up() }
+    }
+}
+
+/// The standard normal law's probability of [a, b].
+fn normal(a: f64, b: f64) -> Mass {
+    // Differences of tails on the side that both ends lie on lose only what is below the local mass.
+    let (near, far) = if a >= 0.0 { (a, b) } else { (-b, -a) };
+    if near >= 0.0 {
+        let (high, low) = (upper_tail(near), upper_tail(far));
+        let error = high * relative_error(near) + low * relative_error(far);
+        Mass { lower: (high - low - error).max(0.0), upper: high - low + error }
+    } else {
+        // On either side of the middle.
+        let (left, right) = (upper_tail(-near), upper_tail(far));
+        let error = left * relative_error(-near) + right * relative_error(far) + f64::EPSILON;
+        Mass { lower: (1.0 - left - right - error).max(0.0), upper: 1.0 - left - right + error }
+    }
+}
+
+/// P[N(0,1) > t].
+pub(super) fn upper_tail(t: f64) -> f64 {
+    0.5 * libm::erfc(t * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// Of [`upper_tail`]: libm's erfc is good to a unit in the last place, of which four are allowed for, and a position that is off by a unit in
+/// its last place moves a tail by t²+1 units.
+fn relative_error(t: f64) -> f64 {
+    if t.is_infinite() { 0.0 } else { f64::EPSILON * (4.0 + 2.0 * (t * t + 1.0)) }
+}
