@@ -217,6 +217,18 @@ pub enum BenchCommand {
         #[arg(long, default_value_t = 1.0)]
         seconds: f64,
     },
+    /// Samples of noise per second of one core, beside the keystream that they are made from.
+    Noise {
+        /// How long each is measured.
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
+    },
+    /// Milliseconds of each privacy accountant and of a calibration, on one core. benches/peers/accountants.py sets dp_accounting beside it.
+    Accountant {
+        /// How long each is measured.
+        #[arg(long, default_value_t = 1.0)]
+        seconds: f64,
+    },
     /// Milliseconds of a training step, of a forward pass and of gradients one by one, on one core: DNN, CNN and LSTM at
     /// batch 32 and 125 frames. benches/peers/train.py sets PyTorch beside it.
     Train {

@@ -9,6 +9,7 @@ use opendp::traits::samplers::sample_discrete_gaussian;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use sottovoce_dp::{RoundedGaussian, Sigma};
+use statrs::distribution::{ChiSquared, ContinuousCDF as _};
 use support::{Bins, moment_scores};
 
 const FALSE_ALARM: f64 = 1e-6;
@@ -115,4 +116,166 @@ fn claim_the_sampler_agrees_with_opendp_where_rounded_and_discrete_gaussian_coin
         let p = bins.p_value_of_two(&ours(raw, 18, N), &theirs);
         assert!(p > 1e-9, "sigma {sigma}: p = {p:e}");
     }
+}
+
+/// Probabilities of −reach..=reach under weights e^(−f(x)), and the p-value of Pearson's test with the tails pooled where fewer than 50 are
+/// expected.
+fn p_value_of_law(samples: &[i64], exponent: impl Fn(f64) -> f64, reach: i32) -> f64 {
+    let weights: Vec<f64> = (-reach..=reach).map(|x| (-exponent(f64::from(x))).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let n = f64::from(u32::try_from(samples.len()).unwrap());
+    let (mut statistic, mut cells, mut pooled) = (0.0, 0.0, (0.0, 0.0));
+    for (x, weight) in (-reach..=reach).zip(&weights) {
+        let seen = f64::from(u32::try_from(samples.iter().filter(|s| **s == i64::from(x)).count()).unwrap());
+        let expected = n * weight / total;
+        if expected < 50.0 {
+            pooled = (pooled.0 + seen, pooled.1 + expected);
+        } else {
+            statistic += (seen - expected).powi(2) / expected;
+            cells += 1.0;
+        }
+    }
+    statistic += (pooled.0 - pooled.1).powi(2) / pooled.1;
+    ChiSquared::new(cells).unwrap().sf(statistic)
+}
+
+#[test]
+fn claim_samples_follow_the_exact_law_at_sigma_0_3_1_and_10() {
+    for (raw, seed) in [(19_661, 21), (1 << 16, 22), (10 << 16, 23)] {
+        chi_square_case(raw, seed);
+    }
+}
+
+#[test]
+fn half_a_per_cent_of_variance_is_seen_in_two_million_samples() {
+    let n = 2_000_000;
+    for (raw, sigma) in [(1u64 << 16, 1.0), (1000 << 16, 1e3)] {
+        let [mean, variance, fourth] = moment_scores_of(&ours(raw, 24, n), sigma);
+        assert!(mean.abs() < 5.2 && variance.abs() < 5.2 && fourth.abs() < 5.2, "{mean} {variance} {fourth}");
+        // 0.3 % of σ is 0.6 % of variance: 0.006·√(10⁶) = 6 standard errors.
+        let [_, variance, _] = moment_scores_of(&ours(raw + raw * 3 / 1000, 24, n), sigma);
+        assert!(variance > 3.5, "sigma {sigma}: {variance}");
+    }
+}
+
+/// As `moment_scores`; at σ = 1 the rounded law's own moments, of which 1/12 is not the whole truth, are summed.
+fn moment_scores_of(samples: &[i64], sigma: f64) -> [f64; 3] {
+    if sigma > 3.0 {
+        return moment_scores(samples, sigma);
+    }
+    let law = |power: i32| -> f64 {
+        (-40..=40i64)
+            .map(|x| support::probability(x, x, sigma) * f64::from(i32::try_from(x).unwrap()).powi(power))
+            .sum()
+    };
+    let (second, fourth, sixth, eighth) = (law(2), law(4), law(6), law(8));
+    let _ = sixth;
+    let n = f64::from(u32::try_from(samples.len()).unwrap());
+    let sums = samples.iter().fold([0.0; 3], |s, &x| {
+        let v = f64::from(i32::try_from(x).unwrap());
+        [s[0] + v, s[1] + v * v, s[2] + v.powi(4)]
+    });
+    [
+        sums[0] / (n * second).sqrt(),
+        (sums[1] - n * second) / (n * (fourth - second * second)).sqrt(),
+        (sums[2] - n * fourth) / (n * (eighth - fourth * fourth)).sqrt(),
+    ]
+}
+
+#[test]
+fn claim_the_tails_from_4_to_6_sigma_have_their_probability() {
+    let (n, sigma) = (20_000_000, 1e6);
+    let raw = 1_000_000u64 << 16;
+    let mut counts = [0u32; 3];
+    let mut rng = ChaCha20Rng::from_seed([25; 32]);
+    let law = RoundedGaussian::new(Sigma::from_raw(raw).unwrap());
+    let mut out = vec![0; 1_000_000];
+    for _ in 0..n / 1_000_000 {
+        law.fill(&mut rng, &mut out);
+        for x in &out {
+            for (count, t) in counts.iter_mut().zip([4_000_000, 4_500_000, 5_000_000]) {
+                *count += u32::from(x.unsigned_abs() > t);
+            }
+        }
+    }
+    for (count, t) in counts.into_iter().zip([4.0, 4.5, 5.0]) {
+        let expected = f64::from(n) * 2.0 * support::upper_tail(t);
+        let score = (f64::from(count) - expected) / expected.sqrt();
+        assert!(score.abs() < 5.2, "{count} beyond {t} sigma of {sigma}, expected {expected:.1}");
+        // A sampler that stopped at 4.9, or whose tail were a fifth heavier, would be seen at 4.
+        assert!(expected < 1000.0 || 0.2 * expected.sqrt() > 5.2);
+    }
+}
+
+#[test]
+fn signs_are_even_and_neighbours_independent() {
+    let samples = ours(1000 << 16, 26, 1_000_000);
+    let n = 1e6f64;
+    let positive = f64::from(u32::try_from(samples.iter().filter(|x| **x > 0).count()).unwrap());
+    let zero = f64::from(u32::try_from(samples.iter().filter(|x| **x == 0).count()).unwrap());
+    assert!(((positive - (n - zero) / 2.0) / (n.sqrt() / 2.0)).abs() < 5.2);
+    let correlation = |samples: &[i64], lag: usize| {
+        let product = |(a, b): (&i64, &i64)| f64::from(i32::try_from(a * b / 1000).unwrap()) / 1000.0;
+        samples.iter().zip(&samples[lag..]).map(product).sum::<f64>() / n.sqrt()
+    };
+    for lag in [1, 2, 3, 8, 512] {
+        assert!(correlation(&samples, lag).abs() < 5.2, "lag {lag}");
+    }
+    // A generator whose every second word is used again is caught.
+    let repeated: Vec<i64> = samples.chunks(2).flat_map(|pair| [pair[0], pair[0]]).collect();
+    assert!(correlation(&repeated, 1) > 100.0);
+}
+
+#[test]
+fn claim_two_algorithms_that_share_nothing_have_one_law() {
+    for (raw, sigma) in [(1u64 << 16, 1.0), (37 << 16, 37.0)] {
+        let karney = |raw: u64, seed| {
+            let mut out = vec![0; SAMPLES];
+            let mut rng = ChaCha20Rng::from_seed([seed; 32]);
+            RoundedGaussian::new(Sigma::from_raw(raw).unwrap()).fill_by_karney(&mut rng, &mut out);
+            out
+        };
+        let bins = Bins::new(sigma, SAMPLES);
+        assert!(bins.p_value_of_two(&ours(raw, 27, SAMPLES), &karney(raw, 28)) > FALSE_ALARM);
+        assert!(
+            bins.p_value_of_two(&ours(raw, 27, SAMPLES), &karney(raw + raw / 50, 28)) < FALSE_ALARM,
+            "2 % are seen"
+        );
+    }
+}
+
+#[test]
+fn claim_discrete_gaussian_and_laplace_follow_their_laws_and_opendps_samples() {
+    use opendp::traits::samplers::sample_discrete_laplace;
+    use sottovoce_dp::noise::{DiscreteGaussian, DiscreteLaplace, IntegerNoise};
+
+    let n = 200_000;
+    let draw = |law: &dyn Fn(&mut ChaCha20Rng, &mut [i64]), seed: u8| {
+        let mut out = vec![0; n];
+        law(&mut ChaCha20Rng::from_seed([seed; 32]), &mut out);
+        out
+    };
+    for (num, den) in [(1u64, 2u64), (1, 1), (10, 3), (10, 1)] {
+        let sigma = f64::from(u32::try_from(num).unwrap()) / f64::from(u32::try_from(den).unwrap());
+        let reach = 150;
+        let gaussian = DiscreteGaussian::new(num, den).unwrap();
+        let samples = draw(&|rng, out| gaussian.fill(rng, out), 31);
+        assert!(p_value_of_law(&samples, |x| x * x / (2.0 * sigma * sigma), reach) > FALSE_ALARM, "Gaussian {sigma}");
+        let off = sigma * 1.03;
+        assert!(p_value_of_law(&samples, |x| x * x / (2.0 * off * off), reach) < FALSE_ALARM, "Gaussian {sigma}: 3 %");
+        let laplace = DiscreteLaplace::new(num, den).unwrap();
+        let samples = draw(&|rng, out| laplace.fill(rng, out), 32);
+        assert!(p_value_of_law(&samples, |x| x.abs() / sigma, reach) > FALSE_ALARM, "Laplace {sigma}");
+        let off = sigma * 1.05;
+        assert!(p_value_of_law(&samples, |x| x.abs() / off, reach) < FALSE_ALARM, "Laplace {sigma}: 5 %");
+    }
+    // The rounded Gaussian at σ = 1/2 is another law, and is told from it.
+    assert!(p_value_of_law(&ours(1 << 15, 33, n), |x| 2.0 * x * x, 40) < FALSE_ALARM);
+    // OpenDP takes no seed: these are random, with a false alarm rate of 1e-9 each.
+    let theirs: Vec<i64> =
+        (0..40_000).map(|_| i64::try_from(sample_discrete_gaussian(2u32.into()).unwrap()).unwrap()).collect();
+    assert!(p_value_of_law(&theirs, |x| x * x / 8.0, 60) > 1e-9);
+    let theirs: Vec<i64> =
+        (0..40_000).map(|_| i64::try_from(sample_discrete_laplace(2u32.into()).unwrap()).unwrap()).collect();
+    assert!(p_value_of_law(&theirs, |x| x.abs() / 2.0, 120) > 1e-9);
 }

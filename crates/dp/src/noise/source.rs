@@ -111,6 +111,9 @@ impl Drop for Keystream {
     }
 }
 
+/// Coordinates whose noise is drawn in one call.
+const AT_A_TIME: usize = 4096;
+
 fn add_noise(stream: &mut Keystream, sum: SiteSum, share: &NoiseShare) -> Result<Noised, NoiseError> {
     let plan = *sum.plan();
     if share.squared_sensitivity() != plan.squared_sensitivity() {
@@ -118,9 +121,15 @@ fn add_noise(stream: &mut Keystream, sum: SiteSum, share: &NoiseShare) -> Result
     }
     let law = share.law();
     let mut coords = sum.into_coords();
-    for x in &mut coords {
-        // Wrapping, not refusing: a refusal would depend on the data (see Noised::wrap).
-        *x = x.wrapping_add(law.sample(&mut stream.0));
+    // Some at a time, so that the noise by itself is never more of this process's memory than that, and is overwritten.
+    let mut noise = Zeroizing::new(vec![0i64; AT_A_TIME]);
+    for some in coords.chunks_mut(AT_A_TIME) {
+        let noise = &mut noise[..some.len()];
+        law.fill(&mut stream.0, noise);
+        for (x, r) in some.iter_mut().zip(noise) {
+            // Wrapping, not refusing: a refusal would depend on the data (see Noised::wrap).
+            *x = x.wrapping_add(*r);
+        }
     }
     Ok(Noised::new(coords, plan))
 }

@@ -1,5 +1,7 @@
 //! `bench`: what this machine can do, with the physical limit beside it.
+mod accountant;
 mod mfcc;
+mod noise;
 mod train;
 
 use std::time::{Duration, Instant};
@@ -12,6 +14,8 @@ use crate::output::Output;
 pub fn run(command: &BenchCommand, output: &Output) -> anyhow::Result<Exit> {
     match command {
         BenchCommand::Mfcc { seconds } => mfcc::run(checked(*seconds)?, output),
+        BenchCommand::Noise { seconds } => noise::run(checked(*seconds)?, output),
+        BenchCommand::Accountant { seconds } => accountant::run(checked(*seconds)?, output),
         BenchCommand::Train { seconds } => train::run(checked(*seconds)?, output),
     }
 }
