@@ -9,6 +9,9 @@ use super::{Clock, best_rate};
 use crate::exit::Exit;
 use crate::output::Output;
 
+/// One run of what is measured.
+type Work<'a> = Box<dyn FnMut() -> usize + 'a>;
+
 pub(super) fn run(seconds: f64, output: &Output) -> anyhow::Result<Exit> {
     let clock = Clock::new();
     let delta = Delta::new(1e-5)?;
@@ -28,7 +31,7 @@ pub(super) fn run(seconds: f64, output: &Output) -> anyhow::Result<Exit> {
         let found = calibrate_noise_multiplier(target, delta, make, auto, Adjacency::AddOrRemoveOne);
         usize::from(found.is_ok())
     };
-    let mut stages: Vec<(&'static str, Box<dyn FnMut() -> usize + '_>)> = vec![
+    let mut stages: Vec<(&'static str, Work<'_>)> = vec![
         ("epsilon by PLD, q 0.01, z 1, T 1000", Box::new(|| of(&sampled, Accountant::Pld))),
         ("epsilon by RDP, q 0.01, z 1, T 1000", Box::new(|| of(&sampled, Accountant::Rdp))),
         ("epsilon by GDP, q 1, z 1, T 100", Box::new(|| of(&unsampled, Accountant::Gdp))),
