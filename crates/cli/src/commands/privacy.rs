@@ -49,10 +49,11 @@ fn epsilon(z: NoiseMultiplier, released: ReleasedArgs, output: &Output) -> anyho
         "milliseconds": milliseconds,
     });
     output.result(&object, || {
+        let lower = found.bracket.lower;
+        let at_least = if lower > 0.0 { format!(", and not below {lower:.7}") } else { String::new() };
         format!(
-            "epsilon {:.7} at delta {delta}, and not below {:.7}\n{event}\n{}, {}, {milliseconds:.1} ms",
+            "epsilon {:.7} at delta {delta}{at_least}\n{event}\n{}, {}, {milliseconds:.1} ms",
             found.bracket.upper,
-            found.bracket.lower,
             found.accountant.in_words(),
             found.adjacency.in_words(),
         )
