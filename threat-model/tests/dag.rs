@@ -55,7 +55,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hdf5-metno", &["audio"]),
     ("symphonia", &["audio"]),
     ("hound", &["audio"]),
-    ("realfft", &["audio"]),
+    ("realfft", &["audio", "dp"]),
     ("rustfft", &["audio", "dp"]),
     ("opendp", &["dp"]),
     ("x25519-dalek", &["secagg"]),

@@ -80,6 +80,8 @@ pub enum Command {
     /// Identities and the federation's manifest.
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Who can learn what under a config, before anything is run: epsilon by vantage, the coordinator with c clients, what is not hidden.
+    Explain(ExplainArgs),
     /// Privacy arithmetic and ledgers.
     #[command(subcommand)]
     Privacy(PrivacyCommand),
@@ -280,6 +282,20 @@ pub struct SimulateArgs {
     /// Also train centrally and locally alone on the same split.
     #[arg(long)]
     pub baselines: bool,
+}
+
+/// `explain`
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Explain a config that protects nobody, too.
+    #[arg(long)]
+    pub unprotected: bool,
+    /// Draws epsilon against the number of colluding clients (SVG).
+    #[arg(long, value_name = "F.svg")]
+    pub plot: Option<PathBuf>,
 }
 
 /// `client`

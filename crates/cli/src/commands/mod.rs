@@ -6,6 +6,7 @@ pub mod client;
 pub mod corpus;
 pub mod demo;
 pub mod evaluate;
+pub mod explain;
 pub mod extract;
 pub mod predict;
 pub mod privacy;

@@ -2,7 +2,8 @@
 //!
 //! On integer inputs, adding rounded Gaussian noise is post-processing of the Gaussian mechanism, so the accountant in
 //! [`crate::gdp`] applies as it is; the discrete Gaussian is only covered by zCDP. Arguments: `block/proof.md` (exactness of the
-//! sampler) and `proof.md` (the sum of shares, wrap-around). Evidence: `tests/sampler_statistics.rs`,
+//! sampler) and `sum_of_shares.md` (the sum of shares) and
+//! `proof.md` (calibration, wrap-around). Evidence: `tests/sampler_statistics.rs`,
 //! `tests/noise_shares.rs`.
 //!
 //! # Timing
@@ -11,12 +12,15 @@
 //! all coordinates at most. No constant-time mode exists yet.
 mod block;
 mod discrete;
+pub mod distributed_discrete;
+mod eta;
 mod karney;
 mod rounded_gaussian;
 mod share;
 mod source;
 
 pub use discrete::{DiscreteGaussian, DiscreteLaplace, IntegerNoise, ScaleOutOfRange};
+pub use eta::{extra_epsilon, log10_eta};
 pub use rounded_gaussian::{RoundedGaussian, Sigma, SigmaOutOfRange};
 pub use share::{NoiseShare, ShareError};
 pub use source::{NoiseError, NoiseKind, NoiseSource, OsNoise, SeededNoise};

@@ -88,3 +88,41 @@ pub(crate) fn moment_scores(samples: &[i64], sigma: f64) -> [f64; 3] {
     // Of u: mean 0 variance 1; of u²: 1 and 2; of u⁴: 3 and 96.
     [sums[0] / n.sqrt(), (sums[1] - n) / (2.0 * n).sqrt(), (sums[2] - 3.0 * n) / (96.0 * n).sqrt()]
 }
+
+/// Points and weights of Gauss-Legendre quadrature on [−1, 1], by Newton's method on the Legendre polynomial.
+pub(crate) fn gauss_legendre(points: u32) -> Vec<(f64, f64)> {
+    let n = f64::from(points);
+    let evaluate = |x: f64| {
+        let (mut before, mut here) = (1.0, x);
+        for k in 2..=points {
+            let k = f64::from(k);
+            (before, here) = (here, ((2.0 * k - 1.0) * x * here - (k - 1.0) * before) / k);
+        }
+        (here, n * (x * here - before) / (x * x - 1.0))
+    };
+    (0..points)
+        .map(|i| {
+            let mut x = (std::f64::consts::PI * (f64::from(i) + 0.75) / (n + 0.5)).cos();
+            for _ in 0..10 {
+                let (value, slope) = evaluate(x);
+                x -= value / slope;
+            }
+            let slope = evaluate(x).1;
+            (x, 2.0 / ((1.0 - x * x) * slope * slope))
+        })
+        .collect()
+}
+
+/// Density at `v` of the sum of `n` independent uniforms on [−1/2, 1/2]: the recursion of B-splines (de Boor), all of whose
+/// terms are positive.
+pub(crate) fn uniform_sum_density(n: usize, v: f64) -> f64 {
+    if n == 1 {
+        return if (-0.5..0.5).contains(&v) { 1.0 } else { 0.0 };
+    }
+    let half = n as f64 / 2.0;
+    if v.abs() >= half {
+        return 0.0;
+    }
+    ((half + v) * uniform_sum_density(n - 1, v + 0.5) + (half - v) * uniform_sum_density(n - 1, v - 0.5))
+        / (n as f64 - 1.0)
+}

@@ -1,0 +1,241 @@
+//! `explain`: who can learn what under a config, before anything is run.
+use std::sync::Arc;
+
+use serde_json::json;
+use sottovoce_config::{AggregationMode, Config, manifest_file};
+use sottovoce_dp::DpEvent;
+use sottovoce_dp::accountant::{self, Accountant, Adjacency};
+use sottovoce_report::{Align, TextTable, bar_svg};
+use sottovoce_round::{Manifest, Member, PublicKey, RunPlan};
+use sottovoce_secagg::{honest_floor, quorum};
+use sottovoce_types::{Delta, EpsilonByVantage, SCHEMA_VERSION, Unit};
+
+use super::load_config;
+use crate::args::ExplainArgs;
+use crate::exit::{Exit, usage};
+use crate::output::Output;
+use crate::study;
+
+/// One point of the collusion curve.
+struct Colluders {
+    clients: u32,
+    /// Noise multiplier of what is left against them.
+    noise_multiplier: f64,
+    /// ε of the whole run; `None` is infinity.
+    epsilon: Option<f64>,
+    why: &'static str,
+}
+
+/// `explain`
+pub fn run(args: &ExplainArgs, output: &Output) -> anyhow::Result<Exit> {
+    let config = load_config(&args.config)?;
+    let why_unprotected = match (config.privacy.unit, config.aggregation.mode) {
+        (Unit::None, _) => Some("privacy.unit = \"none\": nothing is noised, and every epsilon is infinite"),
+        (_, AggregationMode::Plain) => {
+            Some("aggregation.mode = \"plain\": the coordinator sees every site's update by itself")
+        }
+        _ => None,
+    };
+    if let Some(why) = why_unprotected.filter(|_| !args.unprotected) {
+        return Err(usage(format!(
+            "this config protects nobody from its coordinator ({why}): name a unit and use secure aggregation, or say --unprotected \
+             to have it explained all the same"
+        )));
+    }
+    let (plan, known) = plan(&config)?;
+    let run = plan.event().self_composed(plan.spec().rounds);
+    let vantages = study::guarantees(&plan, &run)?;
+    let curve = match plan.spec().privacy {
+        Some(privacy) => collusion_curve(&plan, &run, privacy.delta)?,
+        None => Vec::new(),
+    };
+    if let Some(path) = &args.plot {
+        let bar = |c: &Colluders| Some((format!("{} of {} clients", c.clients, plan.manifest().len()), c.epsilon?));
+        let bars: Vec<_> = curve.iter().filter_map(bar).collect();
+        let svg = bar_svg("Epsilon against the coordinator with so many clients", "epsilon of the whole run", &bars);
+        sottovoce_report::write_text(path, &svg)?;
+    }
+    let points: Vec<_> = curve
+        .iter()
+        .map(|c| json!({"colluding_clients": c.clients, "noise_multiplier": c.noise_multiplier, "epsilon": c.epsilon, "why": c.why}))
+        .collect();
+    let spec = plan.spec();
+    let object = json!({
+        "schema": SCHEMA_VERSION, "config_sha256": config.digest(), "clients": plan.manifest().len(), "units": plan.total_units(),
+        "units_are": known, "unit": spec.unit.name(), "rounds": spec.rounds, "sampling_rate": plan.sampling_rate(),
+        "noise_multiplier": spec.privacy.map(|p| p.noise_multiplier), "delta": spec.privacy.map(|p| p.delta),
+        "max_corrupt": spec.max_corrupt, "quorum": quorum(plan.manifest().len(), spec.max_corrupt),
+        "vantages": vantages, "collusion": points, "not_hidden": NOT_HIDDEN, "protects": why_unprotected.is_none(),
+    });
+    output.result(&object, || text(&plan, known, &vantages, &curve))?;
+    Ok(Exit::Ok)
+}
+
+/// What nobody's epsilon covers.
+const NOT_HIDDEN: &[&str] = &[
+    "who takes part in which round, when, and how many bytes they send",
+    "how long a site trains, and with it about how much data it has, or drew",
+    "the number of units that each site declares in the manifest",
+    "the released models, to whoever they are given",
+];
+
+fn text(plan: &RunPlan, known: &str, vantages: &[EpsilonByVantage], curve: &[Colluders]) -> String {
+    let spec = plan.spec();
+    let n = plan.manifest().len();
+    let mut out = format!(
+        "{} clients, {} units ({known}), unit = {}, {} rounds\na sum is opened with {} of {n} clients at least, of whom {} may be corrupt\n\n",
+        n,
+        plan.total_units(),
+        spec.unit.name(),
+        spec.rounds,
+        quorum(n, spec.max_corrupt),
+        spec.max_corrupt,
+    );
+    let mut table = TextTable::new([
+        ("against", Align::Left),
+        ("epsilon of the run", Align::Right),
+        ("on the grounds of", Align::Left),
+    ]);
+    for v in vantages {
+        table.row([v.vantage.name().to_owned(), shown(v.epsilon), v.basis.clone()]);
+    }
+    out.push_str(&table.render());
+    if !curve.is_empty() {
+        out.push_str("\n\nthe coordinator together with c clients\n");
+        let mut table = TextTable::new([
+            ("c", Align::Right),
+            ("noise multiplier left", Align::Right),
+            ("epsilon of the run", Align::Right),
+            ("because", Align::Left),
+        ]);
+        for c in curve {
+            let z = format!("{:.4}", c.noise_multiplier);
+            table.row([c.clients.to_string(), z, shown(c.epsilon), c.why.to_owned()]);
+        }
+        out.push_str(&table.render());
+    }
+    out.push_str("\n\nwhoever reads the network sees TLS records: sizes and times, and nothing of what is in them\nnot hidden by any of this:\n");
+    for thing in NOT_HIDDEN {
+        out.push_str(&format!("  - {thing}\n"));
+    }
+    out
+}
+
+fn shown(epsilon: Option<f64>) -> String {
+    epsilon.map_or("infinite".to_owned(), |e| format!("{e:.4}"))
+}
+
+/// What is left against the coordinator and c clients, when everybody is on the roster and the fewest survive.
+fn collusion_curve(plan: &RunPlan, run: &DpEvent, delta: Delta) -> anyhow::Result<Vec<Colluders>> {
+    let (n, f) = (plan.manifest().len(), plan.spec().max_corrupt);
+    let (q, sized_for) = (quorum(n, f), honest_floor(n, f).max(1));
+    let z = plan.spec().privacy.map_or(0.0, |p| p.noise_multiplier.value());
+    // Two survivor sets could each find q signatures once 2q − n clients sign both: their difference shows single inputs.
+    let broken_from = (2 * q).saturating_sub(n);
+    let point = |clients: u32| -> anyhow::Result<Colluders> {
+        let (share, why) = if clients < broken_from {
+            let honest = f64::from(q.saturating_sub(clients));
+            let why = if clients <= f {
+                "what every sum is sure of"
+            } else {
+                "more than max_corrupt: their shares of the noise are known"
+            };
+            ((honest / f64::from(sized_for)).sqrt(), why)
+        } else {
+            (
+                f64::from(sized_for).sqrt().recip(),
+                "enough to open two sums of one attempt: a site has its own noise alone",
+            )
+        };
+        let seen = run.with_noise_times(share);
+        let epsilon = if share > 0.0 {
+            let found = accountant::epsilon(&seen, delta, Accountant::Auto, Adjacency::AddOrRemoveOne)?;
+            Some(found.bracket.upper).filter(|e| e.is_finite())
+        } else {
+            None
+        };
+        Ok(Colluders { clients, noise_multiplier: z * share, epsilon, why })
+    };
+    // All of them up to where it changes, then where it ends.
+    let mut all: Vec<u32> = (0..=broken_from.min(n.saturating_sub(1))).collect();
+    if all.len() > 24 {
+        let step = all.len().div_ceil(20);
+        let last = all.len() - 1;
+        all = all
+            .into_iter()
+            .enumerate()
+            .filter(|(i, c)| i % step == 0 || *i == last || *c == f)
+            .map(|(_, c)| c)
+            .collect();
+    }
+    all.into_iter().map(point).collect()
+}
+
+/// The plan of the federation that the config names; where no manifest is named, one with stand-ins for its members.
+fn plan(config: &Config) -> anyhow::Result<(RunPlan, &'static str)> {
+    if let Some(path) = &config.transport.manifest {
+        let manifest = Arc::new(manifest_file::load(path)?);
+        let plan = config.plan(manifest).map_err(|e| usage(e.to_string()))?;
+        return Ok((plan, "as the manifest declares"));
+    }
+    let p = &config.partition;
+    let (units, known) = match config.privacy.unit {
+        Unit::Speaker if p.speakers_per_client > 0 => (p.speakers_per_client, "as the partition says"),
+        Unit::Speaker | Unit::Utterance => (1000, "a stand-in: the corpus decides"),
+        Unit::Client | Unit::None => (1, "the clients themselves"),
+    };
+    let member = |i: u32| {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&(i + 1).to_le_bytes());
+        Member { name: format!("client {}", i + 1), public_key: PublicKey(key), units }
+    };
+    let members = (0..p.clients).map(member).collect();
+    let manifest = Manifest::new(config.run.name.clone(), PublicKey([0; 32]), members)?;
+    Ok((config.plan(Arc::new(manifest)).map_err(|e| usage(e.to_string()))?, known))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use sottovoce_dp::gdp;
+    use sottovoce_types::Vantage::{Coordinator, KnowsSample};
+
+    use super::*;
+
+    fn config(more: &str) -> Config {
+        let text = format!(
+            "[partition]\nclients = 10\nspeakers_per_client = 4\n[corpus]\nsynth_speakers = 60\n[aggregation]\nn_min = 6\nmax_corrupt = 2\n[privacy]\nnoise_multiplier = 3\ndelta = 1e-5\n{more}\n"
+        );
+        Config::parse(&text, &[] as &[&str]).unwrap_or_else(|e| panic!("{}", e.render(false)))
+    }
+
+    #[test]
+    fn the_collusion_curve_is_what_the_honest_shares_leave_and_never_falls() {
+        let config = config("");
+        let (plan, _) = plan(&config).unwrap();
+        let run = plan.event().self_composed(plan.spec().rounds);
+        let delta = plan.spec().privacy.unwrap().delta;
+        let curve = collusion_curve(&plan, &run, delta).unwrap();
+        // n = 10, f = 2: q = 7, noise is sized for 5; two sums can be opened from 2·7 − 10 = 4 colluders on.
+        assert_eq!(curve.iter().map(|c| c.clients).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert!((curve[2].noise_multiplier - 3.0).abs() < 1e-12, "at max_corrupt it is what is charged");
+        assert!((curve[0].noise_multiplier - 3.0 * (7.0f64 / 5.0).sqrt()).abs() < 1e-12);
+        assert!((curve[4].noise_multiplier - 3.0 / 5.0f64.sqrt()).abs() < 1e-12, "one share");
+        for pair in curve.windows(2) {
+            assert!(pair[0].epsilon.unwrap() <= pair[1].epsilon.unwrap());
+        }
+        let exact = gdp::epsilon((plan.spec().rounds as f64).sqrt() / 3.0, delta);
+        let printed = curve[2].epsilon.unwrap();
+        assert!(printed >= exact.lower && printed <= exact.upper * (1.0 + 1e-9), "{printed}");
+    }
+
+    #[test]
+    fn whoever_knows_the_sample_has_the_epsilon_without_amplification() {
+        let config = config("sampling_rate = 0.25");
+        let (plan, _) = plan(&config).unwrap();
+        let run = plan.event().self_composed(plan.spec().rounds);
+        let vantages = study::guarantees(&plan, &run).unwrap();
+        let of = |vantage| vantages.iter().find(|v| v.vantage == vantage).unwrap().epsilon.unwrap();
+        assert!(of(Coordinator) < 0.6 * of(KnowsSample), "{} and {}", of(Coordinator), of(KnowsSample));
+    }
+}
