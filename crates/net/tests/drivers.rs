@@ -240,7 +240,7 @@ async fn claim_unknown_identity_refused_in_the_handshake_and_not_tried_again() {
     let running = spawn_coordinator(&plan, Box::new(MemoryJournal::default()));
     let stranger = 77;
     let refused = soon(participate(options(running.addr, stranger), participant(&plan, stranger), |_| {}, pending()));
-    let error = refused.await.err().unwrap();
+    let error = Box::pin(refused).await.err().unwrap();
     assert!(matches!(error, NetError::Link(LinkError::IdentityRefused { .. })), "{error}");
     assert!(running.events.lock().unwrap().is_empty(), "the engine never heard of it");
     running.stop.send(()).unwrap();
@@ -252,7 +252,7 @@ async fn a_client_of_another_plan_is_told_so_and_stops() {
     let running = spawn_coordinator(&plan(3, 20_000), Box::new(MemoryJournal::default()));
     let other = plan(2, 20_000);
     let refused = soon(participate(options(running.addr, 2), participant(&other, 2), |_| {}, pending()));
-    let error = refused.await.err().unwrap();
+    let error = Box::pin(refused).await.err().unwrap();
     let NetError::Link(LinkError::ClosedByPeer { code: CloseCode::Protocol, reason }) = &error else {
         panic!("{error}")
     };

@@ -80,6 +80,17 @@ pub enum ProtocolFault {
         /// Attempt.
         attempt: u32,
     },
+    /// The coordinator has an input of this site that its journal knows nothing of: the journal is an old copy, or the coordinator lies,
+    /// which costs nothing but this run.
+    #[error(
+        "the coordinator says that it had this site's input in round {round} attempt {attempt}, which this site's journal does not hold: its state was put back from an old copy, and its ledger forgot what was spent. Restore the newest state, or take up a new state directory and count the old budget as spent"
+    )]
+    RolledBack {
+        /// Round.
+        round: u64,
+        /// Attempt.
+        attempt: u32,
+    },
     /// A round beyond the plan.
     #[error("the coordinator asked for round {round}, the plan has {rounds}")]
     BeyondPlan {

@@ -28,6 +28,8 @@ pub enum JournalEvent {
     RunStarted { run: RunId, plan: Digest, seed_model: Digest },
     /// Coordinator: clients are about to be asked to train from this model.
     AttemptOpened { run: RunId, round: RoundId, attempt: AttemptId, model: Digest },
+    /// Coordinator: it has these clients' masked inputs. It says so to each when it next greets it.
+    InputsReceived { run: RunId, round: RoundId, attempt: AttemptId, clients: Vec<Digest> },
     /// Coordinator: the unmask request is about to leave; the cost is spent whatever happens next.
     Debited { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
     /// Coordinator: this model was published; `state` is the digest of what the server carries on beside it, if anything.

@@ -41,6 +41,9 @@ pub struct Hello {
 pub struct Welcome {
     /// [`RunPlan::digest`].
     pub plan: Digest,
+    /// The last round and attempt of this run in which the coordinator had this client's masked input; zeros for none. A client whose
+    /// own journal does not hold that charge was put back from an old copy.
+    pub last_input: (RoundId, AttemptId),
 }
 
 /// Coordinator → client: train from this model (R0).
@@ -110,13 +113,19 @@ impl Decode for Hello {
 
 impl Encode for Welcome {
     fn encode(&self, out: &mut Vec<u8>) {
+        let (round, attempt) = self.last_input;
         out.extend_from_slice(self.plan.as_bytes());
+        out.extend_from_slice(&round.0.to_le_bytes());
+        out.extend_from_slice(&attempt.0.to_le_bytes());
     }
 }
 
 impl Decode for Welcome {
     fn decode((): &(), input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { plan: Digest(input.array()?) })
+        let plan = Digest(input.array()?);
+        let round = RoundId(u64::from_le_bytes(input.array()?));
+        let attempt = AttemptId(u32::from_le_bytes(input.array()?));
+        Ok(Self { plan, last_input: (round, attempt) })
     }
 }
 

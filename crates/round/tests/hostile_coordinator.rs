@@ -6,9 +6,44 @@ use std::sync::Arc;
 
 use common::hostile::{Hostile, NOW, greeted, other_model, refuses, with_body};
 use common::{Federation, engine, identity, plan, plan_with};
-use sottovoce_round::{Coordinator, Finished, Outcome, ProtocolFault};
+use sottovoce_round::{Coordinator, Finished, JournalEvent, Outcome, ProtocolFault};
 use sottovoce_types::{AttemptId, FlatParams, RoundId, RunId};
 use sottovoce_wire::{Encode, Frame, Kind};
+
+#[test]
+fn claim_a_site_put_back_from_an_old_copy_is_told_what_it_forgot_and_sends_nothing() {
+    let mut federation = Federation::new(&plan(5, 1, 2));
+    federation.run();
+    assert_eq!(federation.published().len(), 2);
+    // The journal as it was before the second round's input left.
+    let whole = federation.sites[0].journal.clone();
+    let second = whole.iter().rposition(|e| matches!(e.event, JournalEvent::InputReserved { .. })).unwrap();
+    let mut restored = engine(&federation.plan, 1, whole[..second].to_vec());
+    restored.handle_connect(NOW);
+    federation.disconnect(0);
+    federation.coordinator.handle_connect(NOW, federation.sites[0].id);
+    let hello = restored.poll_transmit().unwrap();
+    federation.coordinator.handle_frame(NOW, federation.sites[0].id, &hello).unwrap();
+    let welcome = std::iter::from_fn(|| federation.coordinator.poll_transmit())
+        .find(|t| t.to == federation.sites[0].id && t.frame.kind == Kind::Welcome)
+        .unwrap();
+    let fault = refuses(&mut restored, &welcome.frame);
+    assert!(matches!(fault, ProtocolFault::RolledBack { round: 2, attempt: 1 }), "{fault}");
+    assert!(fault.to_string().contains("put back from an old copy"));
+    // With its whole journal it goes on; and a coordinator that makes an input up gets a refusal, and nothing else.
+    let mut honest = engine(&federation.plan, 1, whole);
+    honest.handle_connect(NOW);
+    while honest.poll_transmit().is_some() {}
+    honest.handle_frame(NOW, &welcome.frame).unwrap();
+    let mut lied_to = engine(&federation.plan, 2, Vec::new());
+    lied_to.handle_connect(NOW);
+    while lied_to.poll_transmit().is_some() {}
+    assert!(matches!(refuses(&mut lied_to, &welcome.frame), ProtocolFault::RolledBack { .. }));
+    // A coordinator that died in between still knows.
+    let entries = federation.journal.clone();
+    let noted = entries.iter().filter(|e| matches!(e.event, JournalEvent::InputsReceived { .. })).count();
+    assert_eq!(noted, 2, "one an attempt");
+}
 
 #[test]
 fn a_client_accepts_the_config_of_its_plan() {

@@ -49,6 +49,10 @@ impl ClientEngine {
         if welcome.plan != ours {
             return Err(ProtocolFault::DifferentPlan { theirs: welcome.plan, ours });
         }
+        let (round, attempt) = welcome.last_input;
+        if round.0 > 0 && !self.memory.sent(LedgerPoint { run: frame.run, round, attempt }) {
+            return Err(ProtocolFault::RolledBack { round: round.0, attempt: attempt.0 });
+        }
         if self.run != Some(frame.run) {
             // A coordinator may begin a new run; what this client knows of the old one's model does not carry over.
             self.must_follow = None;
@@ -231,6 +235,7 @@ impl ClientEngine {
         }
         let private = self.privatise(sum, masking.honest_floor())?;
         let event = JournalEvent::InputReserved { run: point.run, round: point.round, attempt: point.attempt };
+        self.memory.let_go(point);
         self.persist.push_back(Persist::entry(event, entry));
         let (submitted, message) = masking.submit(private.into_ring(), &self.identity)?;
         self.state = State::Submitted(Box::new(submitted));

@@ -123,6 +123,7 @@ impl Coordinator {
             }
             (Phase::Inputs(p), Kind::MaskedInput) => {
                 p.input(from, Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?)?;
+                self.last_inputs.insert(from, (self.round, self.attempt));
             }
             (Phase::Signatures(p), Kind::SurvivorSignature) => {
                 p.signature(from, Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?)?;
@@ -194,6 +195,7 @@ impl Coordinator {
             },
             Phase::Inputs(p) => match p.close() {
                 Ok((next, survivors)) => {
+                    self.note_inputs();
                     for (client, message) in survivors {
                         self.send_in_attempt(client, Kind::Survivors, &message);
                     }
@@ -229,6 +231,14 @@ impl Coordinator {
             }
         }
         true
+    }
+
+    /// Whose inputs are here, durable before anything is made of them: a client that is put back from an old copy is told what it forgot.
+    fn note_inputs(&mut self) {
+        let here = (self.round, self.attempt);
+        let clients = self.last_inputs.iter().filter(|(_, last)| **last == here).map(|(c, _)| Digest(c.0)).collect();
+        let event = JournalEvent::InputsReceived { run: self.run, round: self.round, attempt: self.attempt, clients };
+        self.persist.push_back(Persist::entry(event, None));
     }
 
     fn enter(&mut self, now: Tick, phase: Phase) {

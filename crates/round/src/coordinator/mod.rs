@@ -139,6 +139,8 @@ pub struct Coordinator {
     gone: BTreeSet<ClientId>,
     /// Clients that were asked to train in this attempt.
     asked: BTreeSet<ClientId>,
+    /// The last round and attempt of this run with a client's masked input.
+    last_inputs: BTreeMap<ClientId, (RoundId, AttemptId)>,
     persist: VecDeque<Persist>,
     transmit: VecDeque<Transmit>,
     events: VecDeque<CoordinatorEvent>,
@@ -182,6 +184,7 @@ impl Coordinator {
             connected: BTreeMap::new(),
             gone: BTreeSet::new(),
             asked: BTreeSet::new(),
+            last_inputs: BTreeMap::new(),
             persist: VecDeque::new(),
             transmit: VecDeque::new(),
             events: VecDeque::new(),
@@ -325,7 +328,8 @@ impl Coordinator {
         }
         self.connected.insert(from, true);
         self.events.push_back(CoordinatorEvent::Joined { client: from });
-        self.send(from, Kind::Welcome, &Welcome { plan: ours });
+        let last_input = self.last_inputs.get(&from).copied().unwrap_or_default();
+        self.send(from, Kind::Welcome, &Welcome { plan: ours, last_input });
         match &self.phase {
             Phase::Done(Outcome::Completed) => self.send_last_model(from),
             // It may still train: the roster is not fixed before the adverts close.

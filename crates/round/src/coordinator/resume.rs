@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use sottovoce_dp::Ledger;
 use sottovoce_secagg::Identity;
-use sottovoce_types::{AttemptId, Digest, FlatParams, RoundId, RunId};
+use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, RoundId, RunId};
 
 use super::{Coordinator, Outcome, Phase};
 use crate::fault::ResumeError;
@@ -104,6 +104,13 @@ impl Coordinator {
         let complete = standing.published >= plan_rounds;
         let mut engine = Self::at(plan, identity, standing.run, params, ledger, standing.round, standing.attempt);
         engine.server = server;
+        for entry in entries {
+            if let JournalEvent::InputsReceived { run, round, attempt, clients } = &entry.event
+                && *run == standing.run
+            {
+                engine.last_inputs.extend(clients.iter().map(|c| (ClientId(c.0), (*round, *attempt))));
+            }
+        }
         if complete {
             // The last model is that of the last round, and clients check it against what was announced for that round.
             engine.round = RoundId(plan_rounds);

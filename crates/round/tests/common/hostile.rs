@@ -46,7 +46,12 @@ impl Hostile {
     }
 
     pub fn welcome(&self) -> Frame {
-        Self::frame(Kind::Welcome, 1, 0, Welcome { plan: self.plan.digest() }.to_bytes())
+        Self::frame(
+            Kind::Welcome,
+            1,
+            0,
+            Welcome { plan: self.plan.digest(), last_input: Default::default() }.to_bytes(),
+        )
     }
 
     pub fn config(&self, round: u64, attempt: u32, model: &FlatParams) -> Frame {
