@@ -22,8 +22,8 @@ use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer, client_seeds, run_id};
 use sottovoce_transcript::{MemoryTap, Party, Transcript};
 use sottovoce_types::{
-    AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, RoundId, TrainJob,
-    Unit,
+    AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation, RoundId,
+    TrainJob, Unit,
 };
 use sottovoce_wire::Kind;
 
@@ -62,6 +62,7 @@ fn plan() -> Arc<RunPlan> {
         clip: ClipNorm::new(1.0).unwrap(),
         clip_bits: 16,
         lanes: Lanes::new(2).unwrap(),
+        rotation: Rotation::None,
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
             delta: Delta::new(1e-5).unwrap(),

@@ -303,7 +303,7 @@ impl EncodePlan {
     /// When the shape is not this plan's.
     pub fn decode_sum(&self, sum: &RingVec) -> Vec<f64> {
         let step = self.step();
-        self.parameters(&self.decode_coords(sum)).map(|x| x * step).collect()
+        self.parameters(&self.decode_coords(sum)).into_iter().map(|x| x * step).collect()
     }
 
     /// The share of unclipped among `units`, a public number: as noisy as the sum, so it may lie outside of 0 to 1. A unit that
@@ -336,15 +336,15 @@ impl EncodePlan {
     }
 
     fn scaled(&self, coords: &[i64], scale: f64) -> Vec<f32> {
-        self.parameters(coords).map(|x| exact::to_f32(x * scale)).collect()
+        self.parameters(coords).into_iter().map(|x| exact::to_f32(x * scale)).collect()
     }
 
     /// The d parameters in grid steps, rotated back. Of integers up to the last division by a power of two: everybody gets the same bits.
-    fn parameters<'a>(&self, coords: &'a [i64]) -> Box<dyn Iterator<Item = f64> + 'a> {
+    fn parameters(&self, coords: &[i64]) -> Vec<f64> {
         let coords = &coords[..self.spec.dim];
         match self.rotator() {
-            None => Box::new(coords.iter().map(|&x| exact::to_f64(x))),
-            Some(rotator) => Box::new(rotator.inverse(coords).into_iter().map(move |x| in_steps(x, rotator.scale()))),
+            None => coords.iter().map(|&x| exact::to_f64(x)).collect(),
+            Some(rotator) => rotator.inverse(coords).into_iter().map(|x| in_steps(x, rotator.scale())).collect(),
         }
     }
 }

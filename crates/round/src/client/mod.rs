@@ -303,7 +303,7 @@ impl ClientEngine {
         let work = self.work.take()?;
         let terms = &self.origin.as_ref()?.terms;
         let path = self.plan.local_path(work.round.0);
-        let units = UnitSum::new(&self.plan, &self.id(), terms).correcting(work.correction.clone(), path);
+        let units = UnitSum::new(&self.plan, &self.id(), work.round, terms).correcting(work.correction.clone(), path);
         Some((work, units))
     }
 

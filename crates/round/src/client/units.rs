@@ -1,6 +1,6 @@
 //! A site's privacy units, one update at a time: clipped, quantised and added at once.
 use sottovoce_encode::{Clipped, EncodePlan, NonFinite, QuantiseError, SiteSum, SiteSumError, exact};
-use sottovoce_types::{ClientId, Unit, Update};
+use sottovoce_types::{ClientId, RoundId, Unit, Update};
 
 use crate::plan::RunPlan;
 use crate::terms::RoundTerms;
@@ -37,7 +37,7 @@ pub enum UnitRefused {
 
 /// Takes one [`Update`] `[d]` per privacy unit and keeps only their sum, so that memory does not grow with the units.
 ///
-/// It clips each to C, truncates it to the grid and adds: one unit moves the result by at most C in L2. There is no way into
+/// It clips each to C, rotates it if the plan does, truncates it to the grid and adds: one unit moves the result by at most C in L2. There is no way into
 /// the sum but through the clip:
 /// ```compile_fail
 /// # use sottovoce_round::UnitSum;
@@ -69,9 +69,9 @@ struct Correction {
 }
 
 impl UnitSum {
-    /// An empty sum of this client's units under a plan and the terms of a round. One that is no member may add none.
-    pub fn new(plan: &RunPlan, client: &ClientId, terms: &RoundTerms) -> Self {
-        let encode = plan.encode_under(terms.clip);
+    /// An empty sum of this client's units under a plan, in a round and under its terms. One that is no member may add none.
+    pub fn new(plan: &RunPlan, client: &ClientId, round: RoundId, terms: &RoundTerms) -> Self {
+        let encode = plan.encode_in(round.0, terms.clip);
         Self {
             sum: SiteSum::empty(&encode),
             encode,
