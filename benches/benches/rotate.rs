@@ -42,7 +42,7 @@ fn rotate(c: &mut Criterion) {
         site.add(encode()).expect("of this plan");
         let sum = RingVec::pack(&site.into_coords(), plan.lanes()).expect("in its lanes");
         group.bench_function(BenchmarkId::new("decode", rotation.name()), |b| {
-            b.iter(|| plan.decode(black_box(&sum), 1.0))
+            b.iter(|| plan.decode(black_box(&sum), 1.0));
         });
     }
     group.finish();

@@ -98,14 +98,9 @@ pub enum Headroom {
 const MIN_SPREAD_STEPS: u128 = 4;
 
 fn mend(excess_bits: u32, lanes_that_fit: Option<u8>, rotation_fits: bool) -> String {
-    let mut mend = format!("use {excess_bits} fewer clip_bits");
-    if let Some(n) = lanes_that_fit {
-        mend += &format!(", or at most {n} lanes");
-    }
-    if rotation_fits {
-        mend += ", or rotation = \"hadamard\"";
-    }
-    mend
+    let fewer_lanes = lanes_that_fit.map_or(String::new(), |n| format!(", or at most {n} lanes"));
+    let rotation = if rotation_fits { ", or rotation = \"hadamard\"" } else { "" };
+    format!("use {excess_bits} fewer clip_bits{fewer_lanes}{rotation}")
 }
 
 /// The weights of a weighted sum add to nothing.

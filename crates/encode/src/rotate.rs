@@ -111,8 +111,7 @@ impl Rotator {
 
     /// Multiplies by the signs of a pass.
     fn sign<T: Number>(&self, pass: Pass, values: &mut [T]) {
-        let mut number = 0;
-        for group in values.chunks_mut(256) {
+        for (number, group) in (0..).zip(values.chunks_mut(256)) {
             let mut w = Sha256Writer::new("sottovoce/1/rotation/signs");
             let signs = w.field(self.key.as_bytes()).number(pass as u64).number(number).finish();
             for (eight, byte) in group.chunks_mut(8).zip(signs.as_bytes()) {
@@ -120,7 +119,6 @@ impl Rotator {
                     *value = if byte >> bit & 1 == 1 { -*value } else { *value };
                 }
             }
-            number += 1;
         }
     }
 }

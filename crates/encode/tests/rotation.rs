@@ -69,8 +69,9 @@ fn whatever_has_heavy_coordinates_is_spread_and_nothing_is_clamped() {
     let one_hot = |i: usize| (0..size).map(|j| if i == j { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
     let tail: Vec<f32> = (1..=dim).map(|i| 1.0 / exact::to_f32(f64::from(i))).collect();
     // Rows of the Hadamard matrix: without random signs each of them would end up on a single coordinate of a block.
-    let row =
-        |n: usize| (0..size).map(|i| if (i & n).count_ones() % 2 == 0 { 1.0 } else { -1.0 }).collect::<Vec<f32>>();
+    let row = |n: usize| {
+        (0..size).map(|i| if (i & n).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 }).collect::<Vec<f32>>()
+    };
     for round in 1..=20 {
         let plan = plan.in_round(round);
         for (name, values) in [

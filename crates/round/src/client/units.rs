@@ -1,5 +1,5 @@
 //! A site's privacy units, one update at a time: clipped, quantised and added at once.
-use sottovoce_encode::{Clipped, EncodePlan, NonFinite, QuantiseError, SiteSum, SiteSumError, exact};
+use sottovoce_encode::{Clipped, NonFinite, QuantiseError, SiteSum, SiteSumError, exact};
 use sottovoce_types::{ClientId, RoundId, Unit, Update};
 
 use crate::plan::RunPlan;
@@ -50,7 +50,6 @@ pub enum UnitRefused {
 /// that no ledger charges.
 pub struct UnitSum {
     sum: SiteSum,
-    encode: EncodePlan,
     unit: Unit,
     declared: u32,
     added: u32,
@@ -71,10 +70,8 @@ struct Correction {
 impl UnitSum {
     /// An empty sum of this client's units under a plan, in a round and under its terms. One that is no member may add none.
     pub fn new(plan: &RunPlan, client: &ClientId, round: RoundId, terms: &RoundTerms) -> Self {
-        let encode = plan.encode_in(round.0, terms.clip);
         Self {
-            sum: SiteSum::empty(&encode),
-            encode,
+            sum: SiteSum::empty(&plan.encode_in(round.0, terms.clip)),
             unit: plan.spec().unit,
             declared: plan.units_of(client),
             added: 0,
@@ -118,16 +115,17 @@ impl UnitSum {
         }
         let uncorrected = self.correction.as_ref().map(|c| c.take_out(update));
         let update = uncorrected.as_ref().unwrap_or(update);
-        let clipped = match Clipped::new(update, self.encode.spec().clip) {
+        let encode = *self.sum.plan();
+        let clipped = match Clipped::new(update, encode.spec().clip) {
             Ok(clipped) => clipped,
             Err(_) if self.unit != Unit::None => return Ok(()),
             Err(not_finite) => return Err(not_finite.into()),
         };
         let quantised = if self.unit == Unit::None {
             let weight = f64::from(update.examples.min(WEIGHT_CAP_EXAMPLES)) / f64::from(WEIGHT_CAP_EXAMPLES);
-            clipped.quantise_weighted(&self.encode, weight)?
+            clipped.quantise_weighted(&encode, weight)?
         } else {
-            clipped.quantise(&self.encode)?
+            clipped.quantise(&encode)?
         };
         self.sum.add(quantised)?;
         if let Some(correction) = &mut self.correction {
