@@ -36,7 +36,7 @@ fn identity(i: u8) -> Identity {
 }
 
 /// Client 0 is the coordinator.
-fn plan() -> Arc<RunPlan> {
+fn plan(rotation: Rotation) -> Arc<RunPlan> {
     let member =
         |i: u8| Member { name: format!("site-{i}"), public_key: PublicKey(identity(i).public_key()), units: 2 };
     let coordinator = PublicKey(identity(0).public_key());
@@ -62,7 +62,7 @@ fn plan() -> Arc<RunPlan> {
         clip: ClipNorm::new(1.0).unwrap(),
         clip_bits: 16,
         lanes: Lanes::new(2).unwrap(),
-        rotation: Rotation::None,
+        rotation,
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
             delta: Delta::new(1e-5).unwrap(),
@@ -150,10 +150,15 @@ fn frames(transcript: &Transcript) -> Frames {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_seeds_give_the_same_bytes_in_simulation_and_over_quic() {
-    let plan = plan();
-    let (simulated, sim_transcript) = simulate(&plan);
+    for rotation in [Rotation::None, Rotation::Hadamard] {
+        Box::pin(same_bytes(&plan(rotation))).await;
+    }
+}
+
+async fn same_bytes(plan: &Arc<RunPlan>) {
+    let (simulated, sim_transcript) = simulate(plan);
     assert_eq!(simulated.outcome, Outcome::Completed);
-    let (deployed, quic_transcript) = deploy(&plan).await;
+    let (deployed, quic_transcript) = deploy(plan).await;
     assert_eq!(deployed.engine.outcome(), Some(&Outcome::Completed));
 
     let digest = simulated.models.last().unwrap().digest();

@@ -44,11 +44,13 @@
 
 mod clip;
 pub mod exact;
+mod headroom;
 mod plan;
 mod quantise;
 mod rotate;
 
 pub use clip::{Clipped, NonFinite};
-pub use plan::{EncodePlan, EncodeSpec, Extra, Headroom, MAX_CLIP_BITS, ZeroWeight};
+pub use headroom::Headroom;
+pub use plan::{EncodePlan, EncodeSpec, Extra, MAX_CLIP_BITS, ZeroWeight};
 pub use quantise::{QuantiseError, Quantised, SiteSum, SiteSumError};
 pub use rotate::{FLATNESS, MAX_BLOCK};
