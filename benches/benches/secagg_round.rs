@@ -10,7 +10,7 @@ use sottovoce_round::{Deadlines, Manifest, Member, PublicKey, RunPlan, RunSpec, 
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, Simulation, TargetTrainer};
 use sottovoce_transcript::NullTap;
-use sottovoce_types::{ClipNorm, Digest, Lanes, LocalOptimiser, ModelSpec, TrainJob, Unit};
+use sottovoce_types::{ClipNorm, Digest, Lanes, LocalOptimiser, ModelSpec, Rotation, TrainJob, Unit};
 
 const CLIENTS: u8 = 10;
 
@@ -37,6 +37,7 @@ fn plan() -> Arc<RunPlan> {
         clip: ClipNorm::new(400.0).unwrap(),
         clip_bits: 24,
         lanes: Lanes::new(2).unwrap(),
+        rotation: Rotation::None,
         privacy: None,
         n_min: 7,
         max_corrupt: 3,

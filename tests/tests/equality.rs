@@ -23,8 +23,8 @@ use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer, client_seeds, run_id};
 use sottovoce_transcript::{MemoryTap, Party, Transcript};
 use sottovoce_types::{
-    AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, RoundId, TrainJob,
-    Unit,
+    AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation, RoundId,
+    TrainJob, Unit,
 };
 use sottovoce_wire::Kind;
 
@@ -37,7 +37,7 @@ fn identity(i: u8) -> Identity {
 }
 
 /// Client 0 is the coordinator.
-fn plan(sampling: Option<SamplingProbability>) -> Arc<RunPlan> {
+fn plan(rotation: Rotation, sampling: Option<SamplingProbability>) -> Arc<RunPlan> {
     let member =
         |i: u8| Member { name: format!("site-{i}"), public_key: PublicKey(identity(i).public_key()), units: 2 };
     let coordinator = PublicKey(identity(0).public_key());
@@ -63,6 +63,7 @@ fn plan(sampling: Option<SamplingProbability>) -> Arc<RunPlan> {
         clip: ClipNorm::new(1.0).unwrap(),
         clip_bits: 16,
         lanes: Lanes::new(2).unwrap(),
+        rotation,
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
             sampling,
@@ -151,15 +152,17 @@ fn frames(transcript: &Transcript) -> Frames {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_seeds_give_the_same_bytes_in_simulation_and_over_quic() {
-    same_bytes(plan(None)).await;
+    for rotation in [Rotation::None, Rotation::Hadamard] {
+        Box::pin(same_bytes(&plan(rotation, None))).await;
+    }
     // The coins that choose the units are seeded like all else.
-    same_bytes(plan(Some(SamplingProbability::new(0.5).unwrap()))).await;
+    Box::pin(same_bytes(&plan(Rotation::None, Some(SamplingProbability::new(0.5).unwrap())))).await;
 }
 
-async fn same_bytes(plan: Arc<RunPlan>) {
-    let (simulated, sim_transcript) = simulate(&plan);
+async fn same_bytes(plan: &Arc<RunPlan>) {
+    let (simulated, sim_transcript) = simulate(plan);
     assert_eq!(simulated.outcome, Outcome::Completed);
-    let (deployed, quic_transcript) = deploy(&plan).await;
+    let (deployed, quic_transcript) = deploy(plan).await;
     assert_eq!(deployed.engine.outcome(), Some(&Outcome::Completed));
 
     let digest = simulated.models.last().unwrap().digest();

@@ -4,7 +4,7 @@ use sottovoce_attack::canary::{
     CanaryClaim, CanaryDesign, Mutation, NOT_DETECTABLE, Pipeline, PipelineSpec, run_canaries,
 };
 use sottovoce_dp::{OsNoise, SeededNoise};
-use sottovoce_types::{CanaryAudit, ClipNorm, Delta, Lanes, NoiseMultiplier, Verdict};
+use sottovoce_types::{CanaryAudit, ClipNorm, Delta, Lanes, NoiseMultiplier, Rotation, Verdict};
 
 const ROUNDS: u32 = 4;
 
@@ -14,6 +14,7 @@ fn spec() -> PipelineSpec {
         clip: ClipNorm::new(0.5).unwrap(),
         clip_bits: 12,
         lanes: Lanes::new(3).unwrap(),
+        rotation: Rotation::None,
         noise_multiplier: NoiseMultiplier::new(1.0).unwrap(),
         honest: 5,
         canaries: 800,
@@ -21,13 +22,17 @@ fn spec() -> PipelineSpec {
 }
 
 fn audit(mutation: Mutation, seed: u64) -> CanaryAudit {
+    audit_of(spec(), mutation, seed)
+}
+
+fn audit_of(spec: PipelineSpec, mutation: Mutation, seed: u64) -> CanaryAudit {
     let mut noise_seed = [7; 32];
     noise_seed[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut pipeline = Pipeline::new(spec(), mutation, SeededNoise::new(noise_seed)).unwrap();
-    let design = CanaryDesign { canaries: spec().canaries, rounds: ROUNDS, seed };
+    let mut pipeline = Pipeline::new(spec, mutation, SeededNoise::new(noise_seed)).unwrap();
+    let design = CanaryDesign { canaries: spec.canaries, rounds: ROUNDS, seed };
     let trials = run_canaries(design, |included| pipeline.round(included)).unwrap();
     let delta = Delta::new(1e-5).unwrap();
-    let epsilon = spec().claimed_epsilon(ROUNDS, delta).unwrap();
+    let epsilon = spec.claimed_epsilon(ROUNDS, delta).unwrap();
     trials.audit(CanaryClaim { epsilon, delta, confidence: 0.99, max_shortfall: 2.0 })
 }
 
@@ -61,6 +66,25 @@ fn canary_audit_catches_noise_calibrated_for_clients_that_need_not_survive() {
 #[test]
 fn canary_audit_catches_a_skipped_clip() {
     assert_eq!(audit(Mutation::ClipSkipped, 4).verdict, Verdict::Violation);
+}
+
+#[test]
+fn under_a_rotation_the_audit_is_as_silent_and_as_loud() {
+    let rotating = PipelineSpec { rotation: Rotation::Hadamard, ..spec() };
+    for seed in 0..3 {
+        let audit = audit_of(rotating, Mutation::None, seed);
+        assert_eq!(audit.verdict, Verdict::NoViolation, "{audit:?}");
+        assert!(audit.epsilon_lower > 0.6 * audit.epsilon_claimed, "{audit:?}");
+    }
+    let defects = [
+        Mutation::NoiseOff,
+        Mutation::NoiseShort { factor: 2.0 },
+        Mutation::NoiseForAll { clients: 9 },
+        Mutation::ClipSkipped,
+    ];
+    for (defect, seed) in defects.into_iter().zip(5..) {
+        assert_eq!(audit_of(rotating, defect, seed).verdict, Verdict::Violation, "{defect:?}");
+    }
 }
 
 #[test]

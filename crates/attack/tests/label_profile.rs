@@ -16,7 +16,7 @@ use sottovoce_train::{Device, Trainer};
 use sottovoce_transcript::{MemoryTap, Party, Tap as _};
 use sottovoce_types::{
     AttemptId, ClientId, ClipNorm, Digest, ExampleMeta, Examples, FlatParams, Lanes, LocalOptimiser, ModelSpec,
-    RingVec, RoundId, RunId, Tick, TrainJob,
+    RingVec, Rotation, RoundId, RunId, Tick, TrainJob,
 };
 use sottovoce_wire::{Encode as _, Frame, Kind};
 
@@ -59,6 +59,10 @@ struct Federation {
 
 impl Federation {
     fn new(clip: f64) -> Self {
+        Self::rotating(clip, Rotation::None)
+    }
+
+    fn rotating(clip: f64, rotation: Rotation) -> Self {
         let mut rng = ChaCha20Rng::from_seed([3; 32]);
         let coordinator = Identity::from_seed([99; 32]);
         let identities: Vec<Identity> = (1..=CLIENTS).map(|i| Identity::from_seed([i; 32])).collect();
@@ -72,6 +76,7 @@ impl Federation {
             lanes: Lanes::new(2).unwrap(),
             max_units: u64::from(CLIENTS),
             extra: Extra::None,
+            rotation,
             noise_tail: 0,
         })
         .unwrap();
@@ -108,10 +113,11 @@ impl Federation {
         };
         let one = |data: &Examples| {
             let update = self.trainer.train(global, data, &job).unwrap();
-            let mut sum = SiteSum::empty(&self.plan);
-            sum.add(Clipped::new(&update, self.plan.spec().clip).unwrap().quantise(&self.plan).unwrap()).unwrap();
+            let plan = self.plan.in_round(round);
+            let mut sum = SiteSum::empty(&plan);
+            sum.add(Clipped::new(&update, plan.spec().clip).unwrap().quantise(&plan).unwrap()).unwrap();
             let acknowledged = NonPrivateAcknowledged::i_understand_that_this_run_is_not_private();
-            Private::without_noise(sum, &self.plan, acknowledged).unwrap().into_ring()
+            Private::without_noise(sum, &plan, acknowledged).unwrap().into_ring()
         };
         self.sites.iter().map(one).collect()
     }
@@ -165,7 +171,8 @@ impl Federation {
             for input in &inputs {
                 sum.add(input);
             }
-            for (theta, step) in global.values_mut().iter_mut().zip(self.plan.decode(&sum, f64::from(CLIENTS))) {
+            let mean = self.plan.in_round(round).decode(&sum, f64::from(CLIENTS));
+            for (theta, step) in global.values_mut().iter_mut().zip(mean) {
                 *theta += step;
             }
         }
@@ -203,6 +210,12 @@ fn label_profile_wins_without_masks() {
     assert!(found.correlation.ci95.low > 0.5 && found.p_value < 0.005, "{found:?}");
     assert!(found.top1.ci95.low > found.top1.chance, "{found:?}");
     assert_eq!(found.correlation.control_of.as_deref(), Some("label-profile"));
+}
+
+#[test]
+fn a_rotation_hides_nothing_from_who_knows_its_public_signs() {
+    let found = Federation::rotating(1.0, Rotation::Hadamard).attack(MaskSuite::None, Role::ControlWithoutMasks);
+    assert!(found.correlation.ci95.low > 0.5 && found.p_value < 0.005, "{found:?}");
 }
 
 #[test]

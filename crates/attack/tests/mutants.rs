@@ -15,7 +15,7 @@ use sottovoce_attack::canary::{
 use sottovoce_dp::noise::{DiscreteGaussian, IntegerNoise as _};
 use sottovoce_dp::sampling::{SamplingProbability, poisson};
 use sottovoce_dp::{RoundedGaussian, SeededNoise, Sigma, gdp};
-use sottovoce_types::{CanaryAudit, ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Verdict};
+use sottovoce_types::{CanaryAudit, ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Rotation, Verdict};
 
 const CANARIES: usize = 20_000;
 const DELTA: f64 = 1e-5;
@@ -52,6 +52,7 @@ fn pipeline(mutation: Mutation) -> CanaryAudit {
         clip: ClipNorm::new(1.0).unwrap(),
         clip_bits: 16,
         lanes: Lanes::new(2).unwrap(),
+        rotation: Rotation::None,
         noise_multiplier: z(),
         honest: 4,
         canaries: CANARIES,

@@ -135,6 +135,7 @@ impl Audited<'_> {
             clip: spec.clip,
             clip_bits: spec.clip_bits,
             lanes: spec.lanes,
+            rotation: spec.rotation,
             noise_multiplier: privacy.noise_multiplier,
             honest: honest_floor(spec.n_min, spec.max_corrupt),
             canaries,

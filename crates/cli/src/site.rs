@@ -78,8 +78,8 @@ mod tests {
     use sottovoce_secagg::{Identity, MaskSuite};
     use sottovoce_train::Device;
     use sottovoce_types::{
-        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, InputKind, Lanes, ModelSpec, NoiseMultiplier, RoundId,
-        TrainJob, Utterance,
+        AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, InputKind, Lanes, ModelSpec, NoiseMultiplier, Rotation,
+        RoundId, TrainJob, Utterance,
     };
 
     use super::*;
@@ -121,6 +121,7 @@ mod tests {
             clip: ClipNorm::new(1.0).unwrap(),
             clip_bits: if private { 16 } else { 36 },
             lanes: Lanes::new(1).unwrap(),
+            rotation: Rotation::None,
             privacy: private.then_some(privacy),
             n_min: 2,
             max_corrupt: 0,
@@ -136,7 +137,7 @@ mod tests {
     /// What a site trains, and the sum of its units in grid steps.
     fn trained(site: &mut SiteTrainer, plan: &RunPlan, params: FlatParams) -> Result<(usize, Vec<i64>), TrainFailed> {
         let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
-        let mut units = UnitSum::new(plan, &member, &RoundTerms::first(plan));
+        let mut units = UnitSum::new(plan, &member, RoundId(1), &RoundTerms::first(plan));
         let job = plan.spec().job.in_round(1, 1);
         site.train(&Work { round: RoundId(1), attempt: AttemptId(1), params, job, correction: None }, &mut units)?;
         Ok((units.added(), units.into_site_sum().unwrap().into_coords()))
@@ -173,7 +174,7 @@ mod tests {
         let start = spec.initialise(1);
         let sum = |data: &Examples, rate: f64| {
             let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
-            let mut units = UnitSum::new(&plan, &member, &RoundTerms::first(&plan));
+            let mut units = UnitSum::new(&plan, &member, RoundId(1), &RoundTerms::first(&plan));
             let job = TrainJob { learning_rate: rate, ..plan.spec().job.clone() };
             let work = Work { round: RoundId(1), attempt: AttemptId(1), params: start.clone(), job, correction: None };
             SiteTrainer::new(trainer.clone(), Unit::Utterance, data).train(&work, &mut units).unwrap();
@@ -199,7 +200,7 @@ mod tests {
         let params = spec.initialise(1);
         let member = ClientId::of_public_key(&Identity::from_seed([1; 32]).public_key());
         let mut moved = |correction: Option<f32>| {
-            let mut units = UnitSum::new(&plan, &member, &RoundTerms::first(&plan));
+            let mut units = UnitSum::new(&plan, &member, RoundId(1), &RoundTerms::first(&plan));
             let job = TrainJob { steps: 3, learning_rate: 0.01, batch: 2, ..TrainJob::default() };
             let correction = correction.map(|c| vec![c; params.values().len()]);
             let work = Work { round: RoundId(1), attempt: AttemptId(1), params: params.clone(), job, correction };

@@ -313,7 +313,8 @@ mod tests {
     use sottovoce_round::{Deadlines, JournalEvent, Manifest, Member, PrivacyPlan, PublicKey, RunSpec, ServerSpec};
     use sottovoce_secagg::{Identity, MaskSuite, honest_floor};
     use sottovoce_types::{
-        AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, RoundId, RunId,
+        AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation,
+        RoundId, RunId,
     };
 
     use super::*;
@@ -344,6 +345,7 @@ mod tests {
             clip: ClipNorm::new(1.0).unwrap(),
             clip_bits: 16,
             lanes: Lanes::new(2).unwrap(),
+            rotation: Rotation::None,
             privacy: Some(PrivacyPlan {
                 noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
                 sampling: None,

@@ -1,5 +1,6 @@
 //! What must go together before anything is read: found here, an error still has its place in the file.
 use sottovoce_dp::sampling::SamplingProbability;
+use sottovoce_encode::Headroom;
 use sottovoce_round::{AdaptiveClipRefused, PlanError};
 use sottovoce_secagg::quorum;
 use sottovoce_types::{ClassWeights, Labelling, LocalOptimiser, Standardisation, Unit};
@@ -31,6 +32,7 @@ pub(crate) fn check(config: &Config) -> Found {
 /// The key that a plan's refusal is about.
 fn blame(error: &PlanError) -> &'static str {
     match error {
+        PlanError::Headroom(Headroom::TooCoarse { .. }) => "privacy.clip_bits",
         PlanError::Headroom(_) => "aggregation.lanes",
         PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
         PlanError::Privacy { .. } => "privacy.unit",

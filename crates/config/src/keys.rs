@@ -277,6 +277,14 @@ const KEYS: &[Key] = &[
         "`secure`, or `plain` (no masks: the coordinator sees every update), which only simulations accept.",
     ),
     key("aggregation", "lanes", "Integers per 64-bit word, 1 to 6. More lanes are fewer bytes and less headroom."),
+    key(
+        "aggregation",
+        "rotation",
+        "`none`, or `hadamard`: random signs and a Walsh–Hadamard transform before the integer grid, undone on the sum. One unit's coordinate is then \
+         at most 6·C/√b instead of C (b: the largest power of four that is at most the model's parameters and at most 65536), which pays for more \
+         `lanes` or `clip_bits` where units are many and noise does not fill the lane anyway: with DP-FedSGD's thousands of utterances, not with a few dozen \
+         speakers. Privacy is the same.",
+    ),
     key("aggregation", "n_min", "Clients needed for a round."),
     key(
         "aggregation",

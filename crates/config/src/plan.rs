@@ -189,6 +189,7 @@ impl Config {
                 Unit::None => Lanes::new(1).expect("1 is among 1 to 6"),
                 _ => self.aggregation.lanes,
             },
+            rotation: self.aggregation.rotation,
             privacy,
             n_min: self.aggregation.n_min,
             max_corrupt: self.aggregation.max_corrupt,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sottovoce_round::AdaptiveClip;
-use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Unit};
+use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
 use crate::variants::Variant;
@@ -243,6 +243,8 @@ pub struct Aggregation {
     pub mode: AggregationMode,
     /// Integers per 64-bit word.
     pub lanes: Lanes,
+    /// Whether updates are rotated before they become integers.
+    pub rotation: Rotation,
     /// Clients needed for a round.
     pub n_min: u32,
     /// Clients that may be corrupt and collude with the coordinator.
@@ -258,6 +260,7 @@ impl Default for Aggregation {
         Self {
             mode: AggregationMode::default(),
             lanes: Lanes::new(2).expect("2 is among 1 to 6"),
+            rotation: Rotation::default(),
             n_min: 3,
             max_corrupt: 0,
             max_attempts: 3,

@@ -3,7 +3,7 @@
 
 use sottovoce_config::{Config, ConfigError, Fault, Problem, Role, SweepPlan};
 use sottovoce_round::PlanError;
-use sottovoce_types::Unit;
+use sottovoce_types::{Rotation, Unit};
 
 const NONE: &[&str] = &[];
 
@@ -115,6 +115,24 @@ fn a_ring_that_would_overflow_is_refused_with_the_mend() {
     assert_eq!(key, "aggregation.lanes");
     assert!(matches!(found, Problem::Plan(PlanError::Headroom(_))));
     assert!(found.to_string().contains("fewer clip_bits"), "{found}");
+}
+
+#[test]
+fn a_rotation_is_read_agreed_on_and_refused_where_it_would_leave_nothing() {
+    let rotating = "[privacy]\nclip_bits = 5\nnoise_multiplier = 5.0\n[aggregation]\nrotation = \"hadamard\"\n";
+    let (key, found) = problem(rotating);
+    assert_eq!(key, "privacy.clip_bits");
+    assert!(matches!(found, Problem::Plan(PlanError::Headroom(_))));
+    assert!(found.to_string().contains("rotation = \"none\""), "{found}");
+    // Without it the same grid is accepted.
+    assert!(Config::parse(&rotating.replace("hadamard", "none"), NONE).is_ok());
+    let text = refused("[aggregation]\nrotation = \"dft\"\n").render(false);
+    assert!(text.contains("`none`") && text.contains("`hadamard`"), "{text}");
+    let config = Config::parse(&rotating.replace("clip_bits = 5", "clip_bits = 16"), NONE).unwrap();
+    assert_eq!(config.aggregation.rotation, Rotation::Hadamard);
+    assert_eq!(Config::parse(&config.to_toml(), NONE).unwrap(), config);
+    // A cell without differential privacy keeps it.
+    assert!(Config::parse("[privacy]\nunit = \"none\"\n[aggregation]\nrotation = \"hadamard\"\n", NONE).is_ok());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use sottovoce_dp::{
     NoiseError, NoiseShare, NoiseSource as _, NonPrivateAcknowledged, OsNoise, Private, SeededNoise, WrapError,
 };
 use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Extra, SiteSum};
-use sottovoce_types::{ClipNorm, Lanes, NoiseMultiplier, RingVec, Update};
+use sottovoce_types::{ClipNorm, Lanes, NoiseMultiplier, RingVec, Rotation, Update};
 use support::moment_scores;
 
 const DIM: usize = 50_000;
@@ -20,8 +20,17 @@ fn share(z: f64) -> NoiseShare {
 
 fn plan(clip_bits: u32, noise_tail: u64) -> EncodePlan {
     let (clip, lanes) = (ClipNorm::new(1.0).unwrap(), Lanes::new(2).unwrap());
-    EncodePlan::new(EncodeSpec { dim: DIM, clip, clip_bits, lanes, max_units: 100, extra: Extra::None, noise_tail })
-        .unwrap()
+    EncodePlan::new(EncodeSpec {
+        dim: DIM,
+        clip,
+        clip_bits,
+        lanes,
+        max_units: 100,
+        extra: Extra::None,
+        rotation: Rotation::None,
+        noise_tail,
+    })
+    .unwrap()
 }
 
 fn sum_of_shares(plan: &EncodePlan, share: &NoiseShare, clients: u8) -> Vec<i64> {

@@ -53,14 +53,14 @@ impl Clipped {
         Ok(Self { values: update.values.iter().map(|&v| f64::from(v) * factor).collect(), scaled })
     }
 
-    /// Truncates toward zero onto the plan's grid and checks Σ x² ≤ (2^clip_bits)² in exact integers. A plan that counts unclipped
+    /// Rotates if the plan does, truncates toward zero onto its grid and checks Σ x² ≤ (2^clip_bits)² in exact integers. A plan that counts unclipped
     /// units gets ±steps as one more coordinate, by whether the update was within the bound, and the joint norm is checked too.
     ///
     /// # Errors
     /// [`QuantiseError`] when the lengths differ, the plan is weighted, or the norm exceeds the bound (which only an
     /// update clipped to a larger norm than the plan's can do).
     pub fn quantise(self, plan: &EncodePlan) -> Result<Quantised, QuantiseError> {
-        Quantised::plain(&self.values, plan, self.scaled)
+        Quantised::plain(self.values, plan, self.scaled)
     }
 
     /// The same with every coordinate times `weight`, and ⌊weight·2^clip_bits⌋ as one more coordinate: weighted
@@ -69,7 +69,7 @@ impl Clipped {
     /// # Errors
     /// As [`Clipped::quantise`], and when `weight` is not in (0, 1] or the plan is not weighted.
     pub fn quantise_weighted(self, plan: &EncodePlan, weight: f64) -> Result<Quantised, QuantiseError> {
-        Quantised::weighted(&self.values, plan, weight)
+        Quantised::weighted(self.values, plan, weight)
     }
 
     /// Whether the update was longer than the bound. Private to the site: to publish it costs budget.

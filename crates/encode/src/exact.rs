@@ -54,6 +54,17 @@ pub fn u64_to_f64(value: u64) -> f64 {
     f64::from(high) * 4_294_967_296.0 + f64::from(low)
 }
 
+/// The nearest float, ties to even; exact up to magnitude 2^53.
+pub(crate) fn wide_to_f64(value: i128) -> f64 {
+    let magnitude = value.unsigned_abs();
+    let excess = (u128::BITS - magnitude.leading_zeros()).saturating_sub(u64::BITS);
+    let kept = u64::try_from(magnitude >> excess).expect("64 bits are left");
+    // Bits are lost only from 64 that begin with a 1, of which a float keeps 53: the last stands for all that are lost.
+    let lost = magnitude != u128::from(kept) << excess;
+    let nearest = u64_to_f64(kept | u64::from(lost)) * power_of_two(excess / 2) * power_of_two(excess - excess / 2);
+    if value < 0 { -nearest } else { nearest }
+}
+
 /// The nearest single-precision float, ties to even; values beyond its range become infinite.
 pub fn to_f32(value: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is what this function is for")]
@@ -118,6 +129,15 @@ mod tests {
         }
 
         #[test]
+        fn floats_from_wide_integers_are_the_nearest(v: i128, shrink in 0u32..127, near_a_tie in -2i128..=2) {
+            for v in [v >> shrink, ((v >> shrink) & !0xfff_ffff) + 0x800_0000 + near_a_tie] {
+                #[expect(clippy::cast_precision_loss, reason = "the oracle")]
+                let oracle = v as f64;
+                prop_assert_eq!(wide_to_f64(v).to_bits(), oracle.to_bits());
+            }
+        }
+
+        #[test]
         fn dyadic_parts_give_the_value_back(bits: u64) {
             let v = f64::from_bits(bits);
             prop_assume!(v.is_finite());
@@ -127,6 +147,13 @@ mod tests {
             let back = u64_to_f64(d.mantissa) * 2f64.powi(half) * 2f64.powi(d.exponent - half);
             prop_assert_eq!(back.to_bits(), v.abs().to_bits());
             prop_assert_eq!(d.negative, v.is_sign_negative());
+        }
+    }
+
+    #[test]
+    fn the_extremes_of_wide_integers_have_their_floats() {
+        for (v, bits) in [(i128::MIN, -(2.0f64.powi(127))), (i128::MAX, 2.0f64.powi(127)), (0, 0.0), (-1, -1.0)] {
+            assert_eq!(wide_to_f64(v).to_bits(), bits.to_bits());
         }
     }
 

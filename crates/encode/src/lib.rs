@@ -8,16 +8,21 @@
 //! C = 2^clip_bits grid steps in L2, exactly, in integers; where a count of unclipped units rides along, vector and count together
 //! by at most √([`EncodePlan::squared_sensitivity`]).
 //!
-//! Not here: noise, masks, and the randomised rotation that would spread heavy coordinates (a later change; without it a
-//! lane must hold the worst case of a single coordinate, which [`EncodePlan::new`] checks).
+//! With [`Rotation::Hadamard`](sottovoce_types::Rotation) a unit is rotated between clipping and the grid, and a sum is rotated back when it
+//! is decoded (`rotate.rs`). A lane must hold the worst case of a single coordinate, which [`EncodePlan::new`] checks: n·C without a
+//! rotation, n·κ·C/√block with one, and the noise. Signs are public and a round's own ([`EncodePlan::with_seed`],
+//! [`EncodePlan::in_round`]).
+//!
+//! Not here: noise and masks.
 //!
 //! ```
 //! use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Extra, SiteSum};
-//! use sottovoce_types::{ClipNorm, Lanes, RingVec, Update};
+//! use sottovoce_types::{ClipNorm, Lanes, RingVec, Rotation, Update};
 //!
 //! let clip = ClipNorm::new(1.0)?;
 //! let plan = EncodePlan::new(EncodeSpec {
-//!     dim: 3, clip, clip_bits: 16, lanes: Lanes::new(2).unwrap(), max_units: 4, extra: Extra::None, noise_tail: 0,
+//!     dim: 3, clip, clip_bits: 16, lanes: Lanes::new(2).unwrap(), max_units: 4, extra: Extra::None,
+//!     rotation: Rotation::None, noise_tail: 0,
 //! })?;
 //! let mut site = SiteSum::empty(&plan);
 //! for _ in 0..2 {
@@ -39,9 +44,13 @@
 
 mod clip;
 pub mod exact;
+mod headroom;
 mod plan;
 mod quantise;
+mod rotate;
 
 pub use clip::{Clipped, NonFinite};
-pub use plan::{EncodePlan, EncodeSpec, Extra, Headroom, MAX_CLIP_BITS, ZeroWeight};
+pub use headroom::Headroom;
+pub use plan::{EncodePlan, EncodeSpec, Extra, MAX_CLIP_BITS, ZeroWeight};
 pub use quantise::{QuantiseError, Quantised, SiteSum, SiteSumError};
+pub use rotate::{FLATNESS, MAX_BLOCK};

@@ -1,7 +1,9 @@
 //! Every length and bound of a round's vectors, checked once.
-use sottovoce_types::{ClipNorm, Lanes, RingVec};
+use sottovoce_types::{ClipNorm, Digest, Lanes, RingVec, Rotation};
 
 use crate::exact;
+use crate::headroom::{Headroom, MIN_SPREAD_STEPS};
+use crate::rotate::{Rotator, block_of, coordinate_bound, in_steps};
 
 /// The finest grid: C = 2^40 steps. Beyond it f64 truncation would no longer dominate the rounding errors of clipping.
 pub const MAX_CLIP_BITS: u32 = 40;
@@ -36,48 +38,10 @@ pub struct EncodeSpec {
     pub max_units: u64,
     /// What one more coordinate carries, if there is one.
     pub extra: Extra,
+    /// Whether updates are rotated before they become integers.
+    pub rotation: Rotation,
     /// Grid steps that the noise of *all* clients together stays within (13 standard deviations of the sum).
     pub noise_tail: u64,
-}
-
-/// The plan could overflow, or is empty.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Headroom {
-    /// The worst case of the sum does not fit its lane.
-    #[error(
-        "a coordinate of the sum can need {needed_bits} bits, but {lanes} lanes leave {available_bits}: {}",
-        mend(*excess_bits, *lanes_that_fit)
-    )]
-    TooNarrow {
-        /// Bits of the worst case, sign included.
-        needed_bits: u32,
-        /// Bits of a lane.
-        available_bits: u32,
-        /// Lanes asked for.
-        lanes: usize,
-        /// How many clip_bits fewer would fit (noise shrinks with the grid).
-        excess_bits: u32,
-        /// The most lanes that would fit with these clip_bits, if any.
-        lanes_that_fit: Option<u8>,
-    },
-    /// clip_bits is out of range.
-    #[error("clip_bits must be 1 to {MAX_CLIP_BITS}, but is {clip_bits}")]
-    ClipBits {
-        /// What was asked for.
-        clip_bits: u32,
-    },
-    /// No parameters or no units.
-    #[error("{what} must be at least 1")]
-    Empty {
-        /// Which of the two.
-        what: &'static str,
-    },
-}
-
-fn mend(excess_bits: u32, lanes_that_fit: Option<u8>) -> String {
-    let fewer_bits = format!("use {excess_bits} fewer clip_bits");
-    lanes_that_fit.map_or(fewer_bits.clone(), |n| format!("{fewer_bits}, or at most {n} lanes"))
 }
 
 /// The weights of a weighted sum add to nothing.
@@ -92,12 +56,18 @@ pub struct ZeroWeight {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct EncodePlan {
     spec: EncodeSpec,
+    /// Of the rotation's public signs, with the round: both 0 until they are set, and where nothing is rotated.
+    seed: Digest,
+    round: u64,
 }
 
 impl EncodePlan {
     /// Checks that max_units · 2^clip_bits + noise_tail, the worst case of one coordinate (all units point along one
     /// axis), fits a lane. The weight coordinate has the same bound, since a weight is at most 1; a count of unclipped units
     /// has max_units · steps + noise_tail.
+    ///
+    /// With a rotation a unit's coordinate is at most [`EncodePlan::coordinate_bound`] in the place of 2^clip_bits; weight and count
+    /// are not rotated.
     ///
     /// # Errors
     /// [`Headroom`], with the mend.
@@ -115,9 +85,11 @@ impl EncodePlan {
         let count_steps = match spec.extra {
             Extra::Unclipped { steps: 0 } => return Err(Headroom::Empty { what: "the steps of the count" }),
             Extra::Unclipped { steps } => steps,
-            Extra::None | Extra::Weight => 0,
+            Extra::Weight => 1 << clip_bits,
+            Extra::None => 0,
         };
-        let largest = u128::from(count_steps.max(1 << clip_bits));
+        let plan = Self { spec, seed: Digest::default(), round: 0 };
+        let largest = u128::from(count_steps.max(plan.coordinate_bound()));
         let worst = u128::from(spec.max_units) * largest + u128::from(spec.noise_tail);
         let needed_bits = signed_bits(worst);
         if needed_bits > lanes.bits() {
@@ -127,9 +99,23 @@ impl EncodePlan {
                 lanes: lanes.count(),
                 excess_bits: needed_bits - lanes.bits(),
                 lanes_that_fit: (1..=6u8).rev().find(|&n| Lanes::new(n).is_some_and(|l| l.bits() >= needed_bits)),
+                rotation_fits: spec.rotation == Rotation::None
+                    && Self::new(EncodeSpec { rotation: Rotation::Hadamard, ..spec }).is_ok(),
             });
         }
-        Ok(Self { spec })
+        plan.fine_enough().map(|()| plan)
+    }
+
+    fn fine_enough(&self) -> Result<(), Headroom> {
+        let EncodeSpec { dim, clip_bits, rotation, .. } = self.spec;
+        let spread = MIN_SPREAD_STEPS.pow(2) * u128::try_from(dim).unwrap_or(u128::MAX >> 8);
+        match rotation {
+            Rotation::Hadamard if spread > 1 << (2 * clip_bits) => {
+                let needed = (u128::BITS - (spread - 1).leading_zeros()).div_ceil(2);
+                Err(Headroom::TooCoarse { dim, clip_bits, needed })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What it was made of.
@@ -141,7 +127,50 @@ impl EncodePlan {
     /// one is not added under the other.
     #[must_use]
     pub fn with_clip(&self, clip: ClipNorm) -> Self {
-        Self { spec: EncodeSpec { clip, ..self.spec } }
+        Self { spec: EncodeSpec { clip, ..self.spec }, ..*self }
+    }
+
+    /// The same plan with the rotation's signs drawn from `seed`, which is public and the same for everybody; as it is where
+    /// nothing is rotated.
+    #[must_use]
+    pub fn with_seed(&self, seed: Digest) -> Self {
+        match self.spec.rotation {
+            Rotation::None => *self,
+            Rotation::Hadamard => Self { seed, ..*self },
+        }
+    }
+
+    /// The same plan with the signs of a round. What was rotated in one is not added in another.
+    #[must_use]
+    pub fn in_round(&self, round: u64) -> Self {
+        match self.spec.rotation {
+            Rotation::None => *self,
+            Rotation::Hadamard => Self { round, ..*self },
+        }
+    }
+
+    /// Coordinates that one Hadamard matrix mixes: 1 where nothing is rotated.
+    pub fn block(&self) -> usize {
+        match self.spec.rotation {
+            Rotation::None => 1,
+            Rotation::Hadamard => block_of(self.spec.dim).0,
+        }
+    }
+
+    /// The largest magnitude in grid steps of one unit's coordinate: 2^clip_bits; with a rotation ⌈κ·2^clip_bits/√block⌉ if that is
+    /// less, κ being [`crate::FLATNESS`], to which each coordinate is clamped.
+    pub fn coordinate_bound(&self) -> u64 {
+        match self.spec.rotation {
+            Rotation::None => self.clip_steps(),
+            Rotation::Hadamard => coordinate_bound(self.spec.dim, self.clip_steps()),
+        }
+    }
+
+    pub(crate) fn rotator(&self) -> Option<Rotator> {
+        match self.spec.rotation {
+            Rotation::None => None,
+            Rotation::Hadamard => Some(Rotator::new(self.spec.dim, &self.seed, self.round)),
+        }
     }
 
     /// Coordinates of a vector: d, and one more where it carries something extra.
@@ -185,7 +214,7 @@ impl EncodePlan {
         exact::power_of_two(self.spec.clip_bits) / self.spec.clip.value()
     }
 
-    /// The integers of a packed sum: `[coords]`.
+    /// The integers of a packed sum: `[coords]`, rotated if the plan rotates.
     ///
     /// # Panics
     /// When `sum` does not have this plan's shape, which is a bug of the caller: secure aggregation fixes it.
@@ -202,6 +231,15 @@ impl EncodePlan {
         assert!(denominator.is_finite() && denominator > 0.0, "a public denominator above 0");
         let scale = self.step() / denominator;
         self.scaled(&self.decode_coords(sum), scale)
+    }
+
+    /// The summed update `[d]` in parameter units.
+    ///
+    /// # Panics
+    /// When the shape is not this plan's.
+    pub fn decode_sum(&self, sum: &RingVec) -> Vec<f64> {
+        let step = self.step();
+        self.parameters(&self.decode_coords(sum)).into_iter().map(|x| x * step).collect()
     }
 
     /// The share of unclipped among `units`, a public number: as noisy as the sum, so it may lie outside of 0 to 1. A unit that
@@ -234,7 +272,16 @@ impl EncodePlan {
     }
 
     fn scaled(&self, coords: &[i64], scale: f64) -> Vec<f32> {
-        coords.iter().take(self.spec.dim).map(|&x| exact::to_f32(exact::to_f64(x) * scale)).collect()
+        self.parameters(coords).into_iter().map(|x| exact::to_f32(x * scale)).collect()
+    }
+
+    /// The d parameters in grid steps, rotated back. Of integers up to the last division by a power of two: everybody gets the same bits.
+    fn parameters(&self, coords: &[i64]) -> Vec<f64> {
+        let coords = &coords[..self.spec.dim];
+        match self.rotator() {
+            None => coords.iter().map(|&x| exact::to_f64(x)).collect(),
+            Some(rotator) => rotator.inverse(coords).into_iter().map(|x| in_steps(x, rotator.scale())).collect(),
+        }
     }
 }
 
@@ -255,6 +302,7 @@ mod tests {
             lanes: Lanes::new(2).unwrap(),
             max_units: 1 << 14,
             extra: Extra::None,
+            rotation: Rotation::None,
             noise_tail: 1000,
         }
     }

@@ -1,4 +1,6 @@
 //! Truncation onto the integer grid, and a site's sum of its units.
+use sottovoce_types::Rotation;
+
 use crate::exact;
 use crate::plan::{EncodePlan, Extra};
 
@@ -50,7 +52,7 @@ pub struct Quantised {
 }
 
 impl Quantised {
-    pub(crate) fn plain(values: &[f64], plan: &EncodePlan, scaled: bool) -> Result<Self, QuantiseError> {
+    pub(crate) fn plain(values: Vec<f64>, plan: &EncodePlan, scaled: bool) -> Result<Self, QuantiseError> {
         if plan.spec().extra == Extra::Weight {
             return Err(QuantiseError::OtherMode { plan_is_weighted: true });
         }
@@ -66,7 +68,7 @@ impl Quantised {
         Ok(Self { coords, plan: *plan })
     }
 
-    pub(crate) fn weighted(values: &[f64], plan: &EncodePlan, weight: f64) -> Result<Self, QuantiseError> {
+    pub(crate) fn weighted(values: Vec<f64>, plan: &EncodePlan, weight: f64) -> Result<Self, QuantiseError> {
         if plan.spec().extra != Extra::Weight {
             return Err(QuantiseError::OtherMode { plan_is_weighted: false });
         }
@@ -81,20 +83,34 @@ impl Quantised {
     }
 }
 
-/// ⌊weight · value / step⌋ toward zero, and the integer norm check.
-fn on_grid(values: &[f64], plan: &EncodePlan, weight: f64) -> Result<Vec<i64>, QuantiseError> {
+/// ⌊weight · value / step⌋ toward zero, of the rotated values where the plan rotates, and the integer norm check; then clamped to
+/// [`EncodePlan::coordinate_bound`]. The clamp shortens, refuses nothing and is each unit's own, so the sensitivity stays what it is.
+fn on_grid(mut values: Vec<f64>, plan: &EncodePlan, weight: f64) -> Result<Vec<i64>, QuantiseError> {
     if values.len() != plan.spec().dim {
         return Err(QuantiseError::WrongLength { expected: plan.spec().dim, found: values.len() });
     }
-    let scale = plan.steps_per_unit() * weight;
+    let mut scale = plan.steps_per_unit() * weight;
+    if let Some(rotator) = plan.rotator() {
+        rotator.forward(&mut values);
+        scale /= rotator.scale();
+    }
     let bound = u128::from(plan.clip_steps()).pow(2);
     let mut coords = Vec::with_capacity(plan.coords());
-    for value in values {
+    for value in &values {
         let x = exact::truncate(value * scale).ok_or(QuantiseError::NormExceeded)?;
         coords.push(x);
     }
     // Data-dependent only for a caller that clipped to another norm than the plan's: see `Clipped::new`.
-    if squared_norm(&coords) > bound { Err(QuantiseError::NormExceeded) } else { Ok(coords) }
+    if squared_norm(&coords) > bound {
+        return Err(QuantiseError::NormExceeded);
+    }
+    if plan.spec().rotation != Rotation::None {
+        let most = i64::try_from(plan.coordinate_bound()).map_err(|_| QuantiseError::NormExceeded)?;
+        for x in &mut coords {
+            *x = (*x).clamp(-most, most);
+        }
+    }
+    Ok(coords)
 }
 
 /// Σ x², saturating: |x| < 2^63 gives x² < 2^126, and the bounds compared with are far below 2^128.

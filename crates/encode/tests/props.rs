@@ -2,12 +2,22 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 use proptest::prelude::*;
 use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Extra, QuantiseError, SiteSum, SiteSumError, exact};
-use sottovoce_types::{ClipNorm, Lanes, RingVec, Update};
+use sottovoce_types::{ClipNorm, Lanes, RingVec, Rotation, Update};
 
 fn plan(dim: usize, clip: f64, clip_bits: u32, max_units: u64, weighted: bool) -> EncodePlan {
     let (clip, lanes) = (ClipNorm::new(clip).unwrap(), Lanes::new(1).unwrap());
     let extra = if weighted { Extra::Weight } else { Extra::None };
-    EncodePlan::new(EncodeSpec { dim, clip, clip_bits, lanes, max_units, extra, noise_tail: 0 }).unwrap()
+    EncodePlan::new(EncodeSpec {
+        dim,
+        clip,
+        clip_bits,
+        lanes,
+        max_units,
+        extra,
+        rotation: Rotation::None,
+        noise_tail: 0,
+    })
+    .unwrap()
 }
 
 fn update(values: &[f32]) -> Update {
@@ -86,7 +96,17 @@ fn weights_outside_zero_to_one_are_refused_and_no_weight_at_all_cannot_be_decode
 fn counting(dim: usize, clip: f64, clip_bits: u32, max_units: u64, steps: u64) -> EncodePlan {
     let (clip, lanes) = (ClipNorm::new(clip).unwrap(), Lanes::new(1).unwrap());
     let extra = Extra::Unclipped { steps };
-    EncodePlan::new(EncodeSpec { dim, clip, clip_bits, lanes, max_units, extra, noise_tail: 0 }).unwrap()
+    EncodePlan::new(EncodeSpec {
+        dim,
+        clip,
+        clip_bits,
+        lanes,
+        max_units,
+        extra,
+        rotation: Rotation::None,
+        noise_tail: 0,
+    })
+    .unwrap()
 }
 
 #[test]

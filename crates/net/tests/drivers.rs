@@ -20,7 +20,7 @@ use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_transcript::MemoryTap;
 use sottovoce_types::{
     AttemptId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier,
-    ParamLayout, RoundId, RunId, TrainJob, Unit, Update,
+    ParamLayout, Rotation, RoundId, RunId, TrainJob, Unit, Update,
 };
 use sottovoce_wire::{Frame, Kind, Limits};
 use tokio::sync::oneshot;
@@ -65,6 +65,7 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         clip: ClipNorm::new(1.0).unwrap(),
         clip_bits: 12,
         lanes: Lanes::new(2).unwrap(),
+        rotation: Rotation::None,
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
             sampling: None,

@@ -3,11 +3,11 @@ use std::sync::{Arc, OnceLock};
 
 use sottovoce_dp::sampling::SamplingProbability;
 use sottovoce_dp::{Budget, DpEvent, Filter, NoiseShare, ShareError};
-use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, Headroom, exact};
+use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, FLATNESS, Headroom, MAX_BLOCK, exact};
 use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
     ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
-    NoiseMultiplier, ParamLayout, Sha256Writer, TrainJob, Unit,
+    NoiseMultiplier, ParamLayout, Rotation, Sha256Writer, TrainJob, Unit,
 };
 
 use crate::manifest::{Manifest, Member};
@@ -60,6 +60,8 @@ pub struct RunSpec {
     pub clip_bits: u32,
     /// Integers per 64-bit word.
     pub lanes: Lanes,
+    /// Whether updates are rotated before they become integers.
+    pub rotation: Rotation,
     /// The privacy part.
     pub privacy: Option<PrivacyPlan>,
     /// Clients needed for a round.
@@ -194,10 +196,13 @@ impl RunPlan {
             lanes: spec.lanes,
             max_units,
             extra,
+            rotation: spec.rotation,
             noise_tail: noise_tail(&spec, extra, members)?,
         })?;
         let initial = spec.model.initialise(spec.init_seed);
-        Ok(Self { spec, manifest, layout, encode, initial, filter: OnceLock::new() })
+        let mut plan = Self { spec, manifest, layout, encode, initial, filter: OnceLock::new() };
+        plan.encode = plan.encode.with_seed(plan.digest());
+        Ok(plan)
     }
 
     /// What it was made of.
@@ -220,9 +225,10 @@ impl RunPlan {
         &self.encode
     }
 
-    /// The same under a round's clipping norm: the same integers, of another size.
-    pub fn encode_under(&self, clip: ClipNorm) -> EncodePlan {
-        self.encode.with_clip(clip)
+    /// The same in a round, under its clipping norm: the same integers, of another size, and where they are rotated, by signs of that
+    /// round. Signs come from the plan's digest and the round, so that everybody has the same.
+    pub fn encode_in(&self, round: u64, clip: ClipNorm) -> EncodePlan {
+        self.encode.with_clip(clip).in_round(round)
     }
 
     /// Initial parameters.
@@ -311,6 +317,9 @@ impl RunPlan {
         s.job.write_to(&mut w);
         w.field(s.unit.name().as_bytes()).number(s.clip.value().to_bits()).number(s.clip_bits.into());
         w.number(u8::from(s.lanes).into());
+        if s.rotation != Rotation::None {
+            w.field(b"rotation").field(s.rotation.name().as_bytes()).number(FLATNESS).number(MAX_BLOCK as u64);
+        }
         if let Some(p) = &s.privacy {
             w.number(p.noise_multiplier.value().to_bits()).number(p.delta.value().to_bits());
             w.number(p.epsilon_budget.value().to_bits());

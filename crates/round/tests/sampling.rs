@@ -42,7 +42,8 @@ fn claim_only_what_was_drawn_reaches_a_sum_and_the_charge_says_how_it_was_drawn(
     };
     let (inside, outside) = if sample.contains(0) { (0, 1) } else { (1, 0) };
     let client = identity(1).client_id();
-    let mut units = UnitSum::new(&plan, &client, &RoundTerms::first(&plan)).of_sample(sample);
+    let mut units =
+        UnitSum::new(&plan, &client, sottovoce_types::RoundId(1), &RoundTerms::first(&plan)).of_sample(sample);
     assert!(units.takes(inside) && !units.takes(outside));
     let update = Update { values: vec![0.01; plan.layout().len()], examples: 1 };
     units.add(inside, &update).unwrap();

@@ -51,7 +51,7 @@ fn sat_out(client: &mut ClientEngine) -> Vec<String> {
 fn the_sum_is_that_of_each_unit_by_itself() {
     let plan = plan(4, 1, 2);
     let sum_of = |values: &[f32]| {
-        let mut units = UnitSum::new(&plan, &member(), &RoundTerms::first(&plan));
+        let mut units = UnitSum::new(&plan, &member(), RoundId(1), &RoundTerms::first(&plan));
         for (unit, v) in values.iter().enumerate() {
             units.add(unit, &update(&plan, *v)).unwrap();
         }
@@ -70,7 +70,7 @@ fn the_sum_is_that_of_each_unit_by_itself() {
 fn claim_no_data_dependent_refusal_an_update_that_is_not_finite_does_not_keep_its_site_away() {
     let plan = plan(4, 1, 2);
     let sum_of = |values: &[f32]| {
-        let mut units = UnitSum::new(&plan, &member(), &RoundTerms::first(&plan));
+        let mut units = UnitSum::new(&plan, &member(), RoundId(1), &RoundTerms::first(&plan));
         for (unit, v) in values.iter().enumerate() {
             units.add(unit, &update(&plan, *v)).unwrap();
         }
@@ -106,14 +106,14 @@ fn a_unit_too_many_is_refused_and_nothing_of_the_sum_is_sent() {
         ]
     );
     let stranger = identity(77).client_id();
-    let refused = UnitSum::new(&plan, &stranger, &RoundTerms::first(&plan)).add(0, &update(&plan, 0.01));
+    let refused = UnitSum::new(&plan, &stranger, RoundId(1), &RoundTerms::first(&plan)).add(0, &update(&plan, 0.01));
     assert_eq!(refused, Err(UnitRefused::TooManyUnits { declared: 0 }));
 }
 
 #[test]
 fn claim_one_unit_has_one_update_in_a_sum() {
     let plan = plan(4, 1, 2);
-    let mut units = UnitSum::new(&plan, &member(), &RoundTerms::first(&plan));
+    let mut units = UnitSum::new(&plan, &member(), RoundId(1), &RoundTerms::first(&plan));
     units.add(1, &update(&plan, 0.01)).unwrap();
     assert_eq!(units.add(1, &update(&plan, 0.01)), Err(UnitRefused::Twice { unit: 1 }));
     assert!(units.into_site_sum().is_err());
@@ -122,7 +122,7 @@ fn claim_one_unit_has_one_update_in_a_sum() {
 #[test]
 fn an_update_of_another_model_is_refused() {
     let plan = plan(4, 1, 2);
-    let mut units = UnitSum::new(&plan, &member(), &RoundTerms::first(&plan));
+    let mut units = UnitSum::new(&plan, &member(), RoundId(1), &RoundTerms::first(&plan));
     let refused = units.add(0, &Update { values: vec![0.0; 3], examples: 1 });
     assert!(matches!(refused, Err(UnitRefused::Quantise(_))), "{refused:?}");
     assert!(units.into_site_sum().is_err());
@@ -152,7 +152,7 @@ fn without_a_privacy_unit_a_training_that_diverged_sends_nothing_and_says_what_t
             NOW,
             work.round,
             work.attempt,
-            UnitSum::new(&plan, &member(), &RoundTerms::first(&plan)),
+            UnitSum::new(&plan, &member(), RoundId(1), &RoundTerms::first(&plan)),
         );
         assert!(late.is_ok() && leaving(&mut client).is_empty());
     }

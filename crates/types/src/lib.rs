@@ -32,6 +32,7 @@ mod model;
 mod params;
 mod records;
 mod ring;
+mod rotation;
 mod spelling;
 mod training;
 
@@ -54,5 +55,6 @@ pub use records::{
     AttackScore, CanaryAudit, EpsilonByVantage, RoundRecord, RunSummary, SCHEMA_VERSION, SweepRow, Vantage, Verdict,
 };
 pub use ring::{LaneOverflow, Lanes, RingVec};
+pub use rotation::Rotation;
 pub use spelling::edits;
 pub use training::{ClassWeights, LocalOptimiser, Schedule, TrainJob, Unit};

@@ -3,7 +3,7 @@ use sottovoce_dp::{NoiseError, NoiseShare, NoiseSource, NonPrivateAcknowledged, 
 use sottovoce_encode::{
     Clipped, EncodePlan, EncodeSpec, Extra, Headroom, NonFinite, QuantiseError, SiteSum, SiteSumError,
 };
-use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, OutOfRange, RingVec, Update};
+use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, OutOfRange, RingVec, Rotation, Update};
 
 /// Canaries push with this multiple of the clipping norm, so that a clip that does not happen shows. A power of two.
 pub const CANARY_OVERSHOOT: u32 = 4;
@@ -17,6 +17,8 @@ pub struct PipelineSpec {
     pub clip_bits: u32,
     /// Lanes of the run. The audit uses fewer where its many canaries leave too little headroom; lanes carry no privacy.
     pub lanes: Lanes,
+    /// Whether the run rotates. Signs are the audit's own: they are public, and no privacy rests on them.
+    pub rotation: Rotation,
     /// Noise multiplier that the honest shares must add up to.
     pub noise_multiplier: NoiseMultiplier,
     /// Honest clients that are guaranteed to be in the sum: q − f. Only they add noise here; a colluder adds none.
@@ -85,6 +87,7 @@ pub struct Pipeline<N> {
     /// To which canaries are clipped: C, or more where clipping is skipped.
     clip: ClipNorm,
     noise: N,
+    rounds: u64,
 }
 
 impl<N: NoiseSource> Pipeline<N> {
@@ -115,10 +118,11 @@ impl<N: NoiseSource> Pipeline<N> {
             lanes: spec.lanes,
             max_units: spec.canaries as u64,
             extra: Extra::None,
+            rotation: spec.rotation,
             noise_tail: share.tail_of_sum(spec.honest, 13),
         })?;
         let share = (mutation != Mutation::NoiseOff).then_some(share);
-        Ok(Self { spec, plan, share, clip, noise })
+        Ok(Self { spec, plan, share, clip, noise, rounds: 0 })
     }
 
     /// One round: which canaries are in, to the projection of the decoded sum on each direction in units of C:
@@ -128,23 +132,25 @@ impl<N: NoiseSource> Pipeline<N> {
     /// [`PipelineError`] when a stage refuses.
     pub fn round(&mut self, included: &[bool]) -> Result<Vec<f64>, PipelineError> {
         let honest = self.spec.honest as usize;
-        let mut sum = RingVec::zeros(self.plan.words(), self.plan.lanes());
+        self.rounds += 1;
+        let plan = self.plan.in_round(self.rounds);
+        let mut sum = RingVec::zeros(plan.words(), plan.lanes());
         for client in 0..honest {
-            let mut site = SiteSum::empty(&self.plan);
+            let mut site = SiteSum::empty(&plan);
             for canary in (client..included.len()).step_by(honest).filter(|&i| included[i]) {
-                site.add(Clipped::new(&self.canary(canary), self.clip)?.quantise(&self.plan)?)?;
+                site.add(Clipped::new(&self.canary(canary), self.clip)?.quantise(&plan)?)?;
             }
             let private = if let Some(share) = &self.share {
-                self.noise.add(site, share)?.wrap(&self.plan)?
+                self.noise.add(site, share)?.wrap(&plan)?
             } else {
                 let acknowledged = NonPrivateAcknowledged::i_understand_that_this_run_is_not_private();
-                Private::without_noise(site, &self.plan, acknowledged)?
+                Private::without_noise(site, &plan, acknowledged)?
             };
             sum.add(&private.into_ring());
         }
         // In units of the C that was promised, whatever the plan clips to.
-        let scale = self.plan.step() / self.spec.clip.value();
-        Ok(self.plan.decode_coords(&sum).iter().map(|&c| c as f64 * scale).collect())
+        let promised = self.spec.clip.value();
+        Ok(plan.decode_sum(&sum).into_iter().map(|v| v / promised).collect())
     }
 
     fn canary(&self, index: usize) -> Update {

@@ -34,12 +34,12 @@ pub enum ObserveError {
         seq: u64,
     },
     /// The bias lies outside the vector.
-    #[error("the bias ends at parameter {end}, but vectors have {coords} coordinates: use the layout of this run")]
+    #[error("the bias ends at parameter {end}, but vectors have {dim} parameters: use the layout of this run")]
     BiasOutside {
         /// Where the bias ends.
         end: usize,
-        /// Coordinates of a vector.
-        coords: usize,
+        /// Parameters of a vector.
+        dim: usize,
     },
 }
 
@@ -49,7 +49,7 @@ pub fn last_layer_bias(layout: &ParamLayout) -> Option<Range<usize>> {
     (last.shape.len() == 1).then(|| last.offset..last.offset + last.len())
 }
 
-/// Every masked input that a client sent to the coordinator, decoded *as if it were plain*: unpacked to integers, scaled
+/// Every masked input that a client sent to the coordinator, decoded *as if it were plain*: unpacked to integers, rotated back, scaled
 /// to parameter units, divided by the client's units, and cut to the last layer's bias. One entry per input; a round
 /// that took two attempts gives two.
 ///
@@ -57,8 +57,8 @@ pub fn last_layer_bias(layout: &ParamLayout) -> Option<Range<usize>> {
 /// [`ObserveError`] when the view and the plan are not of one run.
 pub fn observe(view: &CoordinatorView<'_>, spec: &ObserveSpec) -> Result<Vec<ObservedUpdate>, ObserveError> {
     let plan = &spec.encode;
-    if spec.bias.end > plan.coords() {
-        return Err(ObserveError::BiasOutside { end: spec.bias.end, coords: plan.coords() });
+    if spec.bias.end > plan.spec().dim {
+        return Err(ObserveError::BiasOutside { end: spec.bias.end, dim: plan.spec().dim });
     }
     let mut out = Vec::new();
     for record in view.of_kind(Kind::MaskedInput) {
@@ -70,9 +70,10 @@ pub fn observe(view: &CoordinatorView<'_>, spec: &ObserveSpec) -> Result<Vec<Obs
         if message.words().len() != plan.words() {
             return Err(undecodable);
         }
-        let coords = plan.decode_coords(&RingVec::from_words(message.words().to_vec(), plan.lanes()));
-        let scale = plan.step() / f64::from(spec.units.get(&client).copied().unwrap_or(1).max(1));
-        let bias_update = coords[spec.bias.clone()].iter().map(|&c| c as f64 * scale).collect();
+        let sum = RingVec::from_words(message.words().to_vec(), plan.lanes());
+        let update = plan.in_round(record.frame.round.0).decode_sum(&sum);
+        let units = f64::from(spec.units.get(&client).copied().unwrap_or(1).max(1));
+        let bias_update = update[spec.bias.clone()].iter().map(|v| v / units).collect();
         out.push(ObservedUpdate { client, round: record.frame.round, bias_update });
     }
     Ok(out)

@@ -5,7 +5,7 @@ use sottovoce_attack::canary::{CanaryClaim, CanaryDesign, Mutation, PipelineSpec
 use sottovoce_dp::gdp;
 use sottovoce_report::{Align, TextTable, attacks_text};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{CanaryAudit, ClipNorm, Delta, Epsilon, Lanes, SCHEMA_VERSION, Verdict};
+use sottovoce_types::{CanaryAudit, ClipNorm, Delta, Epsilon, Lanes, Rotation, SCHEMA_VERSION, Verdict};
 
 use crate::args::AuditCommand;
 use crate::auditing::{Audited, canary_audit};
@@ -91,6 +91,7 @@ fn selftest(canaries: u32, output: &Output) -> anyhow::Result<Exit> {
         clip: ClipNorm::new(1.0)?,
         clip_bits: 16,
         lanes: Lanes::new(2).context("2 lanes exist")?,
+        rotation: Rotation::None,
         noise_multiplier: gdp::calibrate(epsilon, delta, u64::from(rounds)),
         honest: 4,
         canaries: usize::try_from(canaries)?,

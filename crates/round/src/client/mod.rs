@@ -314,8 +314,9 @@ impl ClientEngine {
         let terms = &self.origin.as_ref()?.terms;
         let path = self.plan.local_path(work.round.0);
         let sample = self.origin.as_ref()?.sample.clone();
-        let units =
-            UnitSum::new(&self.plan, &self.id(), terms).of_sample(sample).correcting(work.correction.clone(), path);
+        let units = UnitSum::new(&self.plan, &self.id(), work.round, terms)
+            .of_sample(sample)
+            .correcting(work.correction.clone(), path);
         Some((work, units))
     }
 

@@ -1,7 +1,7 @@
 //! A site's privacy units, one update at a time: clipped, quantised and added at once.
 use sottovoce_dp::sampling::Sample;
-use sottovoce_encode::{Clipped, EncodePlan, NonFinite, QuantiseError, SiteSum, SiteSumError, exact};
-use sottovoce_types::{ClientId, Unit, Update};
+use sottovoce_encode::{Clipped, NonFinite, QuantiseError, SiteSum, SiteSumError, exact};
+use sottovoce_types::{ClientId, RoundId, Unit, Update};
 
 use crate::plan::RunPlan;
 use crate::terms::RoundTerms;
@@ -50,7 +50,7 @@ pub enum UnitRefused {
 
 /// Takes one [`Update`] `[d]` per privacy unit and keeps only their sum, so that memory does not grow with the units.
 ///
-/// It clips each to C, truncates it to the grid and adds: one unit moves the result by at most C in L2. There is no way into
+/// It clips each to C, rotates it if the plan does, truncates it to the grid and adds: one unit moves the result by at most C in L2. There is no way into
 /// the sum but through the clip:
 /// ```compile_fail
 /// # use sottovoce_round::UnitSum;
@@ -63,7 +63,6 @@ pub enum UnitRefused {
 /// that no ledger charges.
 pub struct UnitSum {
     sum: SiteSum,
-    encode: EncodePlan,
     unit: Unit,
     declared: u32,
     /// Which units take part: secret.
@@ -85,15 +84,13 @@ struct Correction {
 }
 
 impl UnitSum {
-    /// An empty sum of this client's units under a plan and the terms of a round, in which all of them take part. One that is no member
-    /// may add none.
-    pub fn new(plan: &RunPlan, client: &ClientId, terms: &RoundTerms) -> Self {
-        let encode = plan.encode_under(terms.clip);
+    /// An empty sum of this client's units under a plan, in a round and under its terms, in which all of them take part. One that is no
+    /// member may add none.
+    pub fn new(plan: &RunPlan, client: &ClientId, round: RoundId, terms: &RoundTerms) -> Self {
         let declared = plan.units_of(client);
         let units = usize::try_from(declared).expect("a number of units");
         Self {
-            sum: SiteSum::empty(&encode),
-            encode,
+            sum: SiteSum::empty(&plan.encode_in(round.0, terms.clip)),
             unit: plan.spec().unit,
             declared,
             sample: Sample::every_unit(units).0,
@@ -153,16 +150,17 @@ impl UnitSum {
         }
         let uncorrected = self.correction.as_ref().map(|c| c.take_out(update));
         let update = uncorrected.as_ref().unwrap_or(update);
-        let clipped = match Clipped::new(update, self.encode.spec().clip) {
+        let encode = *self.sum.plan();
+        let clipped = match Clipped::new(update, encode.spec().clip) {
             Ok(clipped) => clipped,
             Err(_) if self.unit != Unit::None => return Ok(()),
             Err(not_finite) => return Err(not_finite.into()),
         };
         let quantised = if self.unit == Unit::None {
             let weight = f64::from(update.examples.min(WEIGHT_CAP_EXAMPLES)) / f64::from(WEIGHT_CAP_EXAMPLES);
-            clipped.quantise_weighted(&self.encode, weight)?
+            clipped.quantise_weighted(&encode, weight)?
         } else {
-            clipped.quantise(&self.encode)?
+            clipped.quantise(&encode)?
         };
         self.sum.add(quantised)?;
         if let Some(correction) = &mut self.correction {

@@ -12,7 +12,7 @@ use crate::server::ServerState;
 impl Coordinator {
     pub(super) fn publish(&mut self, now: Tick, sum: &SecureSum) {
         let clip = self.server.clip();
-        let encode = self.plan.encode_under(clip);
+        let encode = self.plan.encode_in(self.round.0, clip);
         let mean = self.mean_update(sum, &encode);
         let unclipped = encode.decode_unclipped(sum.sum(), self.units_in(sum));
         let share = f64::from(count(sum.contributors().len())) / f64::from(self.plan.manifest().len().max(1));

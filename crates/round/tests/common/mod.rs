@@ -12,8 +12,8 @@ use sottovoce_round::{
 };
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_types::{
-    ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, RoundRecord, RunId,
-    Tick, TrainJob, Unit, Update,
+    ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation,
+    RoundRecord, RunId, Tick, TrainJob, Unit, Update,
 };
 use sottovoce_wire::{Frame, Kind};
 
@@ -57,6 +57,7 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         clip: ClipNorm::new(1.0).unwrap(),
         clip_bits: 16,
         lanes: Lanes::new(2).unwrap(),
+        rotation: Rotation::None,
         privacy: Some(PrivacyPlan {
             noise_multiplier: NoiseMultiplier::new(2.0).unwrap(),
             sampling: None,

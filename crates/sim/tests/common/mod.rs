@@ -9,7 +9,7 @@ use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer};
 use sottovoce_transcript::{MemoryTap, Transcript};
 use sottovoce_types::{
-    ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, TrainJob, Unit,
+    ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation, TrainJob, Unit,
 };
 
 /// Features of the toy model.
@@ -40,6 +40,7 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
         clip: ClipNorm::new(16.0).unwrap(),
         clip_bits: 36,
         lanes: Lanes::new(1).unwrap(),
+        rotation: Rotation::None,
         privacy: None,
         n_min,
         max_corrupt,
