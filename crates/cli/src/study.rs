@@ -14,7 +14,8 @@ use sottovoce_sim::{ClientReport, Script, SimClient, Simulation};
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::{MemoryTap, Transcript};
 use sottovoce_types::{
-    EpsilonByVantage, FlatParams, Metrics, RoundRecord, RunSummary, SCHEMA_VERSION, TrainJob, Unit, Vantage,
+    EpsilonByVantage, FlatParams, Metrics, RoundRecord, RunSummary, SCHEMA_VERSION, Sha256Writer, TrainJob, Unit,
+    Vantage,
 };
 
 use crate::federation::{self, Simulated};
@@ -64,7 +65,7 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         coordinator,
         clients: sim_clients,
         script: Script::default(),
-        seed: config.run.seed,
+        seed: seed_of_noise_and_keys(config),
     };
     let tap = MemoryTap::new();
     let bar = output.progress("rounds", config.run.rounds);
@@ -109,6 +110,17 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         transcript: tap.transcript(),
         summary,
     })
+}
+
+/// The simulation's seed: the run's, and in a cross-validation another for each fold. Were all folds run on one draw of the noise, an interval over
+/// folds would leave out what the noise contributes.
+fn seed_of_noise_and_keys(config: &Config) -> u64 {
+    let (seed, fold) = (config.run.seed, config.partition.fold);
+    if config.partition.folds == 0 {
+        return seed;
+    }
+    let mixed = Sha256Writer::new("sottovoce/1/sim/fold").number(seed).number(fold.into()).finish();
+    u64::from_le_bytes(*mixed.0.first_chunk().expect("32 bytes"))
 }
 
 /// Why clients sat out: each reason with the first round and attempt of it, and how many clients it kept away there.
