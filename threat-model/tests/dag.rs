@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("round", &["wire", "encode", "dp", "secagg"]),
     ("attack", &["wire", "encode", "secagg", "transcript", "train", "dp"]),
     ("config", &["encode", "dp", "secagg", "round"]),
-    ("store", &["dp", "round"]),
+    ("store", &["dp", "round", "secagg"]),
     ("net", &["wire", "round", "transcript", "secagg"]),
     ("sim", &["wire", "encode", "dp", "secagg", "round", "transcript"]),
     ("coordinator", &["wire", "secagg", "config", "round", "dp", "store", "net", "transcript"]),

@@ -9,6 +9,7 @@ use serde_json::json;
 use sottovoce_config::{Config, Deployment, identity_file, manifest_file};
 use sottovoce_net::{Listener, Served, Service, TlsIdentity, TransportOptions, serve};
 use sottovoce_round::{Coordinator, CoordinatorEvent, Entry, Journal, JournalEvent, Outcome, Standing};
+use sottovoce_secagg::Identity;
 use sottovoce_store::SqliteJournal;
 use sottovoce_transcript::FileTap;
 use sottovoce_types::{RoundRecord, RunId, Tick};
@@ -30,7 +31,7 @@ pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Resu
     let plan = Arc::new(config.plan(manifest.clone())?);
     let state = &deployment.state;
     std::fs::create_dir_all(state).with_context(|| format!("cannot make {}", state.display()))?;
-    let journal = SqliteJournal::open(state)?;
+    let journal = SqliteJournal::open_sealed(state, Identity::from_seed(*identity.seed()))?;
     let entries = journal.replay()?;
     let tls = TlsIdentity::from_seed(&identity.seed());
     let resumed = Standing::of(&entries);

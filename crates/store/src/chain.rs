@@ -17,6 +17,12 @@ impl Head {
         Self { entries: 0, chain: Sha256Writer::new("sottovoce/1/journal").finish() }
     }
 
+    /// The head of a journal whose entries have these links.
+    pub(crate) fn at_end(chains: &[Digest]) -> Self {
+        let entries = u64::try_from(chains.len()).expect("a length in memory");
+        chains.last().map_or_else(Self::empty, |chain| Self { entries, chain: *chain })
+    }
+
     /// The head after one more entry, as it is written.
     pub(crate) fn after(self, entry: &str) -> Self {
         let entries = self.entries + 1;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 use sottovoce_dp::LedgerEntry;
 use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, ServerState};
+use sottovoce_secagg::Identity;
 use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout};
 
-use crate::{CheckpointError, CheckpointInfo, Head, durable, load_checkpoint, save_checkpoint, server_state};
+use crate::{CheckpointError, CheckpointInfo, Head, Witness, durable, load_checkpoint, save_checkpoint, server_state};
 
 const STATE: &str = "state.sqlite";
 const LOCK: &str = "state.lock";
@@ -64,7 +65,6 @@ pub enum StateError {
 }
 
 /// A durable journal with its checkpoints, in one directory, with one writer.
-#[derive(Debug)]
 pub struct SqliteJournal {
     dir: PathBuf,
     connection: Connection,
@@ -74,9 +74,17 @@ pub struct SqliteJournal {
     /// File of each server state that an entry speaks of.
     states: BTreeMap<Digest, PathBuf>,
     info: CheckpointInfo,
+    identity: Option<Identity>,
     failed: bool,
     /// Held for as long as the journal is open; the system lets go of it however the process ends.
     _lock: File,
+}
+
+impl std::fmt::Debug for SqliteJournal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the identity.
+        f.debug_struct("SqliteJournal").field("dir", &self.dir).field("head", &self.head).finish_non_exhaustive()
+    }
 }
 
 impl SqliteJournal {
@@ -86,7 +94,18 @@ impl SqliteJournal {
     /// [`JournalError::Locked`] while another writer has it, [`JournalError::Corrupt`] when its chain does not hold,
     /// [`JournalError::Storage`] otherwise.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
-        let dir = dir.as_ref();
+        Self::open_with(dir.as_ref(), None)
+    }
+
+    /// The same for a party: every head is signed with its identity, and a state that was signed by another is refused.
+    ///
+    /// # Errors
+    /// As [`SqliteJournal::open`].
+    pub fn open_sealed(dir: impl AsRef<Path>, identity: Identity) -> Result<Self, JournalError> {
+        Self::open_with(dir.as_ref(), Some(identity))
+    }
+
+    fn open_with(dir: &Path, identity: Option<Identity>) -> Result<Self, JournalError> {
         let state = dir.join(STATE);
         let failed = |e: StateError| storage(&state, e);
         fs::create_dir_all(dir.join(CHECKPOINTS)).map_err(|e| failed(e.into()))?;
@@ -94,14 +113,19 @@ impl SqliteJournal {
         let mut connection = Connection::open(&state).map_err(|e| failed(e.into()))?;
         prepare(&mut connection).map_err(failed)?;
         durable::sync_directory(dir).map_err(|e| failed(e.into()))?;
-        let (entries, head) = read_verified(&connection, &state)?;
+        let (entries, chains) = read_verified(&connection, &state)?;
+        let head = Head::at_end(&chains);
+        let witness = Witness::read(dir).map_err(|e| failed(e.into()))?;
+        check_witness(witness, &state, &chains, identity.as_ref())?;
+        Witness::of(head, identity.as_ref()).write(dir).map_err(|e| failed(e.into()))?;
         let (mut models, mut states) = (BTreeMap::new(), BTreeMap::new());
         for entry in &entries {
             states.extend(state_of(&entry.event).map(|(state, file)| (state, dir.join(CHECKPOINTS).join(file))));
             models.extend(model_of(&entry.event).map(|(model, file)| (model, dir.join(CHECKPOINTS).join(file))));
         }
         let info = CheckpointInfo::default();
-        Ok(Self { dir: dir.to_owned(), connection, head, models, states, info, failed: false, _lock: lock })
+        let dir = dir.to_owned();
+        Ok(Self { dir, connection, head, models, states, info, identity, failed: false, _lock: lock })
     }
 
     /// Writes the architecture, and whatever else, into every checkpoint from here on, so that it can be used without the
@@ -149,6 +173,10 @@ impl SqliteJournal {
         let head = self.head.after(&text);
         self.insert(&text, ledger.as_deref(), head).map_err(|e| storage(&self.dir.join(STATE), e))?;
         self.head = head;
+        // After the commit, and before anything leaves: a crash in between leaves the database ahead, which is no contradiction.
+        Witness::of(head, self.identity.as_ref())
+            .write(&self.dir)
+            .map_err(|e| storage(&self.dir.join(STATE), e.into()))?;
         self.models.extend(saved);
         self.states.extend(saved_state);
         Ok(())
@@ -265,10 +293,46 @@ impl Journal for SqliteJournal {
 /// As [`SqliteJournal::open`], but never [`JournalError::Locked`].
 pub fn read_journal(dir: impl AsRef<Path>) -> Result<(Vec<Entry>, Head), JournalError> {
     let state = dir.as_ref().join(STATE);
+    // Before the database: a writer that goes on in between leaves the database ahead.
+    let witness = Witness::read(dir.as_ref()).map_err(|e| storage(&state, e.into()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&state, flags).map_err(|e| storage(&state, e.into()))?;
     check_version(&connection).map_err(|e| storage(&state, e))?;
-    read_verified(&connection, &state)
+    let (entries, chains) = read_verified(&connection, &state)?;
+    check_witness(witness, &state, &chains, None)?;
+    Ok((entries, Head::at_end(&chains)))
+}
+
+/// Whether the database beside it is the one that the witness saw, or goes on from there; and for a party, whether it is its own.
+fn check_witness(
+    witness: Option<Witness>,
+    state: &Path,
+    chains: &[Digest],
+    identity: Option<&Identity>,
+) -> Result<(), JournalError> {
+    let place = u64::try_from(chains.len()).expect("a length in memory");
+    let corrupt = |what| JournalError::Corrupt { place: state.display().to_string(), entry: place, what };
+    let Some(witness) = witness else {
+        // It is written before the first entry.
+        return if chains.is_empty() {
+            Ok(())
+        } else {
+            Err(corrupt("state.head is missing: copy the whole directory"))
+        };
+    };
+    if let Some(what) = witness.contradicts(chains) {
+        return Err(corrupt(what));
+    }
+    if !witness.seal_holds() {
+        return Err(corrupt("the signature in state.head does not hold: it was edited"));
+    }
+    match (&witness.seal, identity) {
+        (Some(seal), Some(identity)) if seal.public_key != Digest(identity.public_key()) => {
+            Err(corrupt("state.head is signed by another identity: this is another party's state"))
+        }
+        (None, Some(_)) if !chains.is_empty() => Err(corrupt("state.head is not signed, and this party signs")),
+        _ => Ok(()),
+    }
 }
 
 fn lock(dir: &Path) -> Result<File, JournalError> {
@@ -312,11 +376,11 @@ fn check_version(connection: &Connection) -> Result<(), StateError> {
 }
 
 /// Every entry, with the chain, the ledger's rows and the head checked against each other.
-fn read_verified(connection: &Connection, state: &Path) -> Result<(Vec<Entry>, Head), JournalError> {
+fn read_verified(connection: &Connection, state: &Path) -> Result<(Vec<Entry>, Vec<Digest>), JournalError> {
     let corrupt = |entry: u64, what| JournalError::Corrupt { place: state.display().to_string(), entry, what };
     let rows = read_rows(connection).map_err(|e| storage(state, e.into()))?;
     let mut head = Head::empty();
-    let mut entries = Vec::with_capacity(rows.len());
+    let (mut entries, mut chains) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for Row { seq, text, chain, ledger } in rows {
         head = head.after(&text);
         let place = head.entries;
@@ -333,13 +397,14 @@ fn read_verified(connection: &Connection, state: &Path) -> Result<(Vec<Entry>, H
             return Err(corrupt(place, "its ledger row is not the one that was written with it"));
         }
         entries.push(entry);
+        chains.push(head.chain);
     }
     let end = read_head(connection).map_err(|e| storage(state, e.into()))?;
     let expected = (!entries.is_empty()).then(|| (sql_integer(head.entries), head.chain.as_bytes().to_vec()));
     if end != expected {
         return Err(corrupt(head.entries, "entries after it were cut off"));
     }
-    Ok((entries, head))
+    Ok((entries, chains))
 }
 
 struct Row {

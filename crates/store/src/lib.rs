@@ -5,9 +5,9 @@
 //! `checkpoints/round-0001.state.safetensors` beside it. What [`append`](sottovoce_round::Journal::append) has returned from survives a
 //! killed process and a lost power supply, as far as the disk keeps its word about `fsync`.
 //!
-//! This crate decides nothing: which entries there are is `round`'s to say, what they cost is `dp`'s. It detects accidents
-//! and careless edits, not a forger: whoever may write the directory can write a whole new chain, or put back an older copy
-//! of everything ([`SqliteJournal::head`] is what to note down elsewhere against that).
+//! This crate decides nothing: which entries there are is `round`'s to say, what they cost is `dp`'s. It detects accidents and careless edits: the
+//! chain in the database, an old database beside a newer `state.head` ([`Witness`]), and, opened with an identity, a state that somebody without the
+//! party's key made. An older copy of everything is for the peers to notice.
 //!
 //! ```
 //! use sottovoce_round::{Entry, Journal, JournalEvent, Persist};
@@ -33,9 +33,11 @@ mod checkpoint;
 mod durable;
 mod journal;
 mod server_state;
+mod witness;
 
 pub use chain::Head;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointInfo, Found, load_checkpoint, read_checkpoint, save_checkpoint,
 };
 pub use journal::{SqliteJournal, StateError, read_journal};
+pub use witness::{Seal, Witness};

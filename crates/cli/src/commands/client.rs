@@ -10,6 +10,7 @@ use sottovoce_dp::OsNoise;
 use sottovoce_net::{NetError, Participant, ParticipateOptions, TlsIdentity, participate};
 use sottovoce_report::write_text;
 use sottovoce_round::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Journal};
+use sottovoce_secagg::Identity;
 use sottovoce_store::{CheckpointInfo, SqliteJournal, save_checkpoint};
 use sottovoce_types::{Examples, SCHEMA_VERSION};
 
@@ -38,7 +39,7 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
     write_text(deployment.state.join("config.toml"), &config.to_toml())?;
     let data = training_data(&config, &deployment.state, output)?;
     let trainer = SiteTrainer::new(federation::trainer(&config)?, config.privacy.unit, &data);
-    let journal = SqliteJournal::open(&deployment.state)?;
+    let journal = SqliteJournal::open_sealed(&deployment.state, Identity::from_seed(*identity.seed()))?;
     let history = journal.replay()?;
     let tls = TlsIdentity::from_seed(&identity.seed());
     let mut seed = [0u8; 32];
