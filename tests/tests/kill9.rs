@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::federation::{Client, Federation, published};
 use common::{arg, run};
 use serde_json::Value;
-use sottovoce_dp::{Ledger, LedgerEntry, LedgerKey};
+use sottovoce_dp::{Ledger, LedgerEntry, LedgerKey, gdp};
 use sottovoce_net::{GateDecision, ParticipationEnding, TransmitGate};
 use sottovoce_round::{ClientEvent, ClientOutcome, Entry, JournalEvent};
 use sottovoce_transcript::Transcript;
@@ -127,9 +127,43 @@ async fn claim_one_release_per_attempt_a_coordinator_killed_between_unmask_reque
     // The ledgers as their owners read them.
     let ledger = run(&["privacy", "ledger", arg(&federation.state()), "--format", "json"]).expect(0).json();
     assert_eq!(ledger["chain"], "verified");
-    close(&ledger["spent"]["gdp_mu"], spent(&federation, &after));
+    close(&ledger["spent"]["epsilon_upper"], spent(&federation, &after));
     let ledger = run(&["privacy", "ledger", arg(&federation.client_state(1)), "--format", "json"]).expect(0).json();
-    close(&ledger["spent"]["gdp_mu"], spent(&federation, &after));
+    close(&ledger["spent"]["epsilon_upper"], spent(&federation, &after));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_budget_exhausted_a_killed_attempt_stays_charged_and_the_run_that_no_longer_fits_ends_with_exit_10() {
+    // A budget for three attempts, to the last bits, and three rounds: the attempt that kill -9 cost leaves nothing for the third.
+    let delta = sottovoce_types::Delta::new(1e-5).unwrap();
+    let budget = gdp::epsilon(3f64.sqrt() / 2.0, delta).upper * (1.0 + 1e-9);
+    let federation = Federation::with_budget(CLIENTS, 3, budget);
+    let coordinator = federation.coordinator().await;
+    let address = coordinator.address;
+    let holding = Arc::new(AtomicBool::new(true));
+    let mut clients: Vec<Client> =
+        (1..=CLIENTS).map(|i| federation.gated_client(i, address, Some(gate(&holding)))).collect();
+    for client in &mut clients {
+        client.event(|e| matches!(e, ClientEvent::Opening { round: RoundId(2), attempt: AttemptId(1), .. })).await;
+    }
+    coordinator.kill();
+    let before = federation.journal();
+    assert_charged(&federation, &before, 2);
+
+    let coordinator = federation.coordinator().await;
+    holding.store(false, Ordering::SeqCst);
+    let ended = coordinator.end().await;
+    assert_eq!(ended.code(), Some(10), "privacy budget exhausted");
+    let after = federation.journal();
+    nothing_is_forgotten(&federation, &before, &after);
+    assert_charged(&federation, &after, 3);
+    assert_eq!(published(&after).iter().map(|r| (r.round, r.attempt)).collect::<Vec<_>>(), [(1, 1), (2, 2)]);
+    // Started once more, it is refused again: no crash and no restart gives a budget back.
+    let once_more = federation.coordinator().await.end().await;
+    assert_eq!(once_more.code(), Some(10), "and again");
+    assert_charged(&federation, &federation.journal(), 3);
+    let ledger = run(&["privacy", "ledger", arg(&federation.client_state(1)), "--format", "json"]).expect(0).json();
+    close(&ledger["spent"]["epsilon_upper"], spent(&federation, &after));
 }
 
 fn run_of(journal: &[Entry]) -> RunId {
@@ -137,12 +171,13 @@ fn run_of(journal: &[Entry]) -> RunId {
     journal.iter().find_map(run).unwrap()
 }
 
-/// μ-GDP composes in squares: k attempts at noise multiplier z are √k / z.
+/// μ-GDP composes in squares: k attempts at noise multiplier z are √k / z, and cost its ε.
 #[track_caller]
 fn assert_charged(federation: &Federation, journal: &[Entry], attempts: u32) {
-    let z = federation.plan.spec().privacy.unwrap().noise_multiplier.value();
-    let mu = spent(federation, journal);
-    assert!((mu - f64::from(attempts).sqrt() / z).abs() < 1e-9, "{mu} is not the cost of {attempts} attempts");
+    let privacy = federation.plan.spec().privacy.unwrap();
+    let exact = gdp::epsilon(f64::from(attempts).sqrt() / privacy.noise_multiplier.value(), privacy.delta).upper;
+    let epsilon = spent(federation, journal);
+    assert!((epsilon / exact - 1.0).abs() < 1e-9, "{epsilon} is not the cost of {attempts} attempts, {exact}");
 }
 
 #[track_caller]

@@ -47,6 +47,11 @@ pub struct Federation {
 impl Federation {
     /// n members of two speakers each and f = 1; `rounds` rounds; deadlines that no test reaches.
     pub fn new(clients: u8, rounds: u64) -> Self {
+        Self::with_budget(clients, rounds, 1000.0)
+    }
+
+    /// The same with a budget of ε for every party.
+    pub fn with_budget(clients: u8, rounds: u64, epsilon_budget: f64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         write_identity(&dir.path().join("coordinator.key"), COORDINATOR);
         let member = |i: u8| Member {
@@ -74,7 +79,7 @@ hidden = []
 [privacy]
 unit = "speaker"
 noise_multiplier = 2.0
-epsilon_budget = 1000
+epsilon_budget = {epsilon_budget}
 
 [aggregation]
 n_min = 3
