@@ -20,6 +20,7 @@ mod source;
 
 pub use discrete::{DiscreteGaussian, DiscreteLaplace, IntegerNoise, ScaleOutOfRange};
 pub use eta::{extra_epsilon, log10_eta};
+pub(crate) use karney::{Digits, Normal};
 pub use rounded_gaussian::{RoundedGaussian, Sigma, SigmaOutOfRange};
 pub use share::{NoiseShare, ShareError};
 pub use source::{NoiseError, NoiseKind, NoiseSource, OsNoise, SeededNoise};
