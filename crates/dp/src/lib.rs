@@ -3,6 +3,7 @@
 //! * [`noise`]: the rounded Gaussian, exactly sampled, and each client's share of it. [`NoiseSource`] turns a site's sum of
 //!   clipped integer updates into [`Noised`], and [`Private`] is the only thing that a client may submit.
 //! * [`gdp`], [`zcdp`]: (ε, δ) of what was released, as a [`Bracket`] whose upper end is safe.
+//! * [`matrix`]: noise correlated over rounds for fixed cohorts (BandMF), charged once for a whole training.
 //! * [`ledger`]: charge before release; what was reserved and not resolved counts as spent.
 //! * [`sampling`]: secret samples of units, and the certificates without which no amplification is charged.
 //! * [`scalar`]: noisy counts, made by `opendp`.
@@ -42,6 +43,7 @@ mod exact_serde;
 mod filter;
 pub mod gdp;
 pub mod ledger;
+pub mod matrix;
 pub mod noise;
 mod normal;
 mod private;

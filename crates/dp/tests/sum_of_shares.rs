@@ -54,7 +54,7 @@ fn rounded_gaussian_sum(sigma: f64, n: usize, reach: i64) -> Vec<f64> {
         .collect()
 }
 
-/// sup |ln(P[ΣR = r] / P[ρ(G) = r])| over |r| within 6 deviations.
+/// sup |ln(P[ΣR = r] / P[ρ(G) = r])| over |r| ≤ ⌈6 deviations⌉.
 fn distance(sigma: f64, n: usize) -> f64 {
     let reach = sottovoce_encode::exact::truncate((6.0 * sigma * (n as f64).sqrt()).ceil()).unwrap();
     let (law, main) = (law_of_the_sum(sigma, n, reach), rounded_gaussian_sum(sigma, n, reach));

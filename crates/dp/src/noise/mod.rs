@@ -2,9 +2,8 @@
 //!
 //! On integer inputs, adding rounded Gaussian noise is post-processing of the Gaussian mechanism, so the accountant in
 //! [`crate::gdp`] applies as it is; the discrete Gaussian is only covered by zCDP. Arguments: `block/proof.md` (exactness of the
-//! sampler) and `sum_of_shares.md` (the sum of shares) and
-//! `proof.md` (calibration, wrap-around). Evidence: `tests/sampler_statistics.rs`,
-//! `tests/noise_shares.rs`.
+//! sampler), `sum_of_shares.md` (the sum of shares) and `proof.md` (calibration, wrap-around). Evidence:
+//! `tests/sampler_statistics.rs`, `tests/noise_shares.rs`, `tests/sum_of_shares.rs`.
 //!
 //! # Timing
 //! The sampler's running time depends on the random digits and slightly on the value drawn, like every rejection sampler's.
@@ -21,6 +20,7 @@ mod source;
 
 pub use discrete::{DiscreteGaussian, DiscreteLaplace, IntegerNoise, ScaleOutOfRange};
 pub use eta::{extra_epsilon, log10_eta};
+pub(crate) use karney::{Digits, Normal};
 pub use rounded_gaussian::{RoundedGaussian, Sigma, SigmaOutOfRange};
 pub use share::{NoiseShare, ShareError};
 pub use source::{NoiseError, NoiseKind, NoiseSource, OsNoise, SeededNoise};

@@ -9,7 +9,7 @@ use super::rounded_gaussian::{RoundedGaussian, Sigma};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShareError {
-    /// Below 4 grid steps the sum of rounded shares is too far from a rounded sum (`proof.md`, 3).
+    /// Below 4 grid steps the sum of rounded shares is too far from a rounded sum (`sum_of_shares.md`).
     #[error(
         "one client's noise has a standard deviation of {sigma} grid steps, and the proof needs 4: \
          raise clip_bits by {more_clip_bits}"
