@@ -48,7 +48,7 @@ impl IntegerNoise for super::RoundedGaussian {
     }
 }
 
-/// P[x] ∝ e^(−|x|/t) on the integers.
+/// P\[x\] ∝ e^(−|x|/t) on the integers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DiscreteLaplace {
     scale: Scale,
@@ -93,7 +93,7 @@ impl IntegerNoise for DiscreteLaplace {
     }
 }
 
-/// P[x] ∝ e^(−x²/2σ²) on the integers.
+/// P\[x\] ∝ e^(−x²/2σ²) on the integers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DiscreteGaussian {
     sigma: Scale,
