@@ -8,7 +8,7 @@ use sottovoce_dp::accountant::{self, Accountant, Adjacency};
 use sottovoce_report::{Align, TextTable, bar_svg};
 use sottovoce_round::{Manifest, Member, PublicKey, RunPlan};
 use sottovoce_secagg::{honest_floor, quorum};
-use sottovoce_types::{Delta, EpsilonByVantage, SCHEMA_VERSION, Unit};
+use sottovoce_types::{Delta, EpsilonByVantage, SCHEMA_VERSION, Unit, Vantage};
 
 use super::load_config;
 use crate::args::ExplainArgs;
@@ -44,7 +44,10 @@ pub fn run(args: &ExplainArgs, output: &Output) -> anyhow::Result<Exit> {
     }
     let (plan, known) = plan(&config)?;
     let run = plan.event().self_composed(plan.spec().rounds);
-    let vantages = study::guarantees(&plan, &run)?;
+    let mut vantages = study::guarantees(&plan, &run)?;
+    if let Some(privacy) = plan.spec().privacy {
+        vantages.push(peer_client(&plan, &run, privacy.delta)?);
+    }
     let curve = match plan.spec().privacy {
         Some(privacy) => collusion_curve(&plan, &run, privacy.delta)?,
         None => Vec::new(),
@@ -125,36 +128,55 @@ fn shown(epsilon: Option<f64>) -> String {
     epsilon.map_or("infinite".to_owned(), |e| format!("{e:.4}"))
 }
 
-/// What is left against the coordinator and c clients, when everybody is on the roster and the fewest survive.
+/// Another client, which follows the protocol, sees the models, and knows its own share of the noise in every sum.
+fn peer_client(plan: &RunPlan, run: &DpEvent, delta: Delta) -> anyhow::Result<EpsilonByVantage> {
+    let f = plan.spec().max_corrupt;
+    let left = |m: u32| (f64::from(quorum(m, f).saturating_sub(1)) / f64::from(honest_floor(m, f).max(1))).sqrt();
+    let least = (plan.spec().n_min..=plan.manifest().len()).map(left).fold(1.0, f64::min);
+    let found = accountant::epsilon(&run.with_noise_times(least), delta, Accountant::Auto, Adjacency::AddOrRemoveOne)?;
+    Ok(EpsilonByVantage {
+        vantage: Vantage::PeerClient,
+        epsilon: Some(found.bracket.upper).filter(|e| e.is_finite()),
+        delta: delta.value(),
+        basis: format!(
+            "{}; it knows its own share of the noise, which counts where max_corrupt is 0 (here {f})",
+            found.accountant.in_words()
+        ),
+    })
+}
+
+/// What is left of the noise against the coordinator and c clients, as a factor of its standard deviation, on whichever roster that the plan
+/// allows leaves least: the coordinator chooses who is on it, and a smaller one may be opened twice by fewer.
+fn noise_left(plan: &RunPlan, clients: u32) -> (f64, &'static str) {
+    let f = plan.spec().max_corrupt;
+    let on_roster = |m: u32| {
+        let (q, sized_for) = (quorum(m, f), honest_floor(m, f).max(1));
+        // Two survivor sets could each find q signatures once 2q − m clients sign both: their difference shows single inputs.
+        let (honest, why) = if clients >= (2 * q).saturating_sub(m) {
+            (1, "enough to open two sums of one attempt: a site has its own noise alone")
+        } else if clients <= f {
+            (q - clients, "what every sum is sure of")
+        } else {
+            (q - clients, "more than max_corrupt: their shares of the noise are known")
+        };
+        ((f64::from(honest) / f64::from(sized_for)).sqrt(), why)
+    };
+    // Somebody honest must be on it.
+    let rosters = plan.spec().n_min.max(clients + 1)..=plan.manifest().len();
+    rosters.map(on_roster).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, "nobody honest is left"))
+}
+
+/// What is left against the coordinator and c clients.
 fn collusion_curve(plan: &RunPlan, run: &DpEvent, delta: Delta) -> anyhow::Result<Vec<Colluders>> {
     let (n, f) = (plan.manifest().len(), plan.spec().max_corrupt);
-    let (q, sized_for) = (quorum(n, f), honest_floor(n, f).max(1));
     let z = plan.spec().privacy.map_or(0.0, |p| p.noise_multiplier.value());
-    // Two survivor sets could each find q signatures once 2q − n clients sign both: their difference shows single inputs.
-    let broken_from = (2 * q).saturating_sub(n);
+    let broken_from = (2 * quorum(n, f)).saturating_sub(n);
     let point = |clients: u32| -> anyhow::Result<Colluders> {
-        let (share, why) = if clients < broken_from {
-            let honest = f64::from(q.saturating_sub(clients));
-            let why = if clients <= f {
-                "what every sum is sure of"
-            } else {
-                "more than max_corrupt: their shares of the noise are known"
-            };
-            ((honest / f64::from(sized_for)).sqrt(), why)
-        } else {
-            (
-                f64::from(sized_for).sqrt().recip(),
-                "enough to open two sums of one attempt: a site has its own noise alone",
-            )
-        };
-        let seen = run.with_noise_times(share);
-        let epsilon = if share > 0.0 {
-            let found = accountant::epsilon(&seen, delta, Accountant::Auto, Adjacency::AddOrRemoveOne)?;
-            Some(found.bracket.upper).filter(|e| e.is_finite())
-        } else {
-            None
-        };
-        Ok(Colluders { clients, noise_multiplier: z * share, epsilon, why })
+        let (left, why) = noise_left(plan, clients);
+        let found =
+            accountant::epsilon(&run.with_noise_times(left), delta, Accountant::Auto, Adjacency::AddOrRemoveOne)?;
+        let epsilon = Some(found.bracket.upper).filter(|e| e.is_finite());
+        Ok(Colluders { clients, noise_multiplier: z * left, epsilon, why })
     };
     // All of them up to where it changes, then where it ends.
     let mut all: Vec<u32> = (0..=broken_from.min(n.saturating_sub(1))).collect();
@@ -216,17 +238,41 @@ mod tests {
         let run = plan.event().self_composed(plan.spec().rounds);
         let delta = plan.spec().privacy.unwrap().delta;
         let curve = collusion_curve(&plan, &run, delta).unwrap();
-        // n = 10, f = 2: q = 7, noise is sized for 5; two sums can be opened from 2·7 − 10 = 4 colluders on.
+        // n = 10, f = 2: q = 7, noise is sized for 5; two sums can be opened from 2·7 − 10 = 4 colluders on, and on a roster of 9, where
+        // q = 6, from 3 on.
         assert_eq!(curve.iter().map(|c| c.clients).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         assert!((curve[2].noise_multiplier - 3.0).abs() < 1e-12, "at max_corrupt it is what is charged");
         assert!((curve[0].noise_multiplier - 3.0 * (7.0f64 / 5.0).sqrt()).abs() < 1e-12);
-        assert!((curve[4].noise_multiplier - 3.0 / 5.0f64.sqrt()).abs() < 1e-12, "one share");
+        // On nine of them q = 6 and the noise is sized for 4: one share is half of it. On ten it would still be two fifths of 3² more.
+        assert!((curve[3].noise_multiplier - 3.0 / 2.0).abs() < 1e-12, "the smaller roster breaks first");
+        assert!((curve[4].noise_multiplier - 3.0 / 5.0f64.sqrt()).abs() < 1e-12, "one share of five");
         for pair in curve.windows(2) {
             assert!(pair[0].epsilon.unwrap() <= pair[1].epsilon.unwrap());
         }
         let exact = gdp::epsilon((plan.spec().rounds as f64).sqrt() / 3.0, delta);
         let printed = curve[2].epsilon.unwrap();
         assert!(printed >= exact.lower && printed <= exact.upper * (1.0 + 1e-9), "{printed}");
+    }
+
+    #[test]
+    fn claim_no_roster_that_the_plan_allows_leaves_less_than_is_printed() {
+        // Four clients, three of them enough, none reckoned corrupt: on three, q = 2, and one colluder can open two sums.
+        let text = "[partition]\nclients = 4\nspeakers_per_client = 2\n[corpus]\nsynth_speakers = 20\n[aggregation]\nn_min = 3\nmax_corrupt = 0\n\
+                    [privacy]\nnoise_multiplier = 3\ndelta = 1e-5\n";
+        let config = Config::parse(text, &[] as &[&str]).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        let (plan, _) = plan(&config).unwrap();
+        let (left, _) = noise_left(&plan, 1);
+        assert!(
+            (left - 0.5f64.sqrt()).abs() < 1e-12,
+            "a share of two, where four on the roster would leave more: {left}"
+        );
+        let run = plan.event().self_composed(plan.spec().rounds);
+        let peer = peer_client(&plan, &run, plan.spec().privacy.unwrap().delta).unwrap();
+        let exact = gdp::epsilon(
+            (plan.spec().rounds as f64).sqrt() / (3.0 * 0.5f64.sqrt()),
+            plan.spec().privacy.unwrap().delta,
+        );
+        assert!((peer.epsilon.unwrap() / exact.upper - 1.0).abs() < 1e-9, "{peer:?}");
     }
 
     #[test]

@@ -59,7 +59,9 @@ fn above(cells: &[(Mass, Mass)], first: i64, spacing: f64, open: bool, tail: f64
         } else {
             let scale = at(first + index(i), spacing).exp()
                 * (1.0 - 8.0 * f64::EPSILON * (1.0 + at(first + index(i), spacing).abs()));
-            ((p.upper - q.lower * scale) / full).clamp(0.0, p.upper)
+            // A loss beyond e^709 overflows, and 0·∞ is no number: then all of it goes up.
+            let b = (p.upper - q.lower * scale) / full;
+            if b.is_nan() { p.upper } else { b.clamp(0.0, p.upper) }
         };
         masses[i] += p.upper - b;
         masses[i + 1] += b;
