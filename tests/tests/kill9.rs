@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::federation::{Client, Federation, published};
+use common::federation::{Client, CoordinatorProcess, Federation, published};
 use common::{arg, run};
 use serde_json::Value;
 use sottovoce_dp::{Ledger, LedgerEntry, LedgerKey, gdp};
@@ -75,18 +75,25 @@ fn gate(holding: &Arc<AtomicBool>) -> TransmitGate {
     })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn claim_one_release_per_attempt_a_coordinator_killed_between_unmask_request_and_publication() {
-    let federation = Federation::new(CLIENTS, 3);
+/// A run in which every client has been asked to open round 2, has charged it, and its opening is held at its own door.
+async fn held_before_the_openings_of_round_2(
+    federation: &Federation,
+) -> (CoordinatorProcess, Arc<AtomicBool>, Vec<Client>) {
     let coordinator = federation.coordinator().await;
     let address = coordinator.address;
     let holding = Arc::new(AtomicBool::new(true));
     let mut clients: Vec<Client> =
         (1..=CLIENTS).map(|i| federation.gated_client(i, address, Some(gate(&holding)))).collect();
-    // Every client has been asked to open, has charged it, and its opening is held at its own door.
     for client in &mut clients {
         client.event(|e| matches!(e, ClientEvent::Opening { round: RoundId(2), attempt: AttemptId(1), .. })).await;
     }
+    (coordinator, holding, clients)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_one_release_per_attempt_a_coordinator_killed_between_unmask_request_and_publication() {
+    let federation = Federation::new(CLIENTS, 3);
+    let (coordinator, holding, clients) = held_before_the_openings_of_round_2(&federation).await;
     coordinator.kill();
 
     let before = federation.journal();
@@ -138,14 +145,7 @@ async fn claim_budget_exhausted_a_killed_attempt_stays_charged_and_the_run_that_
     let delta = sottovoce_types::Delta::new(1e-5).unwrap();
     let budget = gdp::epsilon(3f64.sqrt() / 2.0, delta).upper * (1.0 + 1e-9);
     let federation = Federation::with_budget(CLIENTS, 3, budget);
-    let coordinator = federation.coordinator().await;
-    let address = coordinator.address;
-    let holding = Arc::new(AtomicBool::new(true));
-    let mut clients: Vec<Client> =
-        (1..=CLIENTS).map(|i| federation.gated_client(i, address, Some(gate(&holding)))).collect();
-    for client in &mut clients {
-        client.event(|e| matches!(e, ClientEvent::Opening { round: RoundId(2), attempt: AttemptId(1), .. })).await;
-    }
+    let (coordinator, holding, clients) = held_before_the_openings_of_round_2(&federation).await;
     coordinator.kill();
     let before = federation.journal();
     assert_charged(&federation, &before, 2);

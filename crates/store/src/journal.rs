@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use sottovoce_dp::LedgerEntry;
 use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, ServerState};
 use sottovoce_secagg::Identity;
 use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout};
 
+use crate::reading::{entries_of, sql_integer, verified};
 use crate::{CheckpointError, CheckpointInfo, Head, Witness, durable, load_checkpoint, save_checkpoint, server_state};
 
 const STATE: &str = "state.sqlite";
@@ -18,14 +19,14 @@ const LOCK: &str = "state.lock";
 const CHECKPOINTS: &str = "checkpoints";
 /// "SoVo": tells our files from other SQLite databases.
 const APPLICATION_ID: i64 = 0x536f_566f;
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Rows are only ever added; the triggers turn a careless edit into an error, the chain turns a careful one into one at the
 /// next start.
 const SCHEMA: &str = "
 CREATE TABLE journal (seq INTEGER PRIMARY KEY, entry TEXT NOT NULL, chain BLOB NOT NULL) STRICT;
 CREATE TABLE ledger  (seq INTEGER PRIMARY KEY REFERENCES journal (seq), entry TEXT NOT NULL) STRICT;
-CREATE TABLE head    (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;
+CREATE TABLE head    (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, chain BLOB NOT NULL, seal TEXT) STRICT;
 CREATE TRIGGER journal_is_append_only_u BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER journal_is_append_only_d BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER ledger_is_append_only_u  BEFORE UPDATE ON ledger  BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
@@ -113,10 +114,8 @@ impl SqliteJournal {
         let mut connection = Connection::open(&state).map_err(|e| failed(e.into()))?;
         prepare(&mut connection).map_err(failed)?;
         durable::sync_directory(dir).map_err(|e| failed(e.into()))?;
-        let (entries, chains) = read_verified(&connection, &state)?;
-        let head = Head::at_end(&chains);
         let witness = Witness::read(dir).map_err(|e| failed(e.into()))?;
-        check_witness(witness, &state, &chains, identity.as_ref())?;
+        let (entries, head) = verified(&connection, witness, &state, identity.as_ref())?;
         Witness::of(head, identity.as_ref()).write(dir).map_err(|e| failed(e.into()))?;
         let (mut models, mut states) = (BTreeMap::new(), BTreeMap::new());
         for entry in &entries {
@@ -233,10 +232,13 @@ impl SqliteJournal {
         if let Some(ledger) = ledger {
             transaction.execute("INSERT INTO ledger (seq, entry) VALUES (?1, ?2)", params![seq, ledger])?;
         }
+        // In the same transaction: an entry that anything else appends has no such signature, however well it hashes.
+        let seal = Witness::of(head, self.identity.as_ref()).seal;
+        let seal = seal.map(|seal| serde_json::to_string(&seal).expect("text"));
         transaction.execute(
-            "INSERT INTO head (id, seq, chain) VALUES (1, ?1, ?2)
-             ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, chain = excluded.chain",
-            params![seq, head.chain.as_bytes()],
+            "INSERT INTO head (id, seq, chain, seal) VALUES (1, ?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, chain = excluded.chain, seal = excluded.seal",
+            params![seq, head.chain.as_bytes(), seal],
         )?;
         transaction.commit()?;
         Ok(())
@@ -255,7 +257,7 @@ impl Journal for SqliteJournal {
     }
 
     fn replay(&self) -> Result<Vec<Entry>, JournalError> {
-        Ok(read_verified(&self.connection, &self.dir.join(STATE))?.0)
+        entries_of(&self.connection, &self.dir.join(STATE))
     }
 
     fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
@@ -298,41 +300,7 @@ pub fn read_journal(dir: impl AsRef<Path>) -> Result<(Vec<Entry>, Head), Journal
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&state, flags).map_err(|e| storage(&state, e.into()))?;
     check_version(&connection).map_err(|e| storage(&state, e))?;
-    let (entries, chains) = read_verified(&connection, &state)?;
-    check_witness(witness, &state, &chains, None)?;
-    Ok((entries, Head::at_end(&chains)))
-}
-
-/// Whether the database beside it is the one that the witness saw, or goes on from there; and for a party, whether it is its own.
-fn check_witness(
-    witness: Option<Witness>,
-    state: &Path,
-    chains: &[Digest],
-    identity: Option<&Identity>,
-) -> Result<(), JournalError> {
-    let place = u64::try_from(chains.len()).expect("a length in memory");
-    let corrupt = |what| JournalError::Corrupt { place: state.display().to_string(), entry: place, what };
-    let Some(witness) = witness else {
-        // It is written before the first entry.
-        return if chains.is_empty() {
-            Ok(())
-        } else {
-            Err(corrupt("state.head is missing: copy the whole directory"))
-        };
-    };
-    if let Some(what) = witness.contradicts(chains) {
-        return Err(corrupt(what));
-    }
-    if !witness.seal_holds() {
-        return Err(corrupt("the signature in state.head does not hold: it was edited"));
-    }
-    match (&witness.seal, identity) {
-        (Some(seal), Some(identity)) if seal.public_key != Digest(identity.public_key()) => {
-            Err(corrupt("state.head is signed by another identity: this is another party's state"))
-        }
-        (None, Some(_)) if !chains.is_empty() => Err(corrupt("state.head is not signed, and this party signs")),
-        _ => Ok(()),
-    }
+    verified(&connection, witness, &state, None)
 }
 
 fn lock(dir: &Path) -> Result<File, JournalError> {
@@ -375,61 +343,6 @@ fn check_version(connection: &Connection) -> Result<(), StateError> {
     }
 }
 
-/// Every entry, with the chain, the ledger's rows and the head checked against each other.
-fn read_verified(connection: &Connection, state: &Path) -> Result<(Vec<Entry>, Vec<Digest>), JournalError> {
-    let corrupt = |entry: u64, what| JournalError::Corrupt { place: state.display().to_string(), entry, what };
-    let rows = read_rows(connection).map_err(|e| storage(state, e.into()))?;
-    let mut head = Head::empty();
-    let (mut entries, mut chains) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-    for Row { seq, text, chain, ledger } in rows {
-        head = head.after(&text);
-        let place = head.entries;
-        if seq != sql_integer(place) {
-            return Err(corrupt(place, "an entry is missing"));
-        }
-        if chain != head.chain.as_bytes() {
-            return Err(corrupt(place, "it does not hash to its link of the chain: it or one before was changed"));
-        }
-        let entry: Entry =
-            serde_json::from_str(&text).map_err(|_| corrupt(place, "it cannot be read: another version wrote it"))?;
-        let row = ledger.map(|text| serde_json::from_str::<LedgerEntry>(&text)).transpose();
-        if !matches!(row, Ok(row) if row == entry.ledger) {
-            return Err(corrupt(place, "its ledger row is not the one that was written with it"));
-        }
-        entries.push(entry);
-        chains.push(head.chain);
-    }
-    let end = read_head(connection).map_err(|e| storage(state, e.into()))?;
-    let expected = (!entries.is_empty()).then(|| (sql_integer(head.entries), head.chain.as_bytes().to_vec()));
-    if end != expected {
-        return Err(corrupt(head.entries, "entries after it were cut off"));
-    }
-    Ok((entries, chains))
-}
-
-struct Row {
-    seq: i64,
-    text: String,
-    chain: Vec<u8>,
-    ledger: Option<String>,
-}
-
-fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
-    // From both sides, so that a ledger row without an entry shows as well.
-    let mut statement = connection.prepare(
-        "SELECT coalesce(j.seq, l.seq), coalesce(j.entry, ''), coalesce(j.chain, x''), l.entry
-         FROM journal j FULL OUTER JOIN ledger l ON l.seq = j.seq ORDER BY 1",
-    )?;
-    let rows = statement.query_map([], |row| {
-        Ok(Row { seq: row.get(0)?, text: row.get(1)?, chain: row.get(2)?, ledger: row.get(3)? })
-    })?;
-    rows.collect()
-}
-
-fn read_head(connection: &Connection) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
-    connection.query_row("SELECT seq, chain FROM head", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-}
-
 /// The model that an entry makes durable, and the name of its file.
 fn model_of(event: &JournalEvent) -> Option<(Digest, String)> {
     let file = format!("round-{:04}.safetensors", round_of(event));
@@ -457,10 +370,6 @@ fn round_of(event: &JournalEvent) -> u64 {
     }
 }
 
-fn sql_integer(n: u64) -> i64 {
-    i64::try_from(n).expect("no journal reaches 2^63 entries")
-}
-
-fn storage(place: &Path, source: StateError) -> JournalError {
+pub(crate) fn storage(place: &Path, source: StateError) -> JournalError {
     JournalError::Storage { place: place.display().to_string(), source: Box::new(source) }
 }

@@ -32,6 +32,7 @@ mod chain;
 mod checkpoint;
 mod durable;
 mod journal;
+mod reading;
 mod server_state;
 mod witness;
 

@@ -7,7 +7,7 @@
 //! [`Charge`] with sampling in it:
 //! ```compile_fail
 //! # use sottovoce_dp::sampling::SamplingCertificate;
-//! let claimed = SamplingCertificate { law: todo!() };
+//! fn forge(other: SamplingCertificate) -> SamplingCertificate { SamplingCertificate { ..other } }
 //! ```
 //! A certificate pays for one release. Whoever tries again with the same sample shows two noisy sums of it, which is more than
 //! two releases on samples of their own:

@@ -104,6 +104,8 @@ pub(super) struct Composed {
     discounted: Vec<f64>,
     /// How far each of the sums may be off, in tilted mass.
     error: f64,
+    /// By what the masses may be off, relative: each step's tilted masses are rounded, and there are n of them.
+    relative: f64,
     /// Tilted mass that may be missing above, or be in the wrong place below.
     outside: f64,
     infinite: f64,
@@ -144,9 +146,11 @@ impl Composed {
             discounted[i] = composed[i] + fall_more * discounted[i + 1];
         }
         let (log_moment, infinite) = (cumulants.log_moment, steps.infinite());
+        let relative: f64 =
+            steps.all.iter().map(|(l, n)| exact::u64_to_f64(*n) * tilting_error(l, spacing, tilt)).sum();
         let middle = exact::truncate((cumulants.mean - start) / spacing).and_then(|i| usize::try_from(i).ok());
         let middle = middle.unwrap_or(0).min(places - 2);
-        Some(Self { start, spacing, tilt, log_moment, middle, kept, discounted, error, outside, infinite })
+        Some(Self { start, spacing, tilt, log_moment, middle, kept, discounted, error, relative, outside, infinite })
     }
 
     fn place(&self, i: usize) -> f64 {
@@ -166,9 +170,10 @@ impl Composed {
         let weight = (self.weight_norm() / self.spacing).sqrt();
         let rounding = f64::EPSILON * (8.0 / (self.tilt * self.spacing).max(1.0 / count(self.kept.len())) + 8.0);
         let error = scale * (self.error * weight + self.outside + rounding * self.kept[i].abs());
+        let of_masses = delta.abs() * self.relative;
         let of_scale =
             delta.abs() * f64::EPSILON * 16.0 * (self.log_moment.abs() + (self.tilt * self.place(i)).abs() + 8.0);
-        (delta, error + of_scale)
+        (delta, error + of_masses + of_scale)
     }
 
     /// ∫ e^(−2θx)(1 − e^(−x))² dx over x > 0, at most, on the grid too: the function rises and falls once.
@@ -241,6 +246,13 @@ impl Composed {
         let share = ((high + margin - delta) / (high - low).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
         Some(self.place(over) + (share * self.spacing.exp_m1()).ln_1p())
     }
+}
+
+/// By how much p·e^(θl − ln M) may be off as it is computed, relative, at any loss of the grid.
+fn tilting_error(losses: &Losses, spacing: f64, tilt: f64) -> f64 {
+    let place = |i: f64| ((exact::to_f64(losses.first) + i) * spacing + losses.offset).abs();
+    let farthest = place(0.0).max(place(count(losses.masses.len())));
+    8.0 * f64::EPSILON * (tilt * farthest + moments(losses, spacing, tilt).log_moment.abs() + 2.0)
 }
 
 /// Which side of the truth must not be crossed.

@@ -137,7 +137,7 @@ impl Pair {
     pub(super) fn loss_error(&self, largest_loss: f64, reach: f64) -> f64 {
         let conditioned = if self.q < 1.0 { 1.0 / (1.0 - self.q) } else { 1.0 };
         let in_position = (reach + self.shift) * self.shift;
-        32.0 * f64::EPSILON * (conditioned + largest_loss.abs() + in_position + 1.0)
+        64.0 * f64::EPSILON * (conditioned + largest_loss.abs() + in_position + 1.0)
     }
 }
 
