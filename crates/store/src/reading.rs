@@ -122,7 +122,10 @@ fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
     rows.collect()
 }
 
-fn read_head(connection: &Connection) -> rusqlite::Result<Option<(i64, Vec<u8>, Option<String>)>> {
+/// Number of entries, chain, and the signature's JSON.
+type HeadRow = (i64, Vec<u8>, Option<String>);
+
+fn read_head(connection: &Connection) -> rusqlite::Result<Option<HeadRow>> {
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     connection.query_row("SELECT seq, chain, seal FROM head", [], columns).optional()
 }
