@@ -117,6 +117,7 @@ mod dealing;
 mod envelope;
 mod fault;
 mod goldilocks;
+pub mod graph;
 mod identity;
 #[cfg(test)]
 mod inside;
