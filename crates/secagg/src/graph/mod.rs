@@ -12,15 +12,15 @@
 //! | --- | --- | --- |
 //! | configuration checked | [`out_picks`] | leave: the terms cannot be kept |
 //! | roster accepted (R0′) | [`choose_neighbours`], [`PicksMsg::new`] over ctx1 | leave |
-//! | lists of pickers shown (R0″) | [`PicksMsg::verify`] for each, [`Neighbourhood::new`] | leave, naming the pickers |
+//! | all lists shown (R0″) | [`Graph::new`], [`Graph::own_place`], [`PicksMsg::verify`] for those that name it | leave |
 //! | dealing (R1) | share at [`Neighbourhood::holders`], expect envelopes from [`Neighbourhood::dealers`] | |
 //! | dealers known (U2) | [`Neighbourhood::check_live`], then mask with [`Neighbourhood::mask_peers`] ∩ U2 | leave |
-//! | survivors known (U3), before signing | [`Neighbourhood::check_live`] | leave |
+//! | survivors known (U3), before signing | [`Graph::check_survivors`]: all of them, not only itself | leave |
 //! | opening (R4) | one share for each of [`Neighbourhood::dealers`] ∩ U2 | |
 //!
-//! and the coordinator's: [`PicksMsg::verify`] for each list, [`Graph::new`], and it shows each client the lists that name
-//! it. ctx2 must cover all lists (a Merkle root over them): two clients that were shown different lists then hold different
-//! keys. Positions are roster positions throughout.
+//! and the coordinator's: [`PicksMsg::verify`] for each list, [`Graph::new`], and it shows *all* lists to everybody (n·k
+//! positions); of the inputs that arrived it takes [`Graph::supported`] as survivors. ctx2 must cover [`Graph::root`]: two clients that were shown different graphs then hold different keys.
+//! Positions are roster positions throughout.
 mod neighbourhood;
 mod picks;
 #[cfg(test)]

@@ -66,7 +66,7 @@ fn up_to(last: u32, words: &mut Vec<u64>, rng: &mut (impl CryptoRng + ?Sized)) -
     None
 }
 
-/// R0″, client to coordinator, and on to those it picked: a list of picks under the identity's signature.
+/// R0″, client to coordinator, and on to all: a list of picks under the identity's signature.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PicksMsg {
     /// k roster positions, ascending.

@@ -130,16 +130,16 @@ fn can_split(picks: &[u32], corrupt: u32, t: u32) -> bool {
     })
 }
 
-/// How often a coordinator can, when its clients go on with `enforced` live picks or more.
-fn split(n: u32, corrupt: u32, k: u32, enforced: u32) -> f64 {
+/// How often a coordinator can, when that takes `needed` live picks of every client.
+fn split(n: u32, corrupt: u32, k: u32, needed: u32) -> f64 {
     let rng = &mut ChaCha20Rng::seed_from_u64(u64::from(n * 100 + k));
-    let times = (0..TRIALS).filter(|_| can_split(&bits(&picked(n, k, rng)), corrupt, enforced)).count();
+    let times = (0..TRIALS).filter(|_| can_split(&bits(&picked(n, k, rng)), corrupt, needed)).count();
     f64::from(u32::try_from(times).unwrap()) / f64::from(TRIALS)
 }
 
 #[test]
 fn claim_a_coordinator_that_knows_the_graph_splits_it_no_more_often_than_the_bound() {
-    println!("| n, corrupt | k, t | can be split: seen | bound | without the check of t |");
+    println!("| n, corrupt | k, t | can be split: seen | bound | unchecked |");
     let mut seen_any = 0;
     for (n, corrupt, k, t) in
         [(10, 2, 2, 2), (10, 3, 4, 3), (12, 3, 4, 3), (12, 4, 4, 4), (12, 4, 5, 4), (12, 5, 4, 4), (14, 4, 4, 4)]
@@ -148,7 +148,7 @@ fn claim_a_coordinator_that_knows_the_graph_splits_it_no_more_often_than_the_bou
         let (seen, unchecked) = (split(n, corrupt, k, t), split(n, corrupt, k, 0));
         println!("| {n}, {corrupt} | {k}, {t} | {seen:.5} | {bound:.2e} | {unchecked:.5} |");
         assert!(within(seen, bound), "n {n} corrupt {corrupt} k {k} t {t}: {seen} > {bound}");
-        // Control: clients that do not check their live picks.
+        // Control: survivors whose live picks nobody checks.
         assert!(!within(unchecked, bound), "n {n} corrupt {corrupt} k {k}: {unchecked}");
         seen_any += u32::from(seen > 0.0);
     }

@@ -33,11 +33,11 @@ pub(super) const IN_DEGREE_FACTOR: u32 = 3;
 pub enum Adversary {
     /// Follows the protocol; who drops out does not depend on the graph. Google's CURIOUS_SERVER.
     SemiHonest,
-    /// Chooses, once it knows the graph, who drops out, but cannot have two survivor sets: a quorum of all clients signs
-    /// one ([`crate::quorum`]).
+    /// Chooses, once it knows the graph, who drops out. A quorum of all clients signs the one survivor set
+    /// ([`crate::quorum`]), and that nobody opens two depends on it.
     OneSurvivorSet,
-    /// The same, and may name different survivors to different clients. The thresholds are those of Google's
-    /// SEMI_MALICIOUS_SERVER.
+    /// The same; and should it still have two survivor sets signed, t shares of both secrets of one client are out of its
+    /// reach. The thresholds are those of Google's SEMI_MALICIOUS_SERVER.
     Malicious,
 }
 
@@ -176,7 +176,8 @@ fn count(of: &'static str, fraction: f64, n: u32) -> Result<u32, Infeasible> {
 }
 
 /// k and t for a random Harary graph: clients in a random circle that nobody could influence, each a neighbour of the k/2
-/// next to it on either side. k is even.
+/// next to it on either side. k is even. For comparison with deployments: this crate builds no such graph. Who drops out is
+/// taken not to depend on the circle, whatever the adversary: one that knows it needs k dropouts to split it.
 ///
 /// # Errors
 /// [`Infeasible`].
@@ -306,7 +307,7 @@ pub(super) fn static_disconnection(cohort: &Cohort, k: u32) -> f64 {
 }
 
 /// ln of a bound on the probability that a coordinator which knows the whole graph can leave the honest survivors
-/// disconnected, when each of them goes on only if t of its picks survive (`proof.md`, section 4).
+/// disconnected, when every survivor must have t live picks (`proof.md`, section 4).
 pub(super) fn adaptive_disconnection(cohort: &Cohort, k: u32, threshold: u32) -> f64 {
     let (n, corrupt) = (cohort.n, cohort.max_corrupt);
     let (others, honest) = (n.saturating_sub(1), n.saturating_sub(corrupt));
