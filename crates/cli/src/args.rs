@@ -96,6 +96,8 @@ pub enum Command {
     Sweep(SweepArgs),
     /// One self-contained HTML file of one or several runs.
     Report(ReportArgs),
+    /// Checks offline what a run, a site's state, or evidence against a coordinator says: signatures, hash chains, sums, models, ledgers.
+    Verify(VerifyArgs),
     /// What this machine can do, with the physical limit beside it.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -104,6 +106,21 @@ pub enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// `verify`
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Run directories, states of a coordinator or of sites, evidence files, or statements.jsonl files of several sites. What they heard
+    /// is compared: a coordinator that told two sites different things is named, with the two statements as evidence.
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The federation's manifest, where a path has no config that names it.
+    #[arg(long)]
+    pub manifest: Option<PathBuf>,
+    /// Where to write evidence that is found.
+    #[arg(long)]
+    pub evidence: Option<PathBuf>,
 }
 
 /// `demo`

@@ -111,6 +111,7 @@
 #[cfg(test)]
 extern crate self as sottovoce_secagg;
 
+mod certificate;
 mod client;
 mod context;
 mod dealing;
@@ -129,6 +130,7 @@ mod server;
 mod session;
 mod shamir;
 
+pub use certificate::{Certificate, CertificateRefused, Certified};
 pub use client::{Advertised, Consistent, Masking, Shared, Submitted};
 pub use envelope::{ENVELOPE_LEN, Envelope};
 pub use fault::{Abort, AdvertFault, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost};

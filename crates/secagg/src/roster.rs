@@ -28,6 +28,7 @@ const HONEST_FLOOR: u32 = 2;
 pub(crate) struct Roster {
     pub(crate) session: Session,
     members: Vec<Member>,
+    pub(crate) adverts_root: Digest,
     /// q, and the sharing threshold t.
     pub(crate) q: u32,
     pub(crate) ctx1: Digest,
@@ -103,8 +104,10 @@ impl Roster {
     fn assemble(session: Session, members: Vec<Member>, message: &RosterMsg) -> Self {
         let n = u32::try_from(members.len()).expect("a roster is no longer than the members of a session");
         let q = quorum(n, session.max_corrupt);
-        let ctx1 = context::ctx1(&session, &message.root(), n);
-        Self { session, members, q, ctx1 }
+        let ids: Vec<ClientId> = members.iter().map(|m| m.client).collect();
+        let adverts_root = message.root();
+        let ctx1 = context::ctx1(&session, &adverts_root, &ids);
+        Self { session, members, adverts_root, q, ctx1 }
     }
 
     /// n.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::{Agreed, SecureSum, count, has, owed};
+use crate::certificate::Certificate;
 use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault};
 use crate::identity::verify;
 use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, self_mask};
@@ -19,6 +20,7 @@ pub struct CollectingOpenings {
     survivors: BTreeSet<u32>,
     ctx3: Digest,
     signers: BTreeSet<u32>,
+    certificate: Certificate,
     /// By holder: its shares, by dealer.
     openings: BTreeMap<u32, BTreeMap<u32, Quad>>,
     complaints: Vec<Complaint>,
@@ -31,8 +33,18 @@ impl CollectingOpenings {
         survivors: BTreeSet<u32>,
         ctx3: Digest,
         signers: BTreeSet<u32>,
+        certificate: Certificate,
     ) -> Self {
-        Self { agreed, accumulator, survivors, ctx3, signers, openings: BTreeMap::new(), complaints: Vec::new() }
+        Self {
+            agreed,
+            accumulator,
+            survivors,
+            ctx3,
+            signers,
+            certificate,
+            openings: BTreeMap::new(),
+            complaints: Vec::new(),
+        }
     }
 
     /// Takes a client's shares, each checked against its dealer's commitment.
@@ -116,8 +128,8 @@ impl CollectingOpenings {
             }
         }
         let sum = unmask.sum;
-        let Self { agreed, survivors, ctx3, openings, complaints, .. } = self;
-        Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints))
+        let Self { agreed, survivors, ctx3, openings, complaints, certificate, .. } = self;
+        Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate))
     }
 
     /// Who opened a share of this dealer's secret.
