@@ -4,14 +4,16 @@
 //! read at the ε or δ that is asked for. The FFT's error is absolute, as large as δ itself would be; tilting every step by e^(θ·loss) first
 //! (Esscher) makes it relative where δ is read, so that it can be counted in. Sommer, Meiser & Mohammadi 2019; Koskela, Jälkö & Honkela
 //! 2020; Gopi, Lee & Wutschitz 2021; Doroshenko et al. 2022. The argument: `../proof.md`, 2 to 5.
+mod below;
 mod compose;
 mod discrete;
 mod pair;
 
 use sottovoce_types::Delta;
 
+use self::below::below;
 use self::compose::{Certain, Composed, Steps};
-use self::discrete::{Discrete, discretise, reach_for};
+use self::discrete::{Losses, above, reach_for};
 use self::pair::{Direction, Pair};
 use super::Adjacency;
 use crate::{Bracket, DpEvent};
@@ -119,8 +121,10 @@ fn one_direction(steps: &[Step], adjacency: Adjacency, direction: Direction, que
     let widest = pairs.iter().map(|(pair, _)| width(pair, reach)).fold(0.0, f64::max);
     // A first look on a coarse grid says where to tilt to and how fine a grid the answer needs.
     let rough = widest / 2000.0;
-    let coarse: Vec<(Discrete, u64)> = pairs.iter().map(|(pair, n)| (discretise(pair, rough, reach), *n)).collect();
-    let look = tilt_for(&of(&coarse, rough, |d| &d.above), query);
+    let on_grid = |end: fn(&Pair, f64, f64) -> Losses, spacing: f64| -> Vec<(Losses, u64)> {
+        pairs.iter().map(|(pair, n)| (end(pair, spacing, reach), *n)).collect()
+    };
+    let look = tilt_for(&of(&on_grid(above, rough), rough), query);
     // Sharing cells out to their ends adds spacing²/6 to each step's variance, which moves ε by tilt/2 times that.
     let steep = look.tilt.max(1.0 / look.deviation);
     let fine = match query {
@@ -134,9 +138,8 @@ fn one_direction(steps: &[Step], adjacency: Adjacency, direction: Direction, que
         spacing *= 2.0;
     }
     for _ in 0..12 {
-        let grid: Vec<(Discrete, u64)> = pairs.iter().map(|(pair, n)| (discretise(pair, spacing, reach), *n)).collect();
-        let above = Composed::new(&of(&grid, spacing, |d| &d.above), look.tilt, MOST_PLACES);
-        let below = Composed::new(&of(&grid, spacing, |d| &d.below), look.tilt, MOST_PLACES);
+        let above = Composed::new(&of(&on_grid(above, spacing), spacing), look.tilt, MOST_PLACES);
+        let below = Composed::new(&of(&on_grid(below, spacing), spacing), look.tilt, MOST_PLACES);
         if let (Some(above), Some(below)) = (above, below) {
             return answer(&above, &below, query);
         }
@@ -164,8 +167,8 @@ fn answer(above: &Composed, below: &Composed, query: Query) -> Bracket {
     }
 }
 
-fn of<'a>(all: &'a [(Discrete, u64)], spacing: f64, end: impl Fn(&'a Discrete) -> &'a discrete::Losses) -> Steps<'a> {
-    Steps { spacing, all: all.iter().map(|(discrete, n)| (end(discrete), *n)).collect() }
+fn of(all: &[(Losses, u64)], spacing: f64) -> Steps<'_> {
+    Steps { spacing, all: all.iter().map(|(losses, n)| (losses, *n)).collect() }
 }
 
 /// From the least loss that is looked at to the greatest.

@@ -153,7 +153,7 @@ impl Mass {
         Self { lower: (self.lower * factor).next_down().max(0.0), upper: (self.upper * factor).next_up() }
     }
 
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self { lower: (self.lower + other.lower).next_down().max(0.0), upper: (self.upper + other.upper).next_up() }
     }
 }
