@@ -27,7 +27,7 @@ pub(super) fn above(pair: &Pair, spacing: f64, reach: f64) -> Losses {
     // The first cell reaches down to the least loss, whatever that is.
     ends.push(f64::NEG_INFINITY);
     ends.extend((1..=count).map(|i| pair.position(at(first + index(i), spacing))));
-    let cells: Vec<(Mass, Mass)> = ends.windows(2).map(|ends| pair.masses(ends[0], ends[1].max(ends[0]))).collect();
+    let cells: Vec<(Mass, Mass)> = pair.cells(&ends).collect();
     let tail = pair.masses(*ends.last().expect("an end"), f64::INFINITY).0.upper;
     let largest = at(last + 1, spacing).abs().max(at(first, spacing).abs());
     let error = pair.loss_error(largest, reach);

@@ -89,20 +89,48 @@ impl Pair {
         (ln_w + l / 2.0) / s
     }
 
-    /// P and Q of the positions between `a` and `b`.
+    /// P and Q of the positions between `a` and `b`; of none where b < a.
     pub(super) fn masses(&self, a: f64, b: f64) -> (Mass, Mass) {
-        let (q, s) = (self.q, self.shift);
-        let mixture = |shift: f64| {
-            let inside = normal(a - shift, b - shift).times(q);
-            if q < 1.0 { normal(a, b).times(1.0 - q).plus(inside) } else { inside }
-        };
+        self.between(&self.cut(a), &self.cut(b.max(a)))
+    }
+
+    /// P and Q of the positions between each cut and the next; of none where that is before it.
+    pub(super) fn cells(&self, cuts: &[f64]) -> impl Iterator<Item = (Mass, Mass)> {
+        let mut cuts = cuts.iter();
+        let mut last = cuts.next().copied().unwrap_or(f64::INFINITY);
+        let mut from = self.cut(last);
+        cuts.map(move |to| {
+            last = last.max(*to);
+            let to = self.cut(last);
+            let masses = self.between(&from, &to);
+            from = to;
+            masses
+        })
+    }
+
+    /// The tails of each normal law at a position: in the middle, to the right and to the left.
+    fn cut(&self, t: f64) -> Cut {
+        let s = self.shift;
+        let none = Tail::at(f64::INFINITY);
         match self.kind {
-            Kind::Remove => (mixture(s), normal(a, b)),
-            Kind::Add => {
-                // In the position −t the shift is to the other side.
-                (normal(a, b), mixture(-s))
-            }
-            Kind::Replace => (mixture(s), mixture(-s)),
+            Kind::Remove => Cut { middle: Tail::at(t), right: Tail::at(t - s), left: none },
+            // In the position −t the shift is to the other side.
+            Kind::Add => Cut { middle: Tail::at(t), right: none, left: Tail::at(t + s) },
+            Kind::Replace => Cut { middle: Tail::at(t), right: Tail::at(t - s), left: Tail::at(t + s) },
+        }
+    }
+
+    fn between(&self, a: &Cut, b: &Cut) -> (Mass, Mass) {
+        let middle = Tail::between(&a.middle, &b.middle);
+        let mixture = |shifted: Mass| {
+            let inside = shifted.times(self.q);
+            if self.q < 1.0 { middle.times(1.0 - self.q).plus(inside) } else { inside }
+        };
+        let (right, left) = (|| Tail::between(&a.right, &b.right), || Tail::between(&a.left, &b.left));
+        match self.kind {
+            Kind::Remove => (mixture(right()), middle),
+            Kind::Add => (middle, mixture(left())),
+            Kind::Replace => (mixture(right()), mixture(left())),
         }
     }
 
@@ -153,24 +181,44 @@ impl Mass {
         Self { lower: (self.lower * factor).next_down().max(0.0), upper: (self.upper * factor).next_up() }
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         Self { lower: (self.lower + other.lower).next_down().max(0.0), upper: (self.upper + other.upper).next_up() }
     }
 }
 
-/// The standard normal law's probability of [a, b].
-fn normal(a: f64, b: f64) -> Mass {
-    // Differences of tails on the side that both ends lie on lose only what is below the local mass.
-    let (near, far) = if a >= 0.0 { (a, b) } else { (-b, -a) };
-    if near >= 0.0 {
-        let (high, low) = (upper_tail(near), upper_tail(far));
-        let error = high * relative_error(near) + low * relative_error(far);
-        Mass { lower: (high - low - error).max(0.0), upper: high - low + error }
-    } else {
-        // On either side of the middle.
-        let (left, right) = (upper_tail(-near), upper_tail(far));
-        let error = left * relative_error(-near) + right * relative_error(far) + f64::EPSILON;
-        Mass { lower: (1.0 - left - right - error).max(0.0), upper: 1.0 - left - right + error }
+/// Of the normal laws that a pair is made of, at one position.
+struct Cut {
+    middle: Tail,
+    right: Tail,
+    left: Tail,
+}
+
+/// The tail of the standard normal law beyond a position, on the side that the position lies on.
+struct Tail {
+    position: f64,
+    beyond: f64,
+    error: f64,
+}
+
+impl Tail {
+    fn at(position: f64) -> Self {
+        let beyond = upper_tail(position.abs());
+        Self { position, beyond, error: beyond * relative_error(position) }
+    }
+
+    /// The standard normal law's probability from `a` to `b`.
+    fn between(a: &Self, b: &Self) -> Mass {
+        // Differences of tails on the side that both ends lie on lose only what is below the local mass.
+        let error = a.error + b.error;
+        let (mass, error) = if a.position >= 0.0 {
+            (a.beyond - b.beyond, error)
+        } else if b.position <= 0.0 {
+            (b.beyond - a.beyond, error)
+        } else {
+            // On either side of the middle.
+            (1.0 - a.beyond - b.beyond, error + f64::EPSILON)
+        };
+        Mass { lower: (mass - error).max(0.0), upper: mass + error }
     }
 }
 
