@@ -9,6 +9,7 @@ mod compose;
 mod discrete;
 mod pair;
 
+use realfft::RealFftPlanner;
 use sottovoce_types::Delta;
 
 use self::below::below;
@@ -24,6 +25,9 @@ const MOST_PLACES: usize = 1 << 20;
 const USUAL_PLACES: f64 = 131_072.0;
 /// Width of a bracket relative to its ε that the grid is chosen for.
 const ACCURACY: f64 = 1e-5;
+
+/// A bracket that is wider than this, relative to its upper end, is looked for once more on a finer grid.
+const WIDEST: f64 = 1e-3;
 
 /// A Gaussian step on a sample, and how often.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -153,18 +157,21 @@ fn read(steps: &[Step], adjacency: Adjacency, query: Query) -> Bracket {
     if steps.is_empty() {
         return Bracket::ZERO;
     }
-    // A replacement under Poisson sampling is its own mirror image, and so is a Gaussian step; else either direction may be the worse.
+    let mut worst = Bracket::ZERO;
+    for direction in directions(steps, adjacency) {
+        let one = one_direction(steps, adjacency, *direction, query, worst.lower);
+        worst = Bracket { lower: worst.lower.max(one.lower), upper: worst.upper.max(one.upper) };
+    }
+    worst
+}
+
+/// A replacement under Poisson sampling is its own mirror image, and so is a Gaussian step; else either direction may be the worse.
+fn directions(steps: &[Step], adjacency: Adjacency) -> &'static [Direction] {
     let mirrored = steps.iter().all(|step| match step.sample {
         Sample::Poisson(q) => q >= 1.0 || adjacency == Adjacency::ReplaceOne,
         Sample::FixedSize { .. } => false,
     });
-    let directions: &[Direction] = if mirrored { &[Direction::Remove] } else { &[Direction::Remove, Direction::Add] };
-    let mut worst = Bracket::ZERO;
-    for direction in directions {
-        let one = one_direction(steps, adjacency, *direction, query);
-        worst = Bracket { lower: worst.lower.max(one.lower), upper: worst.upper.max(one.upper) };
-    }
-    worst
+    if mirrored { &[Direction::Remove] } else { &[Direction::Remove, Direction::Add] }
 }
 
 /// Nothing is known.
@@ -175,7 +182,8 @@ fn anything(query: Query) -> Bracket {
     }
 }
 
-fn one_direction(steps: &[Step], adjacency: Adjacency, direction: Direction, query: Query) -> Bracket {
+/// The bracket under one direction, to [`WIDEST`] where the grid may be so fine and the number is above `settled`.
+fn one_direction(steps: &[Step], adjacency: Adjacency, direction: Direction, query: Query, settled: f64) -> Bracket {
     let total: f64 = steps.iter().map(|s| sottovoce_encode::exact::u64_to_f64(s.count)).sum();
     let pairs: Vec<(Pair, u64)> = steps.iter().map(|s| (s.dominating(adjacency, direction), s.count)).collect();
     let attained: Vec<(Pair, u64)> = steps.iter().map(|s| (s.attained(adjacency, direction), s.count)).collect();
@@ -198,17 +206,26 @@ fn one_direction(steps: &[Step], adjacency: Adjacency, direction: Direction, que
         Query::Delta(_) => (12.0 * ACCURACY / (steep * steep * total)).sqrt(),
     };
     let window = 20.0 * look.deviation + widest;
-    let mut spacing = fine.min(look.deviation / 8.0).max(window / USUAL_PLACES);
-    // A coarser grid where the window turns out to be wider than was thought.
-    while window / spacing > 0.9 * count(MOST_PLACES) {
-        spacing *= 2.0;
-    }
+    let finest = window / (0.9 * count(MOST_PLACES));
+    let mut planner = RealFftPlanner::new();
+    let mut on = |spacing: f64| {
+        let above = Composed::new(&of(&all_above(spacing), spacing), look.tilt, MOST_PLACES, &mut planner)?;
+        let below = Composed::new(&of(&all_below(spacing), spacing), look.tilt, MOST_PLACES, &mut planner)?;
+        Some(answer(&above, &below, query))
+    };
+    let mut spacing = fine.min(look.deviation / 8.0).max(window / USUAL_PLACES).max(finest);
     for _ in 0..12 {
-        let above = Composed::new(&of(&all_above(spacing), spacing), look.tilt, MOST_PLACES);
-        let below = Composed::new(&of(&all_below(spacing), spacing), look.tilt, MOST_PLACES);
-        if let (Some(above), Some(below)) = (above, below) {
-            return answer(&above, &below, query);
+        if let Some(found) = on(spacing) {
+            // A bracket narrows as the square of the spacing, down to what lies between two pairs of which one only dominates the other.
+            let slack = steps.iter().any(|step| matches!(step.sample, Sample::FixedSize { .. }));
+            let narrower = (WIDEST * found.upper / (2.0 * (found.upper - found.lower))).sqrt();
+            if slack || narrower > 0.7 || found.upper <= settled || !found.upper.is_finite() {
+                return found;
+            }
+            let Some(again) = on((spacing * narrower).max(2.0 * finest)) else { return found };
+            return Bracket { lower: found.lower.max(again.lower), upper: found.upper.min(again.upper) };
         }
+        // A coarser grid where the window turns out to be wider than was thought.
         spacing *= 2.0;
     }
     anything(query)
