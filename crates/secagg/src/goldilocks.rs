@@ -80,6 +80,27 @@ impl Goldilocks {
     }
 }
 
+/// The inverses of all elements with one inversion (Montgomery's trick); `None` when one of them is zero.
+pub(crate) fn invert_all(elements: &[Goldilocks]) -> Option<Vec<Goldilocks>> {
+    let mut before = Vec::with_capacity(elements.len());
+    let mut product = Goldilocks::ONE;
+    for element in elements {
+        before.push(product);
+        product = product.mul(*element);
+    }
+    if product.value() == 0 {
+        return None;
+    }
+    let mut after = product.invert();
+    let mut inverses = Vec::with_capacity(elements.len());
+    for (element, before) in elements.iter().zip(&before).rev() {
+        inverses.push(after.mul(*before));
+        after = after.mul(*element);
+    }
+    inverses.reverse();
+    Some(inverses)
+}
+
 /// Subtracts p from a value below 2^64 once if it is p or above.
 fn reduce_once(value: u64) -> Goldilocks {
     let (reduced, borrow) = value.overflowing_sub(P);
@@ -96,6 +117,7 @@ fn halves(value: u128) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use num_bigint::BigUint;
+    use prio::field::{Field64, FieldElement};
     use proptest::prelude::*;
     use rand_chacha::ChaCha20Rng;
     use rand_core::{SeedableRng, TryCryptoRng, TryRng};
@@ -121,6 +143,28 @@ mod tests {
             prop_assert_eq!(big(x.add(y).value()), (big(a) + big(b)) % P);
             prop_assert_eq!(big(x.sub(y).value()), (big(a) + P - big(b)) % P);
             prop_assert_eq!(big(x.mul(y).value()), (big(a) * big(b)) % P);
+        }
+
+        /// The same field in an implementation with Montgomery's representation (ISRG's libprio).
+        #[test]
+        fn arithmetic_agrees_with_libprio(a in element(), b in element()) {
+            let (x, y) = (Goldilocks(a), Goldilocks(b));
+            let (u, v) = (Field64::from(a), Field64::from(b));
+            prop_assert_eq!(x.add(y).value(), u64::from(u + v));
+            prop_assert_eq!(x.sub(y).value(), u64::from(u - v));
+            prop_assert_eq!(x.mul(y).value(), u64::from(u * v));
+            if a != 0 {
+                prop_assert_eq!(x.invert().value(), u64::from(u.inv()));
+            }
+        }
+
+        #[test]
+        fn inverses_together_are_the_inverses_one_by_one(all in prop::collection::vec(element(), 0..8)) {
+            let all: Vec<Goldilocks> = all.into_iter().map(Goldilocks).collect();
+            let values = |v: &[Goldilocks]| v.iter().map(|e| e.value()).collect::<Vec<_>>();
+            let singly: Vec<Goldilocks> = all.iter().map(|e| e.invert()).collect();
+            let expected = all.iter().all(|e| e.value() != 0).then(|| values(&singly));
+            prop_assert_eq!(invert_all(&all).map(|v| values(&v)), expected);
         }
 
         #[test]

@@ -44,6 +44,7 @@ labels! {
     ADVERT = "advert", "A client's one-time keys.";
     ROSTER = "roster", "The roster of an attempt, signed by the coordinator.";
     CTX1 = "ctx1", "Context once the roster is fixed.";
+    NBRS = "nbrs", "A client's signed list of the neighbours it picked.";
     SHARES = "shares", "A dealer's signed list of share commitments.";
     SHARE_COMMIT = "share-commit", "The commitment to one share.";
     ENV_KEY = "env-key", "The key of one envelope, and its associated data.";

@@ -7,9 +7,11 @@
 //! is derived from a hash of all that was agreed so far, so a coordinator that shows two clients two different things gets
 //! noise. The argument is in `proof.md` beside this crate.
 //!
-//! It does no I/O and knows no clock, no model, no noise and no floating point; randomness is an argument. It does not
-//! check that an input is honest: a malicious client can spoil the sum, not the privacy of others. It does not hide who
-//! takes part.
+//! [`graph`] has the parts of a sparse graph for larger cohorts: who shares and masks with whom, and how many it takes.
+//!
+//! It does no I/O and knows no clock, no model, no noise and, but for the bounds in [`graph`], no floating point; randomness
+//! is an argument. It does not check that an input is honest: a malicious client can spoil the sum, not the privacy of
+//! others. It does not hide who takes part.
 //!
 //! Read first [`Advertised`], the first state of a client (each transition consumes a state and gives the next:
 //! [`Advertised`] → [`Shared`] → [`Masking`] → [`Submitted`] → [`Consistent`]), and [`CollectingAdverts`], the first phase
@@ -118,6 +120,7 @@ mod dealing;
 mod envelope;
 mod fault;
 mod goldilocks;
+pub mod graph;
 mod identity;
 #[cfg(test)]
 mod inside;

@@ -5,7 +5,14 @@
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::goldilocks::Goldilocks;
+use crate::goldilocks::{Goldilocks, invert_all};
+
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for the opening on a sparse graph; today every share is committed to")
+)]
+pub(crate) mod decode;
+mod polynomial;
 
 /// Elements of a secret.
 pub(crate) const ELEMENTS: usize = 4;
@@ -43,17 +50,28 @@ impl Quad {
     }
 }
 
-/// Shares `secret` among `holders` so that any `threshold` of them can put it together and fewer learn nothing.
-/// `None` when the generator is broken.
+/// Shares `secret` among the `holders` 0 to `holders` − 1 so that any `threshold` of them can put it together and fewer
+/// learn nothing. `None` when the generator is broken.
 pub(crate) fn share(
     secret: &Quad,
     threshold: u32,
     holders: u32,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Option<Vec<Quad>> {
+    share_among(secret, threshold, 0..holders, rng)
+}
+
+/// Shares `secret` among the holders at these roster positions, in their order. `None` when the generator is broken or
+/// there is a position without x = position + 1 in 32 bits.
+pub(crate) fn share_among(
+    secret: &Quad,
+    threshold: u32,
+    holders: impl IntoIterator<Item = u32>,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Option<Vec<Quad>> {
     let random = (1..threshold).map(|_| Quad::random(rng)).collect::<Option<Vec<_>>>()?;
-    let at = |x: u32| {
-        let x = Goldilocks::small(x);
+    let at = |holder: u32| {
+        let x = Goldilocks::small(holder.checked_add(1)?);
         let mut value = Quad([Goldilocks::ZERO; ELEMENTS]);
         // Horner, highest coefficient first, the secret last.
         for coefficient in random.iter().rev().chain(std::iter::once(secret)) {
@@ -61,9 +79,9 @@ pub(crate) fn share(
                 *v = v.mul(x).add(*c);
             }
         }
-        value
+        Some(value)
     };
-    Some((1..=holders).map(at).collect())
+    holders.into_iter().map(at).collect()
 }
 
 /// Weights λ_i with Σ λ_i · f(x_i) = f(0) for every polynomial of degree below the number of points.
@@ -75,6 +93,9 @@ impl Lagrange {
     pub(crate) fn at_zero(holders: &[u32]) -> Option<Self> {
         let points: Vec<Goldilocks> =
             holders.iter().map(|h| Some(Goldilocks::small(h.checked_add(1)?))).collect::<Option<_>>()?;
+        if points.is_empty() {
+            return None;
+        }
         // λ_i = Π_{j≠i} x_j / (x_j − x_i) = (Π_j x_j) / (x_i · Π_{j≠i} (x_j − x_i))
         let numerator = points.iter().fold(Goldilocks::ONE, |product, x| product.mul(*x));
         let denominators: Vec<Goldilocks> = points
@@ -85,23 +106,8 @@ impl Lagrange {
                 others.fold(*xi, |product, (_, xj)| product.mul(xj.sub(*xi)))
             })
             .collect();
-        let mut prefix = Vec::with_capacity(denominators.len());
-        let mut product = Goldilocks::ONE;
-        for d in &denominators {
-            prefix.push(product);
-            product = product.mul(*d);
-        }
-        if points.is_empty() || product.value() == 0 {
-            return None;
-        }
-        let mut suffix = product.invert();
-        let mut weights = Vec::with_capacity(points.len());
-        for (d, before) in denominators.iter().zip(&prefix).rev() {
-            weights.push(numerator.mul(suffix).mul(*before));
-            suffix = suffix.mul(*d);
-        }
-        weights.reverse();
-        Some(Self(weights))
+        let inverses = invert_all(&denominators)?;
+        Some(Self(inverses.into_iter().map(|inverse| numerator.mul(inverse)).collect()))
     }
 
     /// The secret of the shares, in the order of the holders that the weights were made for.
