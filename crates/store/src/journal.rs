@@ -5,14 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use sottovoce_dp::LedgerEntry;
 use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, PublishedResult, ServerState};
 use sottovoce_secagg::Identity;
 use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout, RoundId};
 
 use crate::reading::{entries_of, sql_integer, verified};
-use crate::{CheckpointError, CheckpointInfo, Head, Witness, durable, load_checkpoint, save_checkpoint, server_state};
+use crate::{
+    CheckpointError, CheckpointInfo, Disk, Head, SystemDisk, Witness, checkpoint, load_checkpoint, server_state,
+};
 
 const STATE: &str = "state.sqlite";
 const LOCK: &str = "state.lock";
@@ -41,9 +43,15 @@ pub enum StateError {
     /// A checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// SQLite finds a damaged file.
+    #[error(
+        "the database is damaged ({0}): restore the whole directory from a copy; under a new state directory its budget and what was spent \
+         in the old one add up"
+    )]
+    Damaged(rusqlite::Error),
     /// SQLite refused.
     #[error(transparent)]
-    Database(#[from] rusqlite::Error),
+    Database(rusqlite::Error),
     /// An earlier write failed, so what is on disk is not known.
     #[error(
         "an earlier write failed, so nothing more is written: stop, mend the cause (is the disk full?), start again"
@@ -66,6 +74,15 @@ pub enum StateError {
     },
 }
 
+impl From<rusqlite::Error> for StateError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
 /// A durable journal with its checkpoints, in one directory, with one writer.
 pub struct SqliteJournal {
     dir: PathBuf,
@@ -79,6 +96,7 @@ pub struct SqliteJournal {
     results: BTreeMap<RoundId, (Digest, PathBuf)>,
     info: CheckpointInfo,
     identity: Option<Identity>,
+    disk: Box<dyn Disk>,
     failed: bool,
     /// Held for as long as the journal is open; the system lets go of it however the process ends.
     _lock: File,
@@ -98,7 +116,7 @@ impl SqliteJournal {
     /// [`JournalError::Locked`] while another writer has it, [`JournalError::Corrupt`] when its chain does not hold,
     /// [`JournalError::Storage`] otherwise.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
-        Self::open_with(dir.as_ref(), None)
+        Self::open_on(dir, None, Box::new(SystemDisk))
     }
 
     /// The same for a party: every head is signed with its identity, and a state that was signed by another is refused.
@@ -106,10 +124,20 @@ impl SqliteJournal {
     /// # Errors
     /// As [`SqliteJournal::open`].
     pub fn open_sealed(dir: impl AsRef<Path>, identity: Identity) -> Result<Self, JournalError> {
-        Self::open_with(dir.as_ref(), Some(identity))
+        Self::open_on(dir, Some(identity), Box::new(SystemDisk))
     }
 
-    fn open_with(dir: &Path, identity: Option<Identity>) -> Result<Self, JournalError> {
+    /// The same on a given disk, with or without an identity. The database is SQLite's own, on the system's disk: `disk` has the head, the
+    /// checkpoints and the directories.
+    ///
+    /// # Errors
+    /// As [`SqliteJournal::open`].
+    pub fn open_on(
+        dir: impl AsRef<Path>,
+        identity: Option<Identity>,
+        disk: Box<dyn Disk>,
+    ) -> Result<Self, JournalError> {
+        let dir = dir.as_ref();
         let state = dir.join(STATE);
         let failed = |e: StateError| storage(&state, e);
         fs::create_dir_all(dir.join(CHECKPOINTS)).map_err(|e| failed(e.into()))?;
@@ -117,10 +145,10 @@ impl SqliteJournal {
         let lock = lock(dir)?;
         let mut connection = Connection::open(&state).map_err(|e| failed(e.into()))?;
         prepare(&mut connection).map_err(failed)?;
-        durable::sync_directory(dir).map_err(|e| failed(e.into()))?;
+        disk.sync_directory(dir).map_err(|e| failed(e.into()))?;
         let witness = Witness::read(dir).map_err(|e| failed(e.into()))?;
         let (entries, head) = verified(&connection, witness, &state, identity.as_ref())?;
-        Witness::of(head, identity.as_ref()).write(dir).map_err(|e| failed(e.into()))?;
+        Witness::of(head, identity.as_ref()).write(&*disk, dir).map_err(|e| failed(e.into()))?;
         let (mut models, mut states, mut results) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for entry in &entries {
             results.extend(
@@ -131,7 +159,7 @@ impl SqliteJournal {
         }
         let info = CheckpointInfo::default();
         let dir = dir.to_owned();
-        Ok(Self { dir, connection, head, models, states, results, info, identity, failed: false, _lock: lock })
+        Ok(Self { dir, connection, head, models, states, results, info, identity, disk, failed: false, _lock: lock })
     }
 
     /// Writes the architecture, and whatever else, into every checkpoint from here on, so that it can be used without the
@@ -182,7 +210,7 @@ impl SqliteJournal {
         self.head = head;
         // After the commit, and before anything leaves: a crash in between leaves the database ahead, which is no contradiction.
         Witness::of(head, self.identity.as_ref())
-            .write(&self.dir)
+            .write(&*self.disk, &self.dir)
             .map_err(|e| storage(&self.dir.join(STATE), e.into()))?;
         self.models.extend(saved);
         self.states.extend(saved_state);
@@ -209,7 +237,7 @@ impl SqliteJournal {
             _ => {}
         }
         if let (Some((_, path)), Some(state)) = (&named, &persist.state) {
-            server_state::save(path, state).map_err(|e| storage(path, e.into()))?;
+            server_state::save(&*self.disk, path, state).map_err(|e| storage(path, e.into()))?;
         }
         Ok(named)
     }
@@ -227,7 +255,7 @@ impl SqliteJournal {
             }
             (Some((round, digest, file)), Some(result)) => {
                 let path = self.dir.join(RESULTS).join(file);
-                durable::write(&path, result.bytes()).map_err(|e| storage(&path, e.into()))?;
+                crate::durable::write(&*self.disk, &path, result.bytes()).map_err(|e| storage(&path, e.into()))?;
                 Ok(Some((round, (digest, path))))
             }
         }
@@ -246,7 +274,7 @@ impl SqliteJournal {
             return Err(JournalError::Checkpoint { model, what: "would replace that of a model published before" });
         }
         let info = CheckpointInfo { round: Some(round_of(&persist.entry.event)), ..self.info.clone() };
-        save_checkpoint(&path, params, &info).map_err(|e| storage(&path, e.into()))?;
+        checkpoint::save_on(&*self.disk, &path, params, &info).map_err(|e| storage(&path, e.into()))?;
         Ok(Some((model, path)))
     }
 

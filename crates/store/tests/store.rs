@@ -275,6 +275,28 @@ fn another_database_and_another_version_are_refused_by_name() {
 }
 
 #[test]
+fn a_damaged_database_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path()));
+    let state = dir.path().join("state.sqlite");
+    let whole = fs::read(&state).unwrap();
+    // Its first page, which says what it is; a page of its tables.
+    for page in [0, 1] {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..][..4096].fill(0xa5);
+        fs::write(&state, damaged).unwrap();
+        let error = SqliteJournal::open(dir.path()).unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert!(
+            source.contains("is damaged") && source.contains("restore the whole directory"),
+            "page {page}: {source}"
+        );
+    }
+    fs::write(&state, whole).unwrap();
+    SqliteJournal::open(dir.path()).unwrap();
+}
+
+#[test]
 fn an_entry_that_would_not_read_back_is_refused_before_it_is_durable() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = SqliteJournal::open(dir.path()).unwrap();
