@@ -218,7 +218,7 @@ mod tests {
         let ba = kb.mask.agree(&ka.mask.public()).unwrap();
         let words = |key: &MaskKey| {
             let mut out = vec![0u64; 4];
-            crate::mask::expand_into(key, crate::mask::Sign::Add, &mut out);
+            crate::mask::expand_into(crate::mask::Prg::Aes256Ctr, key, crate::mask::Sign::Add, 0, &mut out);
             out
         };
         assert_eq!(words(&ab.pair_mask(&ctx, &a, &b)), words(&ba.pair_mask(&ctx, &b, &a)));
