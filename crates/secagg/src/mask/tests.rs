@@ -160,7 +160,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn claim_what_is_added_by_one_is_subtracted_by_the_other(
+    fn what_is_added_by_one_is_subtracted_by_the_other(
         prg in any_prg(), key: [u8; 32], words in prop::collection::vec(any::<u64>(), 0..1500),
     ) {
         let mut masked = words.clone();
@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn claim_a_mask_sought_is_the_slice_of_the_whole(prg in any_prg(), from in 0usize..1400, len in 0usize..1400) {
+    fn a_mask_sought_is_the_slice_of_the_whole(prg in any_prg(), from in 0usize..1400, len in 0usize..1400) {
         let whole = mask(prg, 4, 2800);
         let mut sought = vec![0; len];
         expand_into(prg, &key(4), Sign::Add, from as u64, &mut sought);
@@ -184,7 +184,7 @@ proptest! {
     /// Every number of masks around the four abreast, both signs, lengths that end within chunks, parts and blocks, and more
     /// or fewer threads than there is work for.
     #[test]
-    fn claim_many_masks_at_once_are_the_masks_one_by_one(
+    fn many_masks_at_once_are_the_masks_one_by_one(
         prg in any_prg(),
         signs in prop::collection::vec(prop::sample::select(vec![Sign::Add, Sign::Subtract]), 0..11),
         len in 0usize..20_000,
