@@ -234,6 +234,9 @@ pub enum Problem {
     /// Plain sums outside of a simulation.
     #[error("`plain` shows the coordinator every client's update: it is for simulated controls only, use `secure`")]
     PlainDeployment,
+    /// Masks for simulations outside of one.
+    #[error("`chacha8` is for simulations: use `aes-256-ctr`, or `chacha20` where processors lack AES instructions")]
+    MasksDeployment,
 }
 
 impl Problem {

@@ -276,6 +276,11 @@ const KEYS: &[Key] = &[
         "mode",
         "`secure`, or `plain` (no masks: the coordinator sees every update), which only simulations accept.",
     ),
+    key(
+        "aggregation",
+        "mask_suite",
+        "What makes the masks, the same at every party: `aes-256-ctr`, `chacha20` (as strong, for processors without AES instructions), `aes-128-ctr` (a little faster), or `chacha8`, which only simulations accept.",
+    ),
     key("aggregation", "lanes", "Integers per 64-bit word, 1 to 6. More lanes are fewer bytes and less headroom."),
     key(
         "aggregation",

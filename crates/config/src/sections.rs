@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sottovoce_round::AdaptiveClip;
+use sottovoce_secagg::MaskSuite;
 use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
@@ -235,12 +236,44 @@ impl AggregationMode {
     }
 }
 
+/// What makes the masks of secure aggregation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum MaskCipher {
+    /// AES-256 in counter mode.
+    #[default]
+    #[serde(rename = "aes-256-ctr")]
+    Aes256Ctr,
+    /// ChaCha20: as strong, for processors without AES instructions.
+    #[serde(rename = "chacha20")]
+    ChaCha20,
+    /// AES-128 in counter mode.
+    #[serde(rename = "aes-128-ctr")]
+    Aes128Ctr,
+    /// ChaCha8. In simulation only.
+    #[serde(rename = "chacha8")]
+    ChaCha8,
+}
+
+impl MaskCipher {
+    /// The suite that parties agree on.
+    pub fn suite(self) -> MaskSuite {
+        match self {
+            Self::Aes256Ctr => MaskSuite::Aes256Ctr,
+            Self::ChaCha20 => MaskSuite::ChaCha20,
+            Self::Aes128Ctr => MaskSuite::Aes128Ctr,
+            Self::ChaCha8 => MaskSuite::ChaCha8,
+        }
+    }
+}
+
 /// `[aggregation]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Aggregation {
     /// How updates are summed.
     pub mode: AggregationMode,
+    /// What makes the masks, where there are any.
+    pub mask_suite: MaskCipher,
     /// Integers per 64-bit word.
     pub lanes: Lanes,
     /// Whether updates are rotated before they become integers.
@@ -259,6 +292,7 @@ impl Default for Aggregation {
     fn default() -> Self {
         Self {
             mode: AggregationMode::default(),
+            mask_suite: MaskCipher::default(),
             lanes: Lanes::new(2).expect("2 is among 1 to 6"),
             rotation: Rotation::default(),
             n_min: 3,

@@ -205,6 +205,23 @@ fn plain_sums_are_refused_outside_of_simulations() {
 }
 
 #[test]
+fn masks_for_simulations_are_refused_outside_of_them() {
+    let text =
+        "[aggregation]\nmask_suite = \"chacha8\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\n";
+    for role in [Role::Coordinator, Role::Client] {
+        let error = Config::parse(text, NONE).unwrap().deployment(role).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Problem { problem: Problem::MasksDeployment, .. }));
+        assert!(error.to_string().contains("aggregation.mask_suite"), "{error}");
+        for masks in ["aes-256-ctr", "chacha20", "aes-128-ctr"] {
+            let config = Config::parse(&text.replace("chacha8", masks), NONE).unwrap();
+            assert!(config.deployment(role).is_ok(), "{masks}");
+            assert_eq!(config.aggregation.mask_suite.suite().name(), masks);
+        }
+    }
+    assert!(Config::parse(&text.replace("chacha8", "aes"), NONE).is_err());
+}
+
+#[test]
 fn nothing_said_is_speaker_level_privacy_with_secure_aggregation() {
     let config = Config::parse("", NONE).unwrap();
     assert_eq!(config.privacy.unit, Unit::Speaker);

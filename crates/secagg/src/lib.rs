@@ -138,6 +138,7 @@ pub use client::{Advertised, Consistent, Masking, Shared, Submitted};
 pub use envelope::{ENVELOPE_LEN, Envelope};
 pub use fault::{Abort, AdvertFault, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost};
 pub use identity::{BadSignature, Identity, verify};
+pub use keys::agreement_probe;
 pub use labels::Label;
 pub use messages::{
     AbortMsg, AdvertMsg, Dealing, DealtToYou, EnvelopesMsg, InputRoot, MaskedInputMsg, Opened, OpeningMsg, RosterMsg,

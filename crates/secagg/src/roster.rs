@@ -8,8 +8,9 @@ use crate::fault::{Abort, AdvertFault, Phase, QuorumLost};
 use crate::identity::{Identity, verify};
 use crate::keys::is_sound_public_key;
 use crate::labels;
+use crate::mask::Prg;
 use crate::messages::{AdvertMsg, RosterMsg};
-use crate::session::{MaskSuite, Session, honest_floor, quorum};
+use crate::session::{Session, honest_floor, quorum};
 
 /// One client on a roster.
 pub(crate) struct Member {
@@ -146,9 +147,9 @@ impl Roster {
         self.q.max(self.session.n_min)
     }
 
-    /// Whether inputs are masked.
-    pub(crate) fn is_masked(&self) -> bool {
-        self.session.suite != MaskSuite::None
+    /// What makes the masks; `None` when inputs are not masked.
+    pub(crate) fn prg(&self) -> Option<Prg> {
+        self.session.suite.prg()
     }
 }
 
