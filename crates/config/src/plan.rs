@@ -128,6 +128,9 @@ impl Config {
         if self.aggregation.mode == AggregationMode::Plain {
             return Err(refuse("aggregation.mode", Problem::PlainDeployment));
         }
+        if role == Role::Coordinator && self.privacy.site_epsilon_cap.is_some() {
+            return Err(refuse("privacy.site_epsilon_cap", Problem::SitesOwn));
+        }
         let when = match role {
             Role::Coordinator => "a coordinator runs",
             Role::Client => "a client runs",

@@ -25,7 +25,9 @@ mod session;
 mod terms;
 mod work;
 
-pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
+pub use client::{
+    ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Declined, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES,
+};
 pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
 pub use fault::{PeerFault, ProtocolFault, ResumeError};
 pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist};

@@ -1,13 +1,13 @@
 //! What a client does with each message of the coordinator, and what it refuses.
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use sottovoce_dp::Ledger;
 use sottovoce_dp::sampling::{Sample, SamplingCertificate, poisson};
+use sottovoce_dp::{Ledger, ReserveError};
 use sottovoce_secagg::{Advertised, labels, verify};
 use sottovoce_types::{ClipNorm, Digest, FlatParams, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
 
-use super::{ClientEngine, ClientEvent, ClientOutcome, Origin, State};
+use super::{ClientEngine, ClientEvent, ClientOutcome, Declined, Origin, State};
 use crate::fault::ProtocolFault;
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{ConfigShape, Finished, ParamCount, RoundConfig, RoundResult, Welcome, config_digest, kind_name};
@@ -25,6 +25,8 @@ impl ClientEngine {
             return Err(ProtocolFault::WrongRun(what));
         }
         match frame.kind {
+            // How its part ended stays: this was sent before the coordinator heard of it.
+            Kind::Result | Kind::Finished if matches!(self.state, State::Done(_)) => Ok(()),
             Kind::RoundConfig => self.round_config(frame),
             Kind::Roster | Kind::Envelopes | Kind::Survivors | Kind::SurvivorQuorum => {
                 // A message of an attempt that this client has left is late, not wrong; one of a future attempt is wrong.
@@ -107,13 +109,16 @@ impl ClientEngine {
         {
             return Err(ProtocolFault::WrongModel { expected, found });
         }
-        if let Some(ledger) = &self.ledger
-            && ledger.check(&self.plan.event()).is_err()
-        {
+        let afforded = self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.check(&self.plan.event()));
+        if let Err(over) = afforded {
+            let ReserveError::BudgetExhausted(exhausted) = over else {
+                return Err(ProtocolFault::Privatise(Box::new(over)));
+            };
             self.point = Some(point);
             self.refuse("this site's privacy budget is exhausted");
             self.point = None;
-            let outcome = ClientOutcome::BudgetExhausted { round };
+            let plan_budget = self.cap.and(self.plan.budget()).map(|budget| budget.epsilon);
+            let outcome = ClientOutcome::BudgetExhausted { round, why: Declined { exhausted, plan_budget } };
             self.events.push_back(ClientEvent::Finished { outcome: outcome.clone() });
             self.state = State::Done(outcome);
             return Ok(());
