@@ -131,6 +131,9 @@ impl Config {
         if self.aggregation.mask_suite.suite().is_for_simulation() {
             return Err(refuse("aggregation.mask_suite", Problem::MasksDeployment));
         }
+        if role == Role::Coordinator && self.privacy.site_epsilon_cap.is_some() {
+            return Err(refuse("privacy.site_epsilon_cap", Problem::SitesOwn));
+        }
         let when = match role {
             Role::Coordinator => "a coordinator runs",
             Role::Client => "a client runs",

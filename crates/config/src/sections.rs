@@ -164,6 +164,8 @@ pub struct Privacy {
     pub epsilon_budget: Option<Epsilon>,
     /// Attempts beyond one a round for which noise calibrated from ε leaves room.
     pub spare_attempts: u64,
+    /// What this site spends at most, whatever the plan allows. No part of the plan.
+    pub site_epsilon_cap: Option<Epsilon>,
 }
 
 impl Default for Privacy {
@@ -182,6 +184,7 @@ impl Default for Privacy {
             noise_multiplier: None,
             epsilon_budget: None,
             spare_attempts: 0,
+            site_epsilon_cap: None,
         }
     }
 }
@@ -192,8 +195,15 @@ impl Privacy {
 
     /// Becomes a run without differential privacy, with none of what only a privacy unit has.
     pub fn drop_unit(&mut self) {
-        let Self { sampling_rate, adaptive_clip, clip_quantile, clip_learning_rate, clip_count_noise, .. } =
-            Self::default();
+        let Self {
+            sampling_rate,
+            adaptive_clip,
+            clip_quantile,
+            clip_learning_rate,
+            clip_count_noise,
+            site_epsilon_cap,
+            ..
+        } = Self::default();
         *self = Self {
             unit: Unit::None,
             sampling_rate,
@@ -201,6 +211,7 @@ impl Privacy {
             clip_quantile,
             clip_learning_rate,
             clip_count_noise,
+            site_epsilon_cap,
             ..self.clone()
         };
     }

@@ -260,6 +260,23 @@ fn a_spare_attempt_is_paid_for_by_noise_and_not_by_epsilon() {
 }
 
 #[test]
+fn a_sites_cap_is_no_part_of_the_plan_and_no_coordinators() {
+    let places = "[transport]\nidentity = \"k\"\nmanifest = \"m\"\nstate = \"s\"\n";
+    let load = |more: &[&str]| Config::parse(places, more).unwrap();
+    let (none, capped) = (load(&[]), load(&["privacy.site_epsilon_cap=3"]));
+    assert_eq!(capped.privacy.site_epsilon_cap.map(f64::from), Some(3.0));
+    assert_eq!((none.epsilon_budget(), none.noise_multiplier()), (capped.epsilon_budget(), capped.noise_multiplier()));
+    assert!(capped.deployment(Role::Client).is_ok() && none.deployment(Role::Coordinator).is_ok());
+    let refused = capped.deployment(Role::Coordinator).unwrap_err();
+    assert!(matches!(refused.fault(), Fault::Problem { key: "privacy.site_epsilon_cap", problem: Problem::SitesOwn }));
+    let (key, found) = problem("[privacy]\nunit = \"none\"\nsite_epsilon_cap = 3\n");
+    assert_eq!((key, found), ("privacy.site_epsilon_cap", Problem::CapWithoutUnit));
+    let mut open = capped;
+    open.privacy.drop_unit();
+    assert_eq!(open.privacy.site_epsilon_cap, None, "what loses its unit loses its cap");
+}
+
+#[test]
 fn a_convention_brings_its_librarys_defaults_and_keys_said_beside_it_win() {
     use sottovoce_types::{Convention, FeatureSpec};
     let kaldi = Config::parse("[features]\nconvention = \"kaldi\"\nn_mfcc = 20\n", NONE).unwrap();

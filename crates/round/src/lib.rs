@@ -30,7 +30,9 @@ mod terms;
 mod work;
 
 pub use chain::{Link, ModelChain};
-pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
+pub use client::{
+    ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Declined, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES,
+};
 pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
 pub use evidence::{Evidence, EvidenceRefused, Shown, compare};
 pub use fault::{PeerFault, ProtocolFault, ResumeError};

@@ -47,14 +47,9 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
     let tls = TlsIdentity::from_seed(&identity.seed());
     let mut seed = [0u8; 32];
     rand::rng().fill_bytes(&mut seed);
-    let engine = ClientEngine::new(ClientSetup {
-        plan: plan.clone(),
-        identity,
-        noise: Box::new(OsNoise),
-        seed,
-        history,
-        allow_plain: false,
-    })?;
+    let setup =
+        ClientSetup { plan: plan.clone(), identity, noise: Box::new(OsNoise), seed, history, allow_plain: false };
+    let engine = ClientEngine::capped(setup, config.privacy.site_epsilon_cap)?;
     let options = ParticipateOptions::new(config.transport.coordinator.clone(), manifest.coordinator().0, tls);
     let participant = Participant::new(engine, Box::new(journal), Box::new(trainer));
     let runtime = tokio::runtime::Runtime::new()?;
@@ -79,15 +74,21 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
         model = Some(file);
     }
     let spent = taken.engine.ledger().map(|l| l.epsilon_spent().upper);
+    let declined = match taken.engine.outcome() {
+        Some(ClientOutcome::BudgetExhausted { round, why }) => Some(format!("round {round} is declined: {why}")),
+        _ => None,
+    };
     let object = json!({
         "schema": SCHEMA_VERSION, "client": client, "outcome": taken.engine.outcome().map(|o| format!("{o:?}")),
         "ending": format!("{:?}", taken.ending), "model": model, "epsilon_spent": spent,
+        "declined": declined,
     });
     output.result(&object, || {
         let spent = spent.map_or("no differential privacy".to_owned(), |e| {
             format!("epsilon {e:.4} spent by this site's own ledger")
         });
-        format!("{:?}; {spent}", taken.ending)
+        let declined = declined.map_or_else(String::new, |why| format!("; {why}"));
+        format!("{:?}; {spent}{declined}", taken.ending)
     })?;
     Ok(match taken.engine.outcome() {
         Some(ClientOutcome::Completed) => Exit::Ok,
@@ -160,6 +161,9 @@ fn sentence(event: &ClientEvent) -> String {
         ClientEvent::RoundEnded { round, model } => format!("round {round}: published {}", &model.to_string()[..12]),
         ClientEvent::SatOut { round, reason, .. } => {
             format!("round {round}: local training failed, nothing was sent, sitting this attempt out: {reason}")
+        }
+        ClientEvent::Finished { outcome: ClientOutcome::BudgetExhausted { round, why } } => {
+            format!("round {round} is declined, nothing was sent for it: {why}")
         }
         ClientEvent::Finished { outcome } => format!("finished: {outcome:?}"),
         ClientEvent::Heard { statement: Heard::Config(said) } => {

@@ -4,12 +4,14 @@
 //! own ledger and stops by itself; it trains only from the model that must follow.
 //!
 //! A driver feeds `handle_*`, then polls `persist` (all, durably), `transmit`, `work`, `timeout`, `event`.
+mod cap;
 mod follow;
 mod memory;
 mod privatise;
 mod steps;
 mod units;
 
+pub use self::cap::Declined;
 pub use self::units::{UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -22,14 +24,14 @@ use sottovoce_dp::sampling::{Sample, SamplingCertificate};
 use sottovoce_dp::{Ledger, LedgerError, NoiseSource};
 use sottovoce_encode::SiteSum;
 use sottovoce_secagg::{Advertised, Consistent, Identity, Shared, Submitted};
-use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, RoundId, RunId, Tick};
+use sottovoce_types::{AttemptId, ClientId, Digest, Epsilon, FlatParams, RoundId, RunId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind, Limits};
 
 use crate::chain::ModelChain;
 use crate::client::memory::Memory;
 use crate::evidence::Evidence;
 use crate::fault::ProtocolFault;
-use crate::journal::{Entry, JournalEvent, Persist};
+use crate::journal::{Entry, Persist};
 use crate::messages::{Hello, Refusal};
 use crate::plan::RunPlan;
 use crate::session::LedgerPoint;
@@ -47,6 +49,8 @@ pub enum ClientOutcome {
     BudgetExhausted {
         /// The round that it declined.
         round: RoundId,
+        /// Why, in numbers.
+        why: Declined,
     },
 }
 
@@ -145,6 +149,8 @@ pub struct ClientEngine {
     rng: ChaCha20Rng,
     allow_plain: bool,
     ledger: Option<Ledger>,
+    /// This site's own cap on ε, where it is lower than the plan's budget.
+    cap: Option<Epsilon>,
     /// Whether the journal's ledger has a beginning. Where not, its budget goes on record with the first attempt joined, so
     /// that it can be read, and is held to, without the plan.
     ledger_begun: bool,
@@ -184,20 +190,18 @@ impl ClientEngine {
     /// [`LedgerError`] when the journal's ledger contradicts itself, was opened with another budget, or would be mixed with
     /// releases without differential privacy.
     pub fn new(setup: ClientSetup) -> Result<Self, LedgerError> {
-        // Inputs that left without a charge: a ledger that goes on beside them would show an ε that does not hold.
-        let uncharged = |e: &Entry| matches!(e.event, JournalEvent::InputReserved { .. }) && e.ledger.is_none();
-        let ledger = match setup.plan.budget() {
-            Some(_) if setup.history.iter().any(uncharged) => return Err(LedgerError::NonPrivateBefore),
-            Some(budget) => {
-                let entries = setup.history.iter().filter_map(|e| e.ledger.clone());
-                let ledger = Ledger::replay_under(budget, setup.plan.filter(), entries)?;
-                ledger.accounts_for(&setup.plan.event())?;
-                Some(ledger)
-            }
-            None if setup.history.iter().any(|e| e.ledger.is_some()) => return Err(LedgerError::NonPrivateNow),
-            None => None,
-        };
+        Self::capped(setup, None)
+    }
+
+    /// The same with a cap of the site's own on ε, beside the plan's budget: the lower of the two holds. It is no part of the plan, and nobody
+    /// else is told. Without DP there is no ε below any cap, and a cap is refused.
+    ///
+    /// # Errors
+    /// As [`ClientEngine::new`]; [`LedgerError::CapWithoutPrivacy`]; and a cap that a ledger was begun under stays.
+    pub fn capped(setup: ClientSetup, cap: Option<Epsilon>) -> Result<Self, LedgerError> {
+        let ledger = cap::ledger(&setup, cap)?;
         Ok(Self {
+            cap: cap::below(&setup.plan, cap),
             ledger_begun: setup.history.iter().any(|e| e.ledger.is_some()),
             memory: Memory::of(&setup.history),
             chain: ModelChain::new(Arc::clone(&setup.plan), RunId([0; 16])),

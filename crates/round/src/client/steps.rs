@@ -1,13 +1,13 @@
 //! What a client does with each message of the coordinator, and what it refuses.
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use sottovoce_dp::Ledger;
 use sottovoce_dp::sampling::{Sample, SamplingCertificate, poisson};
+use sottovoce_dp::{Ledger, ReserveError};
 use sottovoce_secagg::Advertised;
 use sottovoce_types::{Digest, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
 
-use super::{ClientEngine, ClientEvent, ClientOutcome, Origin, State};
+use super::{ClientEngine, ClientEvent, ClientOutcome, Declined, Origin, State};
 use crate::chain::ModelChain;
 use crate::fault::ProtocolFault;
 use crate::journal::{JournalEvent, Persist};
@@ -26,6 +26,8 @@ impl ClientEngine {
             return Err(ProtocolFault::WrongRun(what));
         }
         match frame.kind {
+            // How its part ended stays: this was sent before the coordinator heard of it.
+            Kind::Result | Kind::Finished if matches!(self.state, State::Done(_)) => Ok(()),
             Kind::RoundConfig => self.round_config(frame),
             Kind::Roster | Kind::Envelopes | Kind::Survivors | Kind::SurvivorQuorum => {
                 // A message of an attempt that this client has left is late, not wrong; one of a future attempt is wrong.
@@ -89,23 +91,26 @@ impl ClientEngine {
         if round.0 == 0 || round.0 > rounds {
             return Err(ProtocolFault::BeyondPlan { round: round.0, rounds });
         }
+        let afforded = self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.check(&self.plan.event()));
+        if let Err(over) = afforded {
+            let ReserveError::BudgetExhausted(exhausted) = over else {
+                return Err(ProtocolFault::Privatise(Box::new(over)));
+            };
+            self.point = Some(point);
+            self.refuse("this site's privacy budget is exhausted");
+            self.point = None;
+            let plan_budget = self.cap.and(self.plan.budget()).map(|budget| budget.epsilon);
+            let outcome = ClientOutcome::BudgetExhausted { round, why: Declined { exhausted, plan_budget } };
+            self.events.push_back(ClientEvent::Finished { outcome: outcome.clone() });
+            self.state = State::Done(outcome);
+            return Ok(());
+        }
         if self.is_behind(frame) {
             return Ok(());
         }
         self.follows(&said)?;
         let (model, terms) = (self.chain.params().clone(), self.chain.terms());
         let cfg = said.statement.digest();
-        if let Some(ledger) = &self.ledger
-            && ledger.check(&self.plan.event()).is_err()
-        {
-            self.point = Some(point);
-            self.refuse("this site's privacy budget is exhausted");
-            self.point = None;
-            let outcome = ClientOutcome::BudgetExhausted { round };
-            self.events.push_back(ClientEvent::Finished { outcome: outcome.clone() });
-            self.state = State::Done(outcome);
-            return Ok(());
-        }
         self.memory.join(point);
         let opened = if self.ledger_begun { None } else { self.ledger.as_ref().map(Ledger::opened) };
         self.ledger_begun = true;
