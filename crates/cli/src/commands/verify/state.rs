@@ -74,10 +74,22 @@ fn same_plan(entries: &[Entry], plan: &RunPlan) -> Result<String> {
 
 fn ledger(entries: &[Entry], plan: &RunPlan) -> Result<String> {
     let ledger: Vec<LedgerEntry> = entries.iter().filter_map(|e| e.ledger.clone()).collect();
-    let Some(budget) = plan.budget() else {
+    let Some(agreed) = plan.budget() else {
         ensure!(ledger.is_empty(), "the plan has no privacy budget, and the journal charges one");
         return Ok("no differential privacy: nothing is charged".to_owned());
     };
+    // A site may have capped itself below the plan.
+    let opened =
+        ledger.iter().find_map(|e| if let LedgerEntry::Opened { budget, .. } = e { Some(*budget) } else { None });
+    let budget = opened.unwrap_or(agreed);
+    ensure!(
+        budget.epsilon.value() <= agreed.epsilon.value() && budget.delta == agreed.delta,
+        "it was opened with epsilon {} at delta {}, and the plan allows {} at {}",
+        budget.epsilon,
+        budget.delta,
+        agreed.epsilon,
+        agreed.delta
+    );
     let replayed = Ledger::replay_under(budget, plan.filter(), ledger)?;
     let spent = replayed.epsilon_spent().upper;
     ensure!(spent <= budget.epsilon.value(), "epsilon {spent} is spent of {}", budget.epsilon);
