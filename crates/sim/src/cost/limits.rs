@@ -9,6 +9,7 @@ use super::{Cost, Primitives};
 /// ```text
 /// masking            n·8W/B_prg, or 8W/B_add if that is more
 /// client, mask phase masking + (n−1)·T_dh + 8W/B_hash   (what it sends, it signs)
+/// client, vectors    masking + 2·(n−1)·T_dh             (a mask and an envelope a peer; nothing signed, nothing checked)
 /// server, no masks   u·8W/B_add
 /// server, unmasking  (u + e·u)·8W/B_prg + e·u·T_dh
 /// server, inputs     u·(8W/B_add + 8W/B_hash + T_verify)
@@ -19,6 +20,8 @@ pub struct Limits {
     pub masking: f64,
     /// The mask phase of one client.
     pub client_mask_phase: f64,
+    /// All phases of one client, without what authenticates.
+    pub client_vectors: f64,
     /// The coordinator takes, authenticates and adds all inputs.
     pub server_inputs: f64,
     /// The coordinator takes all masks off.
@@ -62,6 +65,7 @@ impl Cost {
         Limits {
             masking,
             client_mask_phase: masking + agreements(n - 1.0) + bytes / hash,
+            client_vectors: masking + agreements(2.0 * (n - 1.0)),
             server_inputs: inputs * (bytes / add + bytes / hash + verification),
             server_unmasking: unmasking_streams + agreements(gone * inputs),
             server_vectors: (inputs * bytes / add).max(unmasking_streams) + agreements(gone * inputs),
@@ -80,6 +84,8 @@ impl Cost {
         ];
         if self.spec.suite.prg().is_some() {
             rows.insert(0, row("client: masks alone", self.masking_alone, limits.masking));
+            let all = "client: all phases, limit without authentication";
+            rows.insert(2, row(all, self.client_seconds(), limits.client_vectors));
             rows.push(row("server: unmasking", server("unmask"), limits.server_unmasking));
             rows.push(row(
                 "server: inputs and unmasking",

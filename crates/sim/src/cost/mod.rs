@@ -207,13 +207,13 @@ impl Cohort {
         // In the middle it adds one half of its masks and subtracts the other. A quorum is more than half: it stays.
         Self { session, coordinator, measured: (n / 2).min(stay.saturating_sub(1)), stay, sites }
     }
+}
 
-    /// A client's input: small integers around zero, as an update has.
-    fn input(&self, spec: &CostSpec, client: usize) -> Result<RingVec, CostError> {
-        let client = i64::try_from(client).expect("few clients");
-        let values: Vec<i64> = (0i64..).take(spec.dimension).map(|k| (k + client) % 3 - 1).collect();
-        RingVec::pack(&values, spec.lanes).map_err(|e| CostError::Protocol { phase: "mask", reason: e.to_string() })
-    }
+/// A client's input: small integers around zero, as an update has.
+fn input(spec: &CostSpec, client: usize) -> Result<RingVec, CostError> {
+    let client = i64::try_from(client).expect("few clients");
+    let values: Vec<i64> = (0i64..).take(spec.dimension).map(|k| (k + client) % 3 - 1).collect();
+    RingVec::pack(&values, spec.lanes).map_err(|e| CostError::Protocol { phase: "mask", reason: e.to_string() })
 }
 
 /// Runs the attempt once and `again` times more, with fresh keys, and takes the least time of each phase: what a phase lost to

@@ -10,7 +10,7 @@ use sottovoce_secagg::{
 use sottovoce_types::{ClientId, RingVec};
 use sottovoce_wire::Encode;
 
-use super::{Clock, Cohort, CostError, CostSpec, PhaseCost, seconds};
+use super::{Clock, Cohort, CostError, CostSpec, PhaseCost, input, seconds};
 
 /// One phase while it runs.
 struct Stopwatch<'a> {
@@ -153,7 +153,7 @@ fn masked(
     let mut expected = RingVec::zeros(spec.words(), spec.lanes);
     let mut next = Vec::with_capacity(cohort.stay);
     for (i, (state, site)) in clients.into_iter().zip(&cohort.sites).enumerate().take(cohort.stay) {
-        let input = cohort.input(spec, i)?;
+        let input = input(spec, i)?;
         expected.add(&input);
         let submitted = watch.client(i == cohort.measured, || state.submit(input, site));
         let (state, message) = submitted.map_err(watch.refused())?;
