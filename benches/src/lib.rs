@@ -2,7 +2,7 @@
 //!
 //! | bench | what | beside it |
 //! |---|---|---|
-//! | `mask_expand` | keystream added to 100 000 ring words | the raw AES-256-CTR keystream, a memory copy |
+//! | `mask_expand` | one mask and ten on 125 000 ring words, each suite | the raw keystream of the suite, a memory copy |
 //! | `noise` | 100 000 rounded Gaussians | the ChaCha20 keystream that they consume |
 //! | `mfcc` | MFCCs of 2.5 s of audio | audio-seconds per second |
 //! | `local_epoch` | one local epoch of the DNN | examples per second |

@@ -58,7 +58,7 @@ async fn claim_wrong_coordinator_key_refused_when_the_real_coordinator_has_anoth
 }
 
 fn limits() -> Limits {
-    Limits::new(usize::from(CLIENTS), 1000, 1000)
+    Limits::new(usize::from(CLIENTS), 1000)
 }
 
 /// Connects as a member and sends these bytes. Returns how the coordinator ended the connection.

@@ -63,6 +63,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aes-gcm", &["secagg"]),
     ("aes", &["secagg"]),
     ("ctr", &["secagg"]),
+    ("chacha20", &["secagg"]),
     ("hkdf", &["secagg"]),
     ("quinn", &["net"]),
     ("rustls", &["net"]),
@@ -75,6 +76,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "coordinator", "threat-model"]),
     ("clap", &["cli", "coordinator"]),
     ("indicatif", &["cli"]),
+    ("rustix", &["cli"]),
     ("maud", &["report"]),
 ];
 

@@ -96,6 +96,8 @@ pub enum Command {
     Sweep(SweepArgs),
     /// One self-contained HTML file of one or several runs.
     Report(ReportArgs),
+    /// Checks offline what a run, a site's state, or evidence against a coordinator says: signatures, hash chains, sums, models, ledgers.
+    Verify(VerifyArgs),
     /// What this machine can do, with the physical limit beside it.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -104,6 +106,21 @@ pub enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// `verify`
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Run directories, states of a coordinator or of sites, evidence files, or statements.jsonl files of several sites. What they heard
+    /// is compared: a coordinator that told two sites different things is named, with the two statements as evidence.
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The federation's manifest, where a path has no config that names it.
+    #[arg(long)]
+    pub manifest: Option<PathBuf>,
+    /// Where to write evidence that is found.
+    #[arg(long)]
+    pub evidence: Option<PathBuf>,
 }
 
 /// `demo`
@@ -238,6 +255,64 @@ pub enum BenchCommand {
         #[arg(long, default_value_t = 1.0)]
         seconds: f64,
     },
+    /// One attempt of secure aggregation: seconds of one client and of the coordinator in each phase, bytes, and how far
+    /// from the limit of this machine's keystream, memory and key agreement, all on one core.
+    Secagg(BenchSecaggArgs),
+}
+
+/// `bench secagg`
+#[derive(Args, Debug)]
+pub struct BenchSecaggArgs {
+    /// Clients. The cost of a complete graph grows with their square, and all of them run in this process.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub clients: u32,
+    /// Coordinates of a vector.
+    #[arg(long, default_value_t = 500_000)]
+    pub dimension: usize,
+    /// Coordinates a 64-bit word, 1 to 6.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=6))]
+    pub lanes: u8,
+    /// Share of the clients whose input never comes, 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    pub dropout: f64,
+    /// Clients that may be corrupt and collude with the coordinator; a tenth of all where it is not given.
+    #[arg(long)]
+    pub max_corrupt: Option<u32>,
+    /// Attempts; of each phase the least time counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempts: u32,
+    /// Between whom masks are.
+    #[arg(long, value_enum, default_value_t = MaskGraph::Complete)]
+    pub graph: MaskGraph,
+    /// What makes the masks.
+    #[arg(long, value_enum, default_value_t = SuiteName::Aes256Ctr)]
+    pub suite: SuiteName,
+}
+
+/// Between whom masks are.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaskGraph {
+    /// Everybody and everybody.
+    Complete,
+}
+
+/// What makes masks.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuiteName {
+    /// AES-256 in counter mode.
+    #[value(name = "aes-256-ctr")]
+    Aes256Ctr,
+    /// ChaCha20.
+    #[value(name = "chacha20")]
+    ChaCha20,
+    /// AES-128 in counter mode.
+    #[value(name = "aes-128-ctr")]
+    Aes128Ctr,
+    /// ChaCha8, for simulations.
+    #[value(name = "chacha8")]
+    ChaCha8,
+    /// No masks: what the rest costs.
+    None,
 }
 
 /// `extract`

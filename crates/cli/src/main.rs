@@ -70,6 +70,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
         Command::Audit(command) => commands::audit::run(&command, output),
         Command::Sweep(args) => commands::sweep::run(&args, output),
         Command::Report(args) => commands::report::run(&args, output),
+        Command::Verify(args) => commands::verify::run(&args, output),
         Command::Bench(command) => commands::bench::run(&command, output),
         Command::Completions { shell } => Ok(commands::completions(shell)),
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use sottovoce_config::Config;
 use sottovoce_report::{RunReport, html, read_jsonl, write_text};
-use sottovoce_round::RunPlan;
+use sottovoce_round::{Manifest, RunPlan};
 use sottovoce_store::{CheckpointInfo, load_checkpoint, save_checkpoint};
 use sottovoce_train::Partition;
 use sottovoce_types::{AttackScore, CanaryAudit, Digest, FlatParams, RoundRecord, RunSummary, SCHEMA_VERSION};
@@ -150,6 +150,12 @@ impl RunDir {
     /// Writes `metrics.json`.
     pub fn write_summary(&self, summary: &RunSummary) -> Result<()> {
         write_text(self.path.join("metrics.json"), &(serde_json::to_string_pretty(summary)? + "\n"))?;
+        Ok(())
+    }
+
+    /// Writes `manifest.toml`: who took part, by public keys. A simulated run's are made of its seed.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        write_text(self.path.join("manifest.toml"), &toml::to_string(manifest)?)?;
         Ok(())
     }
 

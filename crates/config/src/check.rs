@@ -178,6 +178,9 @@ fn privacy(c: &Config) -> Found {
     if c.privacy.epsilon.is_some() && c.privacy.noise_multiplier.is_some() {
         return Err(("privacy.noise_multiplier", Problem::TwoNoises));
     }
+    if c.privacy.unit == Unit::None && c.privacy.site_epsilon_cap.is_some() {
+        return Err(("privacy.site_epsilon_cap", Problem::CapWithoutUnit));
+    }
     if c.privacy.unit == Unit::None && c.sweep.epsilons.iter().any(|EpsilonTarget(e)| e.is_some()) {
         return Err(("sweep.epsilons", Problem::SweepWithoutUnit));
     }

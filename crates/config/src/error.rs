@@ -157,6 +157,16 @@ pub enum Problem {
          privacy.unit = \"utterance\" use `none` or numbers that are public"
     )]
     BalancedUtterances,
+    /// A cap on ε without a unit whose ε it is.
+    #[error(
+        "caps this site's epsilon, and with privacy.unit = \"none\" there is none that is below it: choose a privacy unit, or leave it out"
+    )]
+    CapWithoutUnit,
+    /// A site's own key where there is no site.
+    #[error(
+        "is a site's own: a coordinator has no data to cap anything for; put it into the configuration of the site"
+    )]
+    SitesOwn,
     /// Two sources of the noise.
     #[error("epsilon and noise_multiplier both say how much noise to add: give one of them")]
     TwoNoises,
@@ -234,6 +244,9 @@ pub enum Problem {
     /// Plain sums outside of a simulation.
     #[error("`plain` shows the coordinator every client's update: it is for simulated controls only, use `secure`")]
     PlainDeployment,
+    /// Masks for simulations outside of one.
+    #[error("`chacha8` is for simulations: use `aes-256-ctr`, or `chacha20` where processors lack AES instructions")]
+    MasksDeployment,
 }
 
 impl Problem {

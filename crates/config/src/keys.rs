@@ -272,9 +272,21 @@ const KEYS: &[Key] = &[
          unmask request and publication has spent an attempt, and without a spare one the run ends a round early.",
     ),
     key(
+        "privacy",
+        "site_epsilon_cap",
+        "For `sottovoce client` alone: what this site spends at most, where that is less than `epsilon_budget`. It is no part of the plan: sites \
+         may differ, and nobody is told. A round that would go beyond it is declined, and the process ends with exit code 10. Fixed by the \
+         first round joined in a state directory.",
+    ),
+    key(
         "aggregation",
         "mode",
         "`secure`, or `plain` (no masks: the coordinator sees every update), which only simulations accept.",
+    ),
+    key(
+        "aggregation",
+        "mask_suite",
+        "What makes the masks, the same at every party: `aes-256-ctr`, `chacha20` (as strong, for processors without AES instructions), `aes-128-ctr` (a little faster), or `chacha8`, which only simulations accept.",
     ),
     key("aggregation", "lanes", "Integers per 64-bit word, 1 to 6. More lanes are fewer bytes and less headroom."),
     key(

@@ -122,11 +122,17 @@ impl Config {
     /// What a party needs to run this over the network.
     ///
     /// # Errors
-    /// [`ConfigError`] that names the key: `aggregation.mode = "plain"`, or no identity, manifest or state folder.
+    /// [`ConfigError`] that names the key: `aggregation.mode = "plain"`, `aggregation.mask_suite = "chacha8"`, or no identity, manifest or state folder.
     pub fn deployment(&self, role: Role) -> Result<Deployment, ConfigError> {
         let refuse = |key, problem| ConfigError::new(Fault::Problem { key, problem }, None);
         if self.aggregation.mode == AggregationMode::Plain {
             return Err(refuse("aggregation.mode", Problem::PlainDeployment));
+        }
+        if self.aggregation.mask_suite.suite().is_for_simulation() {
+            return Err(refuse("aggregation.mask_suite", Problem::MasksDeployment));
+        }
+        if role == Role::Coordinator && self.privacy.site_epsilon_cap.is_some() {
+            return Err(refuse("privacy.site_epsilon_cap", Problem::SitesOwn));
         }
         let when = match role {
             Role::Coordinator => "a coordinator runs",
@@ -194,7 +200,7 @@ impl Config {
             n_min: self.aggregation.n_min,
             max_corrupt: self.aggregation.max_corrupt,
             suite: match self.aggregation.mode {
-                AggregationMode::Secure => MaskSuite::Aes256Ctr,
+                AggregationMode::Secure => self.aggregation.mask_suite.suite(),
                 AggregationMode::Plain => MaskSuite::None,
             },
             deadlines: Deadlines {

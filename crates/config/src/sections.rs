@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sottovoce_round::AdaptiveClip;
+use sottovoce_secagg::MaskSuite;
 use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
@@ -163,6 +164,8 @@ pub struct Privacy {
     pub epsilon_budget: Option<Epsilon>,
     /// Attempts beyond one a round for which noise calibrated from ε leaves room.
     pub spare_attempts: u64,
+    /// What this site spends at most, whatever the plan allows. No part of the plan.
+    pub site_epsilon_cap: Option<Epsilon>,
 }
 
 impl Default for Privacy {
@@ -181,6 +184,7 @@ impl Default for Privacy {
             noise_multiplier: None,
             epsilon_budget: None,
             spare_attempts: 0,
+            site_epsilon_cap: None,
         }
     }
 }
@@ -191,8 +195,15 @@ impl Privacy {
 
     /// Becomes a run without differential privacy, with none of what only a privacy unit has.
     pub fn drop_unit(&mut self) {
-        let Self { sampling_rate, adaptive_clip, clip_quantile, clip_learning_rate, clip_count_noise, .. } =
-            Self::default();
+        let Self {
+            sampling_rate,
+            adaptive_clip,
+            clip_quantile,
+            clip_learning_rate,
+            clip_count_noise,
+            site_epsilon_cap,
+            ..
+        } = Self::default();
         *self = Self {
             unit: Unit::None,
             sampling_rate,
@@ -200,6 +211,7 @@ impl Privacy {
             clip_quantile,
             clip_learning_rate,
             clip_count_noise,
+            site_epsilon_cap,
             ..self.clone()
         };
     }
@@ -235,12 +247,44 @@ impl AggregationMode {
     }
 }
 
+/// What makes the masks of secure aggregation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum MaskCipher {
+    /// AES-256 in counter mode.
+    #[default]
+    #[serde(rename = "aes-256-ctr")]
+    Aes256Ctr,
+    /// ChaCha20: as strong, for processors without AES instructions.
+    #[serde(rename = "chacha20")]
+    ChaCha20,
+    /// AES-128 in counter mode.
+    #[serde(rename = "aes-128-ctr")]
+    Aes128Ctr,
+    /// ChaCha8. In simulation only.
+    #[serde(rename = "chacha8")]
+    ChaCha8,
+}
+
+impl MaskCipher {
+    /// The suite that parties agree on.
+    pub fn suite(self) -> MaskSuite {
+        match self {
+            Self::Aes256Ctr => MaskSuite::Aes256Ctr,
+            Self::ChaCha20 => MaskSuite::ChaCha20,
+            Self::Aes128Ctr => MaskSuite::Aes128Ctr,
+            Self::ChaCha8 => MaskSuite::ChaCha8,
+        }
+    }
+}
+
 /// `[aggregation]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Aggregation {
     /// How updates are summed.
     pub mode: AggregationMode,
+    /// What makes the masks, where there are any.
+    pub mask_suite: MaskCipher,
     /// Integers per 64-bit word.
     pub lanes: Lanes,
     /// Whether updates are rotated before they become integers.
@@ -259,6 +303,7 @@ impl Default for Aggregation {
     fn default() -> Self {
         Self {
             mode: AggregationMode::default(),
+            mask_suite: MaskCipher::default(),
             lanes: Lanes::new(2).expect("2 is among 1 to 6"),
             rotation: Rotation::default(),
             n_min: 3,

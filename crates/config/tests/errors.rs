@@ -205,6 +205,23 @@ fn plain_sums_are_refused_outside_of_simulations() {
 }
 
 #[test]
+fn masks_for_simulations_are_refused_outside_of_them() {
+    let text =
+        "[aggregation]\nmask_suite = \"chacha8\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\n";
+    for role in [Role::Coordinator, Role::Client] {
+        let error = Config::parse(text, NONE).unwrap().deployment(role).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Problem { problem: Problem::MasksDeployment, .. }));
+        assert!(error.to_string().contains("aggregation.mask_suite"), "{error}");
+        for masks in ["aes-256-ctr", "chacha20", "aes-128-ctr"] {
+            let config = Config::parse(&text.replace("chacha8", masks), NONE).unwrap();
+            assert!(config.deployment(role).is_ok(), "{masks}");
+            assert_eq!(config.aggregation.mask_suite.suite().name(), masks);
+        }
+    }
+    assert!(Config::parse(&text.replace("chacha8", "aes"), NONE).is_err());
+}
+
+#[test]
 fn nothing_said_is_speaker_level_privacy_with_secure_aggregation() {
     let config = Config::parse("", NONE).unwrap();
     assert_eq!(config.privacy.unit, Unit::Speaker);
@@ -240,6 +257,23 @@ fn a_spare_attempt_is_paid_for_by_noise_and_not_by_epsilon() {
     let more = two.noise_multiplier().unwrap().value() / none.noise_multiplier().unwrap().value();
     assert!((more - 1.2f64.sqrt()).abs() < 1e-9, "twelve attempts instead of ten: noise by sqrt(12/10), not {more}");
     assert_eq!(none.epsilon_budget(), two.epsilon_budget());
+}
+
+#[test]
+fn a_sites_cap_is_no_part_of_the_plan_and_no_coordinators() {
+    let places = "[transport]\nidentity = \"k\"\nmanifest = \"m\"\nstate = \"s\"\n";
+    let load = |more: &[&str]| Config::parse(places, more).unwrap();
+    let (none, capped) = (load(&[]), load(&["privacy.site_epsilon_cap=3"]));
+    assert_eq!(capped.privacy.site_epsilon_cap.map(f64::from), Some(3.0));
+    assert_eq!((none.epsilon_budget(), none.noise_multiplier()), (capped.epsilon_budget(), capped.noise_multiplier()));
+    assert!(capped.deployment(Role::Client).is_ok() && none.deployment(Role::Coordinator).is_ok());
+    let refused = capped.deployment(Role::Coordinator).unwrap_err();
+    assert!(matches!(refused.fault(), Fault::Problem { key: "privacy.site_epsilon_cap", problem: Problem::SitesOwn }));
+    let (key, found) = problem("[privacy]\nunit = \"none\"\nsite_epsilon_cap = 3\n");
+    assert_eq!((key, found), ("privacy.site_epsilon_cap", Problem::CapWithoutUnit));
+    let mut open = capped;
+    open.privacy.drop_unit();
+    assert_eq!(open.privacy.site_epsilon_cap, None, "what loses its unit loses its cap");
 }
 
 #[test]

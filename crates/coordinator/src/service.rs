@@ -189,6 +189,7 @@ mod tests {
                 attempt: AttemptId(1),
                 model: Digest::default(),
                 state: None,
+                result: Digest::default(),
                 record: Box::new(record(round, 1)),
             },
             ledger: None,

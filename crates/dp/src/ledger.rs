@@ -137,6 +137,15 @@ pub enum LedgerError {
         "this state directory holds a privacy ledger, and a run without differential privacy would make its epsilon untrue: set privacy.unit as before, or use another state directory and count that ledger as void"
     )]
     NonPrivateNow,
+    /// A cap on ε where there is no ε.
+    #[error(
+        "this site caps its epsilon (privacy.site_epsilon_cap = {cap}), and a run without differential privacy has none that is below it: take \
+         no part, or take the cap away if these data need no protection"
+    )]
+    CapWithoutPrivacy {
+        /// The cap.
+        cap: Epsilon,
+    },
     /// The journal was opened with a filter that cannot bound what is to come. A filter cannot be changed in view of results.
     #[error(
         "this ledger was opened with the filter of {}, which cannot bound {event}: go on with a run that it can bound, or use a new state directory; the budgets of the two then add up",

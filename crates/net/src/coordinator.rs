@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use sottovoce_round::{Coordinator, CoordinatorEvent, Journal, Persist, Transmit};
+use sottovoce_round::{Coordinator, CoordinatorEvent, Journal, Outcome, Persist, Transmit};
 use sottovoce_transcript::{NullTap, Party, Tap};
 use sottovoce_types::{ClientId, Tick};
 use sottovoce_wire::{Frame, Limits};
@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::connection::Outbox;
 use crate::endpoint::{Arrival, Listener};
 use crate::error::{CloseCode, LinkError, NetError};
-use crate::journal::append;
+use crate::journal::{append, recall};
 
 /// Inputs that may wait for the engine. Readers that find it full wait in turn, so no peer crowds out another.
 const INPUTS: usize = 16;
@@ -129,6 +129,9 @@ async fn accept(listener: Arc<Listener>, limits: Limits, inputs: mpsc::Sender<In
     }
 }
 
+/// Clients that still ask for results when a run is over are served for so many lingering times at most.
+const LAST_CALL: u32 = 20;
+
 /// One connection, from its handshake to its end.
 async fn attend(arrival: Arrival, serial: u64, limits: Limits, queued_frames: usize, inputs: mpsc::Sender<Input>) {
     let remote = arrival.remote();
@@ -193,13 +196,18 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
         } else {
             (BTreeSet::new(), linger)
         };
+        let mut last_call = Instant::now();
         self.engine.start(self.clock.now());
         loop {
             self.pump().await?;
             if self.engine.is_finished() && leave_at.is_none() {
+                last_call = Instant::now() + linger * LAST_CALL;
                 leave_at = Some(Instant::now() + linger);
-                for peer in self.peers.values_mut() {
-                    peer.outbox.finish();
+                // Of a run that is complete, clients take leave by themselves: one that missed results asks for them first.
+                if !self.is_complete() {
+                    for peer in self.peers.values_mut() {
+                        peer.outbox.finish();
+                    }
                 }
             }
             if leave_at.is_some() && self.peers.is_empty() && awaited.is_empty() {
@@ -213,6 +221,8 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
                     Some(input) => {
                         if let Input::Frame { client, .. } = &input {
                             awaited.remove(client);
+                            // Whoever still asks is answered, within limits.
+                            leave_at = leave_at.map(|at| at.max(Instant::now() + linger).min(last_call));
                         }
                         self.handle(input, leave_at.is_some()).await?;
                     }
@@ -245,7 +255,9 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
                 } else if leaving {
                     // A client that comes after the end gets the engine's answer to its greeting, and no more.
                     self.pump().await?;
-                    if let Some(peer) = self.peers.get_mut(&client) {
+                    if !self.is_complete()
+                        && let Some(peer) = self.peers.get_mut(&client)
+                    {
                         peer.outbox.finish();
                     }
                 }
@@ -266,6 +278,11 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
             while let Some(persist) = self.engine.poll_persist() {
                 self.append(persist).await?;
             }
+            if let Some(round) = self.engine.poll_recall() {
+                let result = recall(&mut self.journal, round).await?;
+                self.engine.handle_recalled(result);
+                continue;
+            }
             let Some(Transmit { to, frame }) = self.engine.poll_transmit() else { break };
             let Some(peer) = self.peers.get(&to) else { continue };
             if peer.outbox.push(&frame) {
@@ -279,6 +296,10 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
             (self.on_event)(&event);
         }
         Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.engine.outcome() == Some(&Outcome::Completed)
     }
 
     async fn append(&mut self, persist: Persist) -> Result<(), NetError> {

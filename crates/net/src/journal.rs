@@ -1,5 +1,7 @@
 //! Appending to a journal without blocking the runtime.
+use bytes::Bytes;
 use sottovoce_round::{Journal, Persist};
+use sottovoce_types::RoundId;
 
 use crate::error::NetError;
 
@@ -17,4 +19,17 @@ pub(crate) async fn append(slot: &mut Option<Box<dyn Journal + Send>>, persist: 
     .map_err(|_| NetError::Panicked)?;
     *slot = Some(journal);
     Ok(appended?)
+}
+
+/// Reads a published result on a blocking thread, as [`append`] writes.
+pub(crate) async fn recall(slot: &mut Option<Box<dyn Journal + Send>>, round: RoundId) -> Result<Bytes, NetError> {
+    let journal = slot.take().ok_or(NetError::Panicked)?;
+    let (journal, result) = tokio::task::spawn_blocking(move || {
+        let result = journal.result(round);
+        (journal, result)
+    })
+    .await
+    .map_err(|_| NetError::Panicked)?;
+    *slot = Some(journal);
+    Ok(result?.bytes().clone())
 }

@@ -14,7 +14,7 @@ use sottovoce_net::{
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, Journal,
     JournalError, JournalEvent, LocalTrainer, Manifest, Member, MemoryJournal, Outcome, Persist, PrivacyPlan,
-    PublicKey, RunPlan, RunSpec, ServerSpec, ServerState, TrainFailed, UnitSum, Work,
+    PublicKey, PublishedResult, RunPlan, RunSpec, ServerSpec, ServerState, TrainFailed, UnitSum, Work,
 };
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_transcript::MemoryTap;
@@ -192,7 +192,7 @@ async fn a_member_that_dribbles_bytes_or_falls_silent_does_not_hold_up_the_other
     // adverts nobody may depend on it. n_min is 2, so that the run needs the join time to pass without it: it greets.
     let mut dialer =
         Dialer::new(TlsIdentity::from_seed(&[CLIENTS[2]; 32]), public_key(COORDINATOR), TransportOptions::default());
-    let mut slow = soon(dialer.connect(running.addr, Limits::new(3, 100, 100))).await.unwrap();
+    let mut slow = soon(dialer.connect(running.addr, Limits::new(3, 100))).await.unwrap();
     let hello = hello(&plan);
     soon(slow.send(&hello)).await.unwrap();
     assert_eq!(soon(slow.receive()).await.unwrap().unwrap().kind, Kind::Welcome);
@@ -267,7 +267,7 @@ async fn a_second_connection_of_the_same_identity_replaces_the_first() {
     let connect = async || {
         let identity = TlsIdentity::from_seed(&[2; 32]);
         let mut dialer = Dialer::new(identity, public_key(COORDINATOR), TransportOptions::default());
-        let mut link = dialer.connect(running.addr, Limits::new(3, 100, 100)).await.unwrap();
+        let mut link = dialer.connect(running.addr, Limits::new(3, 100)).await.unwrap();
         link.send(&hello(&plan)).await.unwrap();
         assert_eq!(link.receive().await.unwrap().unwrap().kind, Kind::Welcome);
         (dialer, link)
@@ -393,6 +393,9 @@ impl Journal for SharedJournal {
     fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
         self.0.lock().unwrap().checkpoint(model, layout)
     }
+    fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError> {
+        self.0.lock().unwrap().result(round)
+    }
 }
 
 /// Fails on the debit: the disk is full at the worst moment.
@@ -413,6 +416,9 @@ impl Journal for FullDisk {
     }
     fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
         self.0.checkpoint(model, layout)
+    }
+    fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError> {
+        self.0.result(round)
     }
 }
 

@@ -25,7 +25,7 @@ fn members() -> BTreeMap<ClientId, [u8; 32]> {
 
 /// One model of 300 000 parameters: a masked input may be 1.2 MB.
 fn limits() -> Limits {
-    Limits::new(4, 150_000, 300_000)
+    Limits::new(4, 150_000)
 }
 
 fn listen(options: TransportOptions) -> (Listener, SocketAddr) {
@@ -152,7 +152,7 @@ async fn a_frame_of_a_megabyte_passes_both_ways() {
     let (listener, addr) = listen(TransportOptions::default());
     let (_dialer, mut client, mut server) = pair(&listener, addr, ALICE).await;
     let body: Vec<u8> = (0..1_000_000u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
-    let (input, model) = (frame(Kind::MaskedInput, body.clone()), frame(Kind::RoundConfig, body));
+    let (input, model) = (frame(Kind::MaskedInput, body.clone()), frame(Kind::Result, body));
     let (sent, got) = soon(async { tokio::join!(client.send(&input), server.receive()) }).await;
     sent.unwrap();
     assert_eq!(got.unwrap(), Some(input));
@@ -167,7 +167,7 @@ async fn a_peer_that_does_not_read_is_found_out() {
     options.write_timeout = Duration::from_millis(200);
     let (listener, addr) = listen(options);
     let (_dialer, client, mut server) = pair(&listener, addr, ALICE).await;
-    let model = frame(Kind::RoundConfig, vec![7; 1_000_000]);
+    let model = frame(Kind::Result, vec![7; 1_000_000]);
     let stalled = soon(async {
         loop {
             if let Err(error) = server.send(&model).await {

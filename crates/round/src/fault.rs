@@ -1,5 +1,5 @@
 //! Whose fault it is: a peer's, the coordinator's, or the journal's.
-use sottovoce_secagg::Abort;
+use sottovoce_secagg::{Abort, CertificateRefused};
 use sottovoce_types::{ClientId, Digest};
 use sottovoce_wire::DecodeError;
 
@@ -103,19 +103,60 @@ pub enum ProtocolFault {
     #[error("the round's config is not signed by the coordinator of the manifest")]
     ConfigSignature,
     /// The model is not the one that must follow.
-    #[error("the coordinator sent model {found} where {expected} must follow")]
+    #[error("the coordinator names model {found} where {expected} must follow")]
     WrongModel {
         /// What must follow.
         expected: Digest,
         /// What came.
         found: Digest,
     },
-    /// Terms that the plan does not allow.
-    #[error("the coordinator sent {0}")]
-    Terms(#[from] crate::terms::TermsRefused),
-    /// Parameters that are not finite.
-    #[error("the coordinator sent a model with values that are not finite")]
-    NotFinite,
+    /// Terms that do not follow from what was opened.
+    #[error(
+        "the coordinator names terms {found} where {expected} must follow: another clipping norm or control variate"
+    )]
+    WrongTerms {
+        /// What must follow.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// A round that is over.
+    #[error("the coordinator asked for round {round} after announcing the results of {have} rounds")]
+    RoundRepeated {
+        /// Rounds whose results this client has.
+        have: u64,
+        /// The round that was named.
+        round: u64,
+    },
+    /// A result without the signatures that it needs.
+    #[error("the result of round {round} is not certified")]
+    ResultCertificate {
+        /// The round.
+        round: u64,
+        /// Why.
+        #[source]
+        source: CertificateRefused,
+    },
+    /// A result that the coordinator did not sign.
+    #[error("the result of round {0} is not signed by the coordinator of the manifest")]
+    ResultSignature(u64),
+    /// A result that this client took part in, over another survivor set than it opened.
+    #[error(
+        "the result of round {round} is over another survivor set than the one that this site opened its shares for"
+    )]
+    ResultOverOthers {
+        /// The round.
+        round: u64,
+    },
+    /// Two results of one round.
+    #[error("the coordinator announced two results of round {round}: evidence against it was kept")]
+    TwoResults {
+        /// The round.
+        round: u64,
+    },
+    /// A result from which no finite model follows.
+    #[error("no finite model follows from the result of round {0}")]
+    Diverged(u64),
     /// Bytes that are not the message they claim to be.
     #[error("the coordinator sent a malformed {what}")]
     Malformed {

@@ -4,6 +4,7 @@
 //! not at all. The engines hand entries out by `poll_persist`, and nothing by `poll_transmit` before those are taken.
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sottovoce_dp::LedgerEntry;
 use sottovoce_types::{AttemptId, Digest, FlatParams, ParamLayout, RoundId, RoundRecord, RunId};
@@ -32,7 +33,8 @@ pub enum JournalEvent {
     InputsReceived { run: RunId, round: RoundId, attempt: AttemptId, clients: Vec<Digest> },
     /// Coordinator: the unmask request is about to leave; the cost is spent whatever happens next.
     Debited { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
-    /// Coordinator: this model was published; `state` is the digest of what the server carries on beside it, if anything.
+    /// Coordinator: this model was published; `state` is the digest of what the server carries on beside it, if anything, and
+    /// `result` that of what clients are sent.
     Published {
         run: RunId,
         round: RoundId,
@@ -40,6 +42,7 @@ pub enum JournalEvent {
         model: Digest,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<Digest>,
+        result: Digest,
         record: Box<RoundRecord>,
     },
     /// Coordinator: the attempt ended without a model.
@@ -65,12 +68,35 @@ pub struct Persist {
     pub checkpoint: Option<FlatParams>,
     /// What the server carries on beside the model that `Published` speaks of: written and fsynced before the entry.
     pub state: Option<ServerState>,
+    /// What clients are sent when `Published` speaks of it: durable in the same transaction.
+    pub result: Option<PublishedResult>,
+}
+
+/// What clients are sent of a published round, kept for those that were away: the encoding of a [`crate::RoundResult`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublishedResult(Bytes);
+
+impl PublishedResult {
+    /// Of these bytes.
+    pub fn new(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// The encoding.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Its hash, which the journal's entry holds.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
 }
 
 impl Persist {
     /// An entry without a checkpoint.
     pub fn entry(event: JournalEvent, ledger: Option<LedgerEntry>) -> Self {
-        Self { entry: Entry { event, ledger }, checkpoint: None, state: None }
+        Self { entry: Entry { event, ledger }, checkpoint: None, state: None, result: None }
     }
 }
 
@@ -99,6 +125,12 @@ pub trait Journal {
     /// # Errors
     /// When there is no such state, or it is not the one it claims to be.
     fn server_state(&self, state: Digest) -> Result<ServerState, JournalError>;
+
+    /// What clients were sent of a published round of the newest run.
+    ///
+    /// # Errors
+    /// When that round was not published, or what is kept is not what the entry says.
+    fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError>;
 }
 
 /// Why a journal failed.
@@ -139,6 +171,14 @@ pub enum JournalError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A published result is missing or is not the one that it claims to be.
+    #[error("the result of round {round} {what}")]
+    Result {
+        /// Which round.
+        round: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The storage below failed.
     #[error("the journal {place} cannot be written or read")]
     Storage {
@@ -156,6 +196,7 @@ pub struct MemoryJournal {
     entries: Vec<Entry>,
     checkpoints: std::collections::BTreeMap<Digest, FlatParams>,
     states: std::collections::BTreeMap<Digest, ServerState>,
+    results: std::collections::BTreeMap<RoundId, PublishedResult>,
 }
 
 impl MemoryJournal {
@@ -178,6 +219,9 @@ impl Journal for MemoryJournal {
         if let Some(state) = &persist.state {
             self.states.insert(state.digest(), state.clone());
         }
+        if let (JournalEvent::Published { round, .. }, Some(result)) = (&persist.entry.event, &persist.result) {
+            self.results.insert(*round, result.clone());
+        }
         self.entries.push(persist.entry.clone());
         Ok(())
     }
@@ -192,5 +236,9 @@ impl Journal for MemoryJournal {
 
     fn server_state(&self, state: Digest) -> Result<ServerState, JournalError> {
         self.states.get(&state).cloned().ok_or(JournalError::ServerState { state, what: "is missing" })
+    }
+
+    fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError> {
+        self.results.get(&round).cloned().ok_or(JournalError::Result { round: round.0, what: "is missing" })
     }
 }

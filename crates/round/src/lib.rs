@@ -13,29 +13,36 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
+mod chain;
 mod client;
 mod coordinator;
+mod evidence;
 mod fault;
+mod global_model;
 mod journal;
 mod manifest;
 mod messages;
 mod plan;
 mod server;
 mod session;
+mod statement;
 mod terms;
 mod work;
 
-pub use client::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
-pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
-pub use fault::{PeerFault, ProtocolFault, ResumeError};
-pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist};
-pub use manifest::{Manifest, ManifestError, Member, PublicKey};
-pub use messages::{
-    ConfigShape, Finished, Hello, MAX_REASON, ParamCount, Refusal, RoundConfig, RoundResult, Welcome, config_digest,
+pub use chain::{Link, ModelChain};
+pub use client::{
+    ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Declined, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES,
 };
+pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
+pub use evidence::{Evidence, EvidenceRefused, Shown, compare};
+pub use fault::{PeerFault, ProtocolFault, ResumeError};
+pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist, PublishedResult};
+pub use manifest::{Manifest, ManifestError, Member, PublicKey};
+pub use messages::{Finished, Hello, MAX_REASON, Refusal, RoundConfig, RoundResult, Welcome};
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
 pub use server::{
     AdaptiveClip, AdaptiveClipRefused, ServerOutOfRange, ServerRule, ServerSpec, ServerState, ServerStateError,
 };
-pub use terms::{RoundTerms, TermsRefused};
+pub use statement::{ConfigStatement, Heard, ResultStatement, Signed, Statement};
+pub use terms::RoundTerms;
 pub use work::{LocalTrainer, TrainFailed, Work};

@@ -1,9 +1,7 @@
 //! What the engines say to each other around secure aggregation: greeting, config, result, refusal.
-use sottovoce_types::{AttemptId, Digest, RoundId, RunId, Sha256Writer};
+use sottovoce_secagg::{Certificate, MessageCtx, labels};
+use sottovoce_types::{AttemptId, Digest, RoundId};
 use sottovoce_wire::{Decode, DecodeError, Encode, Kind, Reader};
-
-use crate::plan::RunPlan;
-use crate::terms::RoundTerms;
 
 /// A kind of frame in words for errors.
 pub(crate) fn kind_name(kind: Kind) -> &'static str {
@@ -15,6 +13,7 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
         Kind::SurvivorSignature => "survivor signature",
         Kind::Opening => "opening",
         Kind::Abort => "refusal",
+        Kind::WantResult => "request for a result",
         Kind::Welcome => "welcome",
         Kind::RoundConfig => "round config",
         Kind::Roster => "roster",
@@ -32,47 +31,73 @@ pub const MAX_REASON: usize = 512;
 /// Client → coordinator, first of all: which plan it agreed to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
-    /// [`RunPlan::digest`].
+    /// [`crate::RunPlan::digest`].
     pub plan: Digest,
 }
 
 /// Coordinator → client: greeted, by this run of this plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Welcome {
-    /// [`RunPlan::digest`].
+    /// [`crate::RunPlan::digest`].
     pub plan: Digest,
     /// The last round and attempt of this run in which the coordinator had this client's masked input; zeros for none. A client whose
     /// own journal does not hold that charge was put back from an old copy.
     pub last_input: (RoundId, AttemptId),
+    /// Rounds published so far: a client that has the results of fewer asks for the others.
+    pub published: u64,
 }
 
-/// Coordinator → client: train from this model (R0).
-#[derive(Clone, PartialEq)]
+/// Coordinator → client: train from this model under these terms (R0). Both are hashes: what they are of, the client has computed by
+/// itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoundConfig {
-    /// The parameters θ_t, `[d]`.
-    pub params: Vec<f32>,
-    /// C_t, as the coordinator sent it: not checked yet.
-    pub clip: f64,
-    /// SCAFFOLD's c, `[d]`; empty under any other rule.
-    pub control: Vec<f32>,
-    /// The coordinator's signature over [`config_digest`].
+    /// Hash of θ_t.
+    pub model: Digest,
+    /// Hash of the terms.
+    pub terms: Digest,
+    /// The coordinator's, over [`crate::ConfigStatement`].
     pub signature: [u8; 64],
 }
 
-/// Coordinator → client: the round was published, and this is the only model that may follow.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Coordinator → client: what was opened in a round (R5). The next model follows from it, and each client computes that itself.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RoundResult {
+    /// The attempt that was opened.
+    pub attempt: AttemptId,
+    /// Whose inputs are in the sum, under a quorum's signatures.
+    pub certificate: Certificate,
+    /// The sum, `[words]`.
+    pub sum: Vec<u64>,
     /// Hash of θ_{t+1}.
     pub model: Digest,
-    /// Clients in the sum.
-    pub contributors: u32,
+    /// The coordinator's, over [`crate::ResultStatement`].
+    pub signature: [u8; 64],
 }
 
-/// Coordinator → client: the run is over; the last model.
-#[derive(Clone, PartialEq)]
+// The sum is public, and long.
+impl std::fmt::Debug for RoundResult {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { attempt, certificate, sum, model, .. } = self;
+        write!(f, "RoundResult({attempt:?}, {} inputs, {} words, {model})", certificate.inputs.len(), sum.len())
+    }
+}
+
+impl RoundResult {
+    /// Hash of a sum.
+    pub fn sum_digest(sum: &[u64]) -> Digest {
+        let mut bytes = Vec::with_capacity(sum.len().saturating_mul(8));
+        bytes.extend(sum.iter().flat_map(|w| w.to_le_bytes()));
+        let mut w = labels::RESULT.hasher();
+        w.field(b"sum").field(&bytes);
+        w.finish()
+    }
+}
+
+/// Coordinator → client: the run is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Finished {
-    /// Parameters of the last model, `[d]`.
-    pub params: Vec<f32>,
+    /// Hash of the last model.
+    pub model: Digest,
 }
 
 /// Either → other: it leaves this attempt, and why. Never holds data.
@@ -80,23 +105,6 @@ pub struct Finished {
 pub struct Refusal {
     /// The reason, at most [`MAX_REASON`] bytes.
     pub reason: String,
-}
-
-/// cfg of the protocol: covers federation, plan, run, round, attempt, model hash, architecture and terms, so that every later
-/// context, mask key and signature does.
-pub fn config_digest(
-    plan: &RunPlan,
-    run: RunId,
-    round: RoundId,
-    attempt: AttemptId,
-    model: Digest,
-    terms: &RoundTerms,
-) -> Digest {
-    let mut w = Sha256Writer::new("sottovoce/1/config");
-    w.field(plan.manifest().digest().as_bytes()).field(plan.digest().as_bytes()).field(&run.0);
-    w.number(round.0).number(attempt.0.into()).field(model.as_bytes()).field(plan.layout().digest().as_bytes());
-    w.field(terms.digest(model).as_bytes());
-    w.finish()
 }
 
 impl Encode for Hello {
@@ -117,6 +125,7 @@ impl Encode for Welcome {
         out.extend_from_slice(self.plan.as_bytes());
         out.extend_from_slice(&round.0.to_le_bytes());
         out.extend_from_slice(&attempt.0.to_le_bytes());
+        out.extend_from_slice(&self.published.to_le_bytes());
     }
 }
 
@@ -125,82 +134,56 @@ impl Decode for Welcome {
         let plan = Digest(input.array()?);
         let round = RoundId(u64::from_le_bytes(input.array()?));
         let attempt = AttemptId(u32::from_le_bytes(input.array()?));
-        Ok(Self { plan, last_input: (round, attempt) })
+        Ok(Self { plan, last_input: (round, attempt), published: u64::from_le_bytes(input.array()?) })
     }
-}
-
-/// Decoding context of what carries parameters: how many there are.
-#[derive(Clone, Copy, Debug)]
-pub struct ParamCount(pub usize);
-
-/// Decoding context of a [`RoundConfig`].
-#[derive(Clone, Copy, Debug)]
-pub struct ConfigShape {
-    /// Parameters d.
-    pub params: ParamCount,
-    /// Values of the control variate: d under SCAFFOLD, otherwise 0.
-    pub control: ParamCount,
-}
-
-impl ConfigShape {
-    /// That of a plan's configs.
-    pub fn of(plan: &RunPlan) -> Self {
-        let d = plan.layout().len();
-        Self { params: ParamCount(d), control: ParamCount(if plan.spec().server.is_scaffold() { d } else { 0 }) }
-    }
-}
-
-fn encode_params(params: &[f32], out: &mut Vec<u8>) {
-    out.reserve(params.len().saturating_mul(4));
-    for v in params {
-        out.extend_from_slice(&v.to_le_bytes());
-    }
-}
-
-fn decode_params(count: ParamCount, input: &mut Reader<'_>) -> Result<Vec<f32>, DecodeError> {
-    (0..count.0).map(|_| Ok(f32::from_le_bytes(input.array()?))).collect()
 }
 
 impl Encode for RoundConfig {
     fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.model.as_bytes());
+        out.extend_from_slice(self.terms.as_bytes());
         out.extend_from_slice(&self.signature);
-        encode_params(&self.params, out);
-        out.extend_from_slice(&self.clip.to_le_bytes());
-        encode_params(&self.control, out);
     }
 }
 
-impl Decode<ConfigShape> for RoundConfig {
-    fn decode(shape: &ConfigShape, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let signature = input.array()?;
-        let params = decode_params(shape.params, input)?;
-        let clip = f64::from_le_bytes(input.array()?);
-        Ok(Self { params, clip, control: decode_params(shape.control, input)?, signature })
+impl Decode for RoundConfig {
+    fn decode((): &(), input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { model: Digest(input.array()?), terms: Digest(input.array()?), signature: input.array()? })
     }
 }
 
 impl Encode for RoundResult {
     fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.attempt.0.to_le_bytes());
         out.extend_from_slice(self.model.as_bytes());
-        out.extend_from_slice(&self.contributors.to_le_bytes());
+        out.extend_from_slice(&self.signature);
+        self.certificate.encode(out);
+        out.reserve(self.sum.len().saturating_mul(8));
+        out.extend(self.sum.iter().flat_map(|w| w.to_le_bytes()));
     }
 }
 
-impl Decode for RoundResult {
-    fn decode((): &(), input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { model: Digest(input.array()?), contributors: input.u32()? })
+impl Decode<MessageCtx> for RoundResult {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            attempt: AttemptId(input.u32()?),
+            model: Digest(input.array()?),
+            signature: input.array()?,
+            certificate: Certificate::decode(ctx, input)?,
+            sum: input.words(ctx.words)?,
+        })
     }
 }
 
 impl Encode for Finished {
     fn encode(&self, out: &mut Vec<u8>) {
-        encode_params(&self.params, out);
+        out.extend_from_slice(self.model.as_bytes());
     }
 }
 
-impl Decode<ParamCount> for Finished {
-    fn decode(count: &ParamCount, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { params: decode_params(*count, input)? })
+impl Decode for Finished {
+    fn decode((): &(), input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { model: Digest(input.array()?) })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a round begins from besides the model: public, the same for every client, under the coordinator's signature.
+//! What a round begins from besides the model: public, and the same for every client, since each computes it from what was opened.
 use sottovoce_types::{ClipNorm, Digest, Sha256Writer};
 
 use crate::plan::RunPlan;
@@ -12,43 +12,11 @@ pub struct RoundTerms {
     pub control: Option<Vec<f32>>,
 }
 
-/// Terms that this plan's first round cannot have, or no round of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TermsRefused {
-    /// The clipping norm.
-    #[error("a clipping norm that the plan does not allow in this round")]
-    Clip,
-    /// The control variate.
-    #[error("a control variate that is not finite, or not zero in round 1")]
-    Control,
-}
-
 impl RoundTerms {
     /// Those of a run's first round: the plan's clipping norm, and a control variate of zeros.
     pub fn first(plan: &RunPlan) -> Self {
         let control = plan.spec().server.is_scaffold().then(|| vec![0.0; plan.layout().len()]);
         Self { clip: plan.spec().clip, control }
-    }
-
-    /// Whether a plan's round `round` can have them. C_t is checked for its range alone: whatever it is, noise is sized in steps of a
-    /// grid that it spans, so that a coordinator that chooses it cannot make a round cost more.
-    ///
-    /// # Errors
-    /// [`TermsRefused`].
-    pub fn check(&self, plan: &RunPlan, round: u64) -> Result<(), TermsRefused> {
-        let first = Self::first(plan);
-        if !plan.clips_allowed(round).contains(&self.clip.value()) {
-            return Err(TermsRefused::Clip);
-        }
-        match (&self.control, &first.control) {
-            (None, None) => Ok(()),
-            (Some(c), Some(zeros)) if c.len() == zeros.len() => {
-                let ok = if round == 1 { c == zeros } else { c.iter().all(|v| v.is_finite()) };
-                if ok { Ok(()) } else { Err(TermsRefused::Control) }
-            }
-            _ => Err(TermsRefused::Control),
-        }
     }
 
     /// Identifies what clients train from: the model and these terms.

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::hostile::{Hostile, NOW, greeted};
-use common::{identity, plan, plan_with};
+use common::{Federation, identity, plan, plan_with};
 use sottovoce_round::{
     ClientEngine, ClientEvent, PlanError, ProtocolFault, RoundTerms, RunPlan, TrainFailed, UnitRefused, UnitSum, Work,
 };
@@ -169,17 +169,17 @@ fn a_site_without_units_takes_part_with_nothing_but_noise() {
 #[test]
 fn a_rounds_job_has_that_rounds_learning_rate() {
     let plan = plan_with(4, 1, 4, |spec| spec.job.schedule = Schedule::Linear);
-    let mut client = greeted(&plan);
-    let hostile = Hostile::new(&plan);
-    let model = plan.initial_params();
-    client.handle_frame(NOW, &hostile.config(1, 1, &model)).unwrap();
-    while client.poll_persist().is_some() {}
-    let rate = |client: &mut ClientEngine| client.poll_work().unwrap().0.job.learning_rate;
-    assert!((rate(&mut client) - 0.1).abs() < 1e-12);
-    client.handle_frame(NOW, &Hostile::result(3, 1, model.digest())).unwrap();
-    client.handle_frame(NOW, &hostile.config(4, 1, &model)).unwrap();
-    while client.poll_persist().is_some() {}
-    assert!((rate(&mut client) - 0.025).abs() < 1e-12, "a quarter of the run is left in round 4 of 4");
+    let rate_in = |round| {
+        let mut federation = Federation::new(&plan);
+        let held = federation.run_holding(|f| f.kind == Kind::RoundConfig && f.round == RoundId(round));
+        let (_, config) = held.iter().find(|(site, _)| *site == 0).unwrap();
+        let client = &mut federation.sites[0].engine;
+        client.handle_frame(NOW, config).unwrap();
+        while client.poll_persist().is_some() {}
+        client.poll_work().unwrap().0.job.learning_rate
+    };
+    assert!((rate_in(1) - 0.1).abs() < 1e-12);
+    assert!((rate_in(4) - 0.025).abs() < 1e-12, "a quarter of the run is left in round 4 of 4");
     assert_eq!(plan.spec().job.in_round(RoundId(4).0, 4).schedule, Schedule::Constant);
 }
 

@@ -1,19 +1,21 @@
 //! The chain of contexts cfg → ctx1 → ctx2 → ctx3. Each covers the one before and what was agreed since, and keys are
 //! derived from them, so parties that saw different things hold different keys.
-use sottovoce_types::Digest;
+use sottovoce_types::{ClientId, Digest};
 
 use crate::labels;
 use crate::session::Session;
 
 /// ctx1: the configuration, this party's terms, and the roster.
-pub(crate) fn ctx1(session: &Session, roster_root: &Digest, n: u32) -> Digest {
+pub(crate) fn ctx1(session: &Session, adverts_root: &Digest, roster: &[ClientId]) -> Digest {
     let words = u64::try_from(session.words).expect("a length fits 64 bits");
+    // The ids by themselves, too: so that who has no adverts can still check who took part.
+    let ids: Vec<u8> = roster.iter().flat_map(|client| client.0).collect();
     labels::CTX1
         .hasher()
         .field(session.cfg.as_bytes())
         .field(&session.coordinator)
-        .field(roster_root.as_bytes())
-        .number(n.into())
+        .field(adverts_root.as_bytes())
+        .field(&ids)
         .number(session.n_min.into())
         .number(session.max_corrupt.into())
         .number(u64::from(u8::from(session.lanes)))

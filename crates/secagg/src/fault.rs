@@ -90,6 +90,11 @@ pub enum Abort {
     /// A suite without masks where masks are required.
     #[error("the session asks for no masks; only a simulated control may do that")]
     PlainRefused,
+    /// A suite for simulations where a deployment's is required.
+    #[error(
+        "the session asks for ChaCha8 masks, which are for simulations: agree on aes-256-ctr, chacha20 or aes-128-ctr"
+    )]
+    SuiteRefused,
     /// The signatures over the survivor set are not in ascending order, or one is by a client outside it.
     #[error("the quorum holds a signature out of order or by a client outside the survivor set")]
     QuorumMalformed,
@@ -168,6 +173,7 @@ impl Abort {
             Self::SurvivorsMalformed => 20,
             Self::TooFewDealers { .. } => 21,
             Self::TooFewSurvivors { .. } => 22,
+            Self::SuiteRefused => 23,
         }
     }
 

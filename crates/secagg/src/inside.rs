@@ -9,7 +9,7 @@ use driver::{Cohort, WORDS};
 use sottovoce_types::RingVec;
 
 use crate::keys::self_mask;
-use crate::mask::{Sign, expand_into};
+use crate::mask::{Prg, Sign, expand_into};
 use crate::shamir::Quad;
 use crate::{Advertised, CollectingAdverts, DealerFault, OpenFailed, SecureSum};
 
@@ -100,7 +100,7 @@ fn sum_without_self_masks(told: impl Fn(usize) -> Option<usize>) -> (Cohort, Rin
         let key = self_mask(&state.ctx2(), &c.id(i), state.self_seed());
         let (_, input) = state.submit(c.pack(&c.input(i)), &c.sites[i]).unwrap();
         sum.add(&RingVec::from_words(input.words, c.session.lanes));
-        expand_into(&key, Sign::Subtract, sum.words_mut());
+        expand_into(Prg::Aes256Ctr, &key, Sign::Subtract, 0, sum.words_mut());
     }
     (c, sum)
 }

@@ -61,6 +61,14 @@ impl Agreed {
     }
 }
 
+/// One X25519 agreement a call, between keys that anybody knows: T_dh of the physical limit, for benches. Says whether both
+/// took part, which they did.
+pub fn agreement_probe() -> impl Fn() -> bool {
+    let (secret, peer) =
+        (OneTimeSecret(StaticSecret::from([1; 32])), OneTimeSecret(StaticSecret::from([2; 32])).public());
+    move || secret.agree(&peer).is_some()
+}
+
 /// The self-mask key of R2.
 pub(crate) fn self_mask(ctx2: &Digest, client: &ClientId, b: &Quad) -> MaskKey {
     MaskKey::from_bytes(*derive(ctx2.as_bytes(), b.to_bytes().as_ref(), labels::MASK_SELF, &[&client.0]))
@@ -218,13 +226,18 @@ mod tests {
         let ba = kb.mask.agree(&ka.mask.public()).unwrap();
         let words = |key: &MaskKey| {
             let mut out = vec![0u64; 4];
-            crate::mask::expand_into(key, crate::mask::Sign::Add, &mut out);
+            crate::mask::expand_into(crate::mask::Prg::Aes256Ctr, key, crate::mask::Sign::Add, 0, &mut out);
             out
         };
         assert_eq!(words(&ab.pair_mask(&ctx, &a, &b)), words(&ba.pair_mask(&ctx, &b, &a)));
         assert_ne!(words(&ab.pair_mask(&ctx, &a, &b)), words(&ab.pair_mask(&cfg, &a, &b)), "another context");
         assert_ne!(*ab.envelope(&ctx, &a, &b), *ab.envelope(&ctx, &b, &a));
         assert_eq!(*ab.envelope(&ctx, &a, &b), *ba.envelope(&ctx, &a, &b));
+    }
+
+    #[test]
+    fn the_probe_of_the_benches_agrees() {
+        assert!(agreement_probe()());
     }
 
     #[test]

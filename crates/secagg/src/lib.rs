@@ -113,6 +113,7 @@
 #[cfg(test)]
 extern crate self as sottovoce_secagg;
 
+mod certificate;
 mod client;
 mod context;
 mod dealing;
@@ -132,10 +133,12 @@ mod server;
 mod session;
 mod shamir;
 
+pub use certificate::{Certificate, CertificateRefused, Certified};
 pub use client::{Advertised, Consistent, Masking, Shared, Submitted};
 pub use envelope::{ENVELOPE_LEN, Envelope};
 pub use fault::{Abort, AdvertFault, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost};
 pub use identity::{BadSignature, Identity, verify};
+pub use keys::agreement_probe;
 pub use labels::Label;
 pub use messages::{
     AbortMsg, AdvertMsg, Dealing, DealtToYou, EnvelopesMsg, InputRoot, MaskedInputMsg, Opened, OpeningMsg, RosterMsg,

@@ -8,8 +8,9 @@ use crate::fault::{Abort, AdvertFault, Phase, QuorumLost};
 use crate::identity::{Identity, verify};
 use crate::keys::is_sound_public_key;
 use crate::labels;
+use crate::mask::Prg;
 use crate::messages::{AdvertMsg, RosterMsg};
-use crate::session::{MaskSuite, Session, honest_floor, quorum};
+use crate::session::{Session, honest_floor, quorum};
 
 /// One client on a roster.
 pub(crate) struct Member {
@@ -28,6 +29,7 @@ const HONEST_FLOOR: u32 = 2;
 pub(crate) struct Roster {
     pub(crate) session: Session,
     members: Vec<Member>,
+    pub(crate) adverts_root: Digest,
     /// q, and the sharing threshold t.
     pub(crate) q: u32,
     pub(crate) ctx1: Digest,
@@ -103,8 +105,10 @@ impl Roster {
     fn assemble(session: Session, members: Vec<Member>, message: &RosterMsg) -> Self {
         let n = u32::try_from(members.len()).expect("a roster is no longer than the members of a session");
         let q = quorum(n, session.max_corrupt);
-        let ctx1 = context::ctx1(&session, &message.root(), n);
-        Self { session, members, q, ctx1 }
+        let ids: Vec<ClientId> = members.iter().map(|m| m.client).collect();
+        let adverts_root = message.root();
+        let ctx1 = context::ctx1(&session, &adverts_root, &ids);
+        Self { session, members, adverts_root, q, ctx1 }
     }
 
     /// n.
@@ -143,9 +147,9 @@ impl Roster {
         self.q.max(self.session.n_min)
     }
 
-    /// Whether inputs are masked.
-    pub(crate) fn is_masked(&self) -> bool {
-        self.session.suite != MaskSuite::None
+    /// What makes the masks; `None` when inputs are not masked.
+    pub(crate) fn prg(&self) -> Option<Prg> {
+        self.session.suite.prg()
     }
 }
 

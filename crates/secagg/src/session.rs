@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use sottovoce_types::{ClientId, Digest, Lanes};
 
+use crate::mask::Prg;
+
 /// How masks are expanded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -11,26 +13,61 @@ pub enum MaskSuite {
     /// No masks at all: y = x. The control of an attack, only ever simulated; refused without
     /// [`Session::allow_plain`].
     None = 0,
-    /// AES-256 in counter mode ([`crate::mask`]).
+    /// [`Prg::Aes256Ctr`].
     Aes256Ctr = 1,
+    /// [`Prg::ChaCha20`]: as strong, for processors without AES instructions.
+    ChaCha20 = 2,
+    /// [`Prg::Aes128Ctr`]: fewer rounds, keys of 128 bits.
+    Aes128Ctr = 3,
+    /// [`Prg::ChaCha8`]: a thin margin, for simulations; refused without [`Session::allow_plain`].
+    ChaCha8 = 4,
 }
 
 impl MaskSuite {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::None, Self::Aes256Ctr, Self::ChaCha20, Self::Aes128Ctr, Self::ChaCha8];
+
     /// The byte that stands for it in contexts and configurations.
     pub fn byte(self) -> u8 {
         match self {
             Self::None => 0,
             Self::Aes256Ctr => 1,
+            Self::ChaCha20 => 2,
+            Self::Aes128Ctr => 3,
+            Self::ChaCha8 => 4,
         }
     }
 
     /// The suite of a byte.
     pub fn of_byte(byte: u8) -> Option<Self> {
-        match byte {
-            0 => Some(Self::None),
-            1 => Some(Self::Aes256Ctr),
-            _ => None,
+        Self::ALL.into_iter().find(|suite| suite.byte() == byte)
+    }
+
+    /// The word used in configs and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Aes256Ctr => "aes-256-ctr",
+            Self::ChaCha20 => "chacha20",
+            Self::Aes128Ctr => "aes-128-ctr",
+            Self::ChaCha8 => "chacha8",
         }
+    }
+
+    /// What makes the masks; `None` where there are none.
+    pub fn prg(self) -> Option<Prg> {
+        match self {
+            Self::None => None,
+            Self::Aes256Ctr => Some(Prg::Aes256Ctr),
+            Self::ChaCha20 => Some(Prg::ChaCha20),
+            Self::Aes128Ctr => Some(Prg::Aes128Ctr),
+            Self::ChaCha8 => Some(Prg::ChaCha8),
+        }
+    }
+
+    /// Whether it protects too little for inputs that belong to somebody.
+    pub fn is_for_simulation(self) -> bool {
+        matches!(self, Self::None | Self::ChaCha8)
     }
 }
 
@@ -54,7 +91,7 @@ pub struct Session {
     pub words: usize,
     /// How masks are expanded.
     pub suite: MaskSuite,
-    /// Accept [`MaskSuite::None`]. True in simulated controls only; a deployed client has false.
+    /// Accept a suite that is for simulations ([`MaskSuite::is_for_simulation`]). A deployed client has false.
     pub allow_plain: bool,
 }
 
@@ -114,6 +151,18 @@ mod tests {
             assert_eq!((quorum(n, f), honest_floor(n, f)), (q, floor), "n {n} f {f}");
         }
         assert_eq!(honest_floor(1, 0), 1, "a cohort of one is below the floor of 2");
+    }
+
+    #[test]
+    fn a_byte_and_a_name_stand_for_one_suite() {
+        for (byte, suite) in (0u8..).zip(MaskSuite::ALL) {
+            assert_eq!((suite.byte(), suite as u8, MaskSuite::of_byte(byte)), (byte, byte, Some(suite)));
+        }
+        assert_eq!(MaskSuite::of_byte(5), None);
+        let names: std::collections::BTreeSet<_> = MaskSuite::ALL.iter().map(|s| s.name()).collect();
+        assert_eq!(names.len(), MaskSuite::ALL.len());
+        let prgs: Vec<Prg> = MaskSuite::ALL.iter().filter_map(|s| s.prg()).collect();
+        assert_eq!(prgs, Prg::ALL);
     }
 
     proptest! {

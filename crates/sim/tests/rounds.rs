@@ -5,8 +5,8 @@ mod common;
 use common::{identity, plan, private_spec, run, simulation, spec, trainer};
 use sottovoce_dp::LedgerEntry;
 use sottovoce_round::{
-    ClientEvent, ClientOutcome, Entry, JournalEvent, LocalTrainer, Outcome, RoundTerms, RunPlan, TrainFailed, UnitSum,
-    WEIGHT_CAP_EXAMPLES, Work, config_digest,
+    ClientEvent, ClientOutcome, ConfigStatement, Entry, JournalEvent, LocalTrainer, Outcome, RoundTerms, RunPlan,
+    Statement, TrainFailed, UnitSum, WEIGHT_CAP_EXAMPLES, Work,
 };
 use sottovoce_sim::{DropAfter, Dropout, PoisonedTrainer, Script, SimClient};
 use sottovoce_transcript::Party;
@@ -186,7 +186,8 @@ fn a_client_of_another_plan_is_refused() {
     // Contexts of two plans differ even for the same round and model, so masks of one are noise in the other.
     let (run, round, attempt) = (sottovoce_types::RunId([1; 16]), RoundId(1), sottovoce_types::AttemptId(1));
     let model = ours.initial_params().digest();
-    let digest = |plan: &RunPlan| config_digest(plan, run, round, attempt, model, &RoundTerms::first(plan));
+    let digest =
+        |plan: &RunPlan| ConfigStatement::of(plan, run, round, attempt, model, &RoundTerms::first(plan)).digest();
     assert_ne!(digest(&ours), digest(&theirs));
     assert_eq!(ours.spec().unit, Unit::None);
 }

@@ -9,7 +9,7 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamEntry, ParamLayout};
 
-use crate::durable;
+use crate::{Disk, SystemDisk, durable};
 
 /// The one key of the file's metadata. One only, since safetensors keeps them in a hash map: with more, the same model
 /// would not give the same file twice.
@@ -159,7 +159,15 @@ pub fn save_checkpoint(
     params: &FlatParams,
     info: &CheckpointInfo,
 ) -> Result<(), CheckpointError> {
-    let path = path.as_ref();
+    save_on(&SystemDisk, path.as_ref(), params, info)
+}
+
+pub(crate) fn save_on(
+    disk: &dyn Disk,
+    path: &Path,
+    params: &FlatParams,
+    info: &CheckpointInfo,
+) -> Result<(), CheckpointError> {
     let info = CheckpointInfo { model_sha256: params.digest(), ..info.clone() };
     let json = serde_json::to_string(&info).expect("digests, numbers and strings are always JSON");
     let tensors = params.layout().entries().iter().map(|entry| {
@@ -172,7 +180,7 @@ pub fn save_checkpoint(
     let metadata = HashMap::from([(KEY.to_owned(), json)]);
     let bytes = safetensors::serialize(tensors, Some(metadata))
         .map_err(|source| CheckpointError::NotSafetensors { path: path.to_owned(), source })?;
-    durable::write(path, &bytes).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+    durable::write(disk, path, &bytes).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
 }
 
 /// Reads a checkpoint of a model whose layout is known, and checks its digest.

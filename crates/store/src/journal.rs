@@ -5,21 +5,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use sottovoce_dp::LedgerEntry;
-use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, ServerState};
+use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, PublishedResult, ServerState};
 use sottovoce_secagg::Identity;
-use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout};
+use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout, RoundId};
 
 use crate::reading::{entries_of, sql_integer, verified};
-use crate::{CheckpointError, CheckpointInfo, Head, Witness, durable, load_checkpoint, save_checkpoint, server_state};
+use crate::{
+    CheckpointError, CheckpointInfo, Disk, Head, SystemDisk, Witness, checkpoint, load_checkpoint, server_state,
+};
 
 const STATE: &str = "state.sqlite";
 const LOCK: &str = "state.lock";
 const CHECKPOINTS: &str = "checkpoints";
+const RESULTS: &str = "results";
 /// "SoVo": tells our files from other SQLite databases.
 const APPLICATION_ID: i64 = 0x536f_566f;
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Rows are only ever added; the triggers turn a careless edit into an error, the chain turns a careful one into one at the
 /// next start.
@@ -40,9 +43,15 @@ pub enum StateError {
     /// A checkpoint could not be written or read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// SQLite finds a damaged file.
+    #[error(
+        "the database is damaged ({0}): restore the whole directory from a copy; under a new state directory its budget and what was spent \
+         in the old one add up"
+    )]
+    Damaged(rusqlite::Error),
     /// SQLite refused.
     #[error(transparent)]
-    Database(#[from] rusqlite::Error),
+    Database(rusqlite::Error),
     /// An earlier write failed, so what is on disk is not known.
     #[error(
         "an earlier write failed, so nothing more is written: stop, mend the cause (is the disk full?), start again"
@@ -65,6 +74,15 @@ pub enum StateError {
     },
 }
 
+impl From<rusqlite::Error> for StateError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
 /// A durable journal with its checkpoints, in one directory, with one writer.
 pub struct SqliteJournal {
     dir: PathBuf,
@@ -74,8 +92,11 @@ pub struct SqliteJournal {
     models: BTreeMap<Digest, PathBuf>,
     /// File of each server state that an entry speaks of.
     states: BTreeMap<Digest, PathBuf>,
+    /// File and hash of what clients were sent of each round that was published.
+    results: BTreeMap<RoundId, (Digest, PathBuf)>,
     info: CheckpointInfo,
     identity: Option<Identity>,
+    disk: Box<dyn Disk>,
     failed: bool,
     /// Held for as long as the journal is open; the system lets go of it however the process ends.
     _lock: File,
@@ -95,7 +116,7 @@ impl SqliteJournal {
     /// [`JournalError::Locked`] while another writer has it, [`JournalError::Corrupt`] when its chain does not hold,
     /// [`JournalError::Storage`] otherwise.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
-        Self::open_with(dir.as_ref(), None)
+        Self::open_on(dir, None, Box::new(SystemDisk))
     }
 
     /// The same for a party: every head is signed with its identity, and a state that was signed by another is refused.
@@ -103,28 +124,42 @@ impl SqliteJournal {
     /// # Errors
     /// As [`SqliteJournal::open`].
     pub fn open_sealed(dir: impl AsRef<Path>, identity: Identity) -> Result<Self, JournalError> {
-        Self::open_with(dir.as_ref(), Some(identity))
+        Self::open_on(dir, Some(identity), Box::new(SystemDisk))
     }
 
-    fn open_with(dir: &Path, identity: Option<Identity>) -> Result<Self, JournalError> {
+    /// The same on a given disk, with or without an identity. The database is SQLite's own, on the system's disk: `disk` has the head, the
+    /// checkpoints and the directories.
+    ///
+    /// # Errors
+    /// As [`SqliteJournal::open`].
+    pub fn open_on(
+        dir: impl AsRef<Path>,
+        identity: Option<Identity>,
+        disk: Box<dyn Disk>,
+    ) -> Result<Self, JournalError> {
+        let dir = dir.as_ref();
         let state = dir.join(STATE);
         let failed = |e: StateError| storage(&state, e);
         fs::create_dir_all(dir.join(CHECKPOINTS)).map_err(|e| failed(e.into()))?;
+        fs::create_dir_all(dir.join(RESULTS)).map_err(|e| failed(e.into()))?;
         let lock = lock(dir)?;
         let mut connection = Connection::open(&state).map_err(|e| failed(e.into()))?;
         prepare(&mut connection).map_err(failed)?;
-        durable::sync_directory(dir).map_err(|e| failed(e.into()))?;
+        disk.sync_directory(dir).map_err(|e| failed(e.into()))?;
         let witness = Witness::read(dir).map_err(|e| failed(e.into()))?;
         let (entries, head) = verified(&connection, witness, &state, identity.as_ref())?;
-        Witness::of(head, identity.as_ref()).write(dir).map_err(|e| failed(e.into()))?;
-        let (mut models, mut states) = (BTreeMap::new(), BTreeMap::new());
+        Witness::of(head, identity.as_ref()).write(&*disk, dir).map_err(|e| failed(e.into()))?;
+        let (mut models, mut states, mut results) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for entry in &entries {
+            results.extend(
+                result_of(&entry.event).map(|(round, result, file)| (round, (result, dir.join(RESULTS).join(file)))),
+            );
             states.extend(state_of(&entry.event).map(|(state, file)| (state, dir.join(CHECKPOINTS).join(file))));
             models.extend(model_of(&entry.event).map(|(model, file)| (model, dir.join(CHECKPOINTS).join(file))));
         }
         let info = CheckpointInfo::default();
         let dir = dir.to_owned();
-        Ok(Self { dir, connection, head, models, states, info, identity, failed: false, _lock: lock })
+        Ok(Self { dir, connection, head, models, states, results, info, identity, disk, failed: false, _lock: lock })
     }
 
     /// Writes the architecture, and whatever else, into every checkpoint from here on, so that it can be used without the
@@ -169,15 +204,17 @@ impl SqliteJournal {
         let ledger = ledger.map_err(|_| failed(StateError::Unreadable))?;
         let saved = self.save(persist)?;
         let saved_state = self.save_state(persist)?;
+        let saved_result = self.save_result(persist)?;
         let head = self.head.after(&text);
         self.insert(&text, ledger.as_deref(), head).map_err(|e| storage(&self.dir.join(STATE), e))?;
         self.head = head;
         // After the commit, and before anything leaves: a crash in between leaves the database ahead, which is no contradiction.
         Witness::of(head, self.identity.as_ref())
-            .write(&self.dir)
+            .write(&*self.disk, &self.dir)
             .map_err(|e| storage(&self.dir.join(STATE), e.into()))?;
         self.models.extend(saved);
         self.states.extend(saved_state);
+        self.results.extend(saved_result);
         Ok(())
     }
 
@@ -200,9 +237,28 @@ impl SqliteJournal {
             _ => {}
         }
         if let (Some((_, path)), Some(state)) = (&named, &persist.state) {
-            server_state::save(path, state).map_err(|e| storage(path, e.into()))?;
+            server_state::save(&*self.disk, path, state).map_err(|e| storage(path, e.into()))?;
         }
         Ok(named)
+    }
+
+    /// What clients are sent of an entry's round, durable before the entry.
+    fn save_result(&self, persist: &Persist) -> Result<Option<(RoundId, (Digest, PathBuf))>, JournalError> {
+        let named = result_of(&persist.entry.event);
+        let wrong = |round: RoundId, what| JournalError::Result { round: round.0, what };
+        match (named, &persist.result) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(wrong(RoundId(0), "belongs to no entry")),
+            (Some((round, ..)), None) => Err(wrong(round, "is named by its entry, but was not given")),
+            (Some((round, digest, _)), Some(result)) if result.digest() != digest => {
+                Err(wrong(round, "is not the one that its entry names"))
+            }
+            (Some((round, digest, file)), Some(result)) => {
+                let path = self.dir.join(RESULTS).join(file);
+                crate::durable::write(&*self.disk, &path, result.bytes()).map_err(|e| storage(&path, e.into()))?;
+                Ok(Some((round, (digest, path))))
+            }
+        }
     }
 
     /// The checkpoint of an entry, durable before the entry.
@@ -218,7 +274,7 @@ impl SqliteJournal {
             return Err(JournalError::Checkpoint { model, what: "would replace that of a model published before" });
         }
         let info = CheckpointInfo { round: Some(round_of(&persist.entry.event)), ..self.info.clone() };
-        save_checkpoint(&path, params, &info).map_err(|e| storage(&path, e.into()))?;
+        checkpoint::save_on(&*self.disk, &path, params, &info).map_err(|e| storage(&path, e.into()))?;
         Ok(Some((model, path)))
     }
 
@@ -285,6 +341,35 @@ impl Journal for SqliteJournal {
             _ => wrong("is damaged"),
         })?;
         if loaded.digest() == state { Ok(loaded) } else { Err(wrong("is that of another round")) }
+    }
+
+    fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError> {
+        let missing = JournalError::Result { round: round.0, what: "is missing: no entry of this journal names it" };
+        let (digest, path) = self.results.get(&round).ok_or(missing)?;
+        load_result(round, *digest, path)
+    }
+}
+
+/// What clients were sent of a round that an entry speaks of, without taking the lock: for verifying a run.
+///
+/// # Errors
+/// [`JournalError::Result`] when it is missing, or is not what the entry says.
+pub fn read_result(dir: impl AsRef<Path>, event: &JournalEvent) -> Result<PublishedResult, JournalError> {
+    let missing = JournalError::Result { round: 0, what: "is missing: the entry publishes none" };
+    let (round, digest, file) = result_of(event).ok_or(missing)?;
+    load_result(round, digest, &dir.as_ref().join(RESULTS).join(file))
+}
+
+/// What clients were sent of one round, from its file.
+fn load_result(round: RoundId, digest: Digest, path: &Path) -> Result<PublishedResult, JournalError> {
+    let wrong = |what| JournalError::Result { round: round.0, what };
+    match fs::read(path) {
+        Ok(bytes) => {
+            let result = PublishedResult::new(bytes.into());
+            if result.digest() == digest { Ok(result) } else { Err(wrong("is damaged")) }
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(wrong("is missing")),
+        Err(e) => Err(storage(path, e.into())),
     }
 }
 
@@ -358,6 +443,16 @@ fn state_of(event: &JournalEvent) -> Option<(Digest, String)> {
     match event {
         JournalEvent::Published { state: Some(state), .. } => {
             Some((*state, format!("round-{:04}.state.safetensors", round_of(event))))
+        }
+        _ => None,
+    }
+}
+
+/// The result that an entry makes durable, its hash, and the name of its file.
+fn result_of(event: &JournalEvent) -> Option<(RoundId, Digest, String)> {
+    match event {
+        JournalEvent::Published { round, result, .. } => {
+            Some((*round, *result, format!("round-{:04}.result", round.0)))
         }
         _ => None,
     }

@@ -40,5 +40,6 @@ pub use chain::Head;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointInfo, Found, load_checkpoint, read_checkpoint, save_checkpoint,
 };
-pub use journal::{SqliteJournal, StateError, read_journal};
+pub use durable::{Disk, SystemDisk};
+pub use journal::{SqliteJournal, StateError, read_journal, read_result};
 pub use witness::{Seal, Witness};

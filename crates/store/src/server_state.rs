@@ -10,7 +10,7 @@ use sottovoce_round::ServerState;
 use sottovoce_types::Digest;
 
 use crate::checkpoint::CheckpointError;
-use crate::durable;
+use crate::{Disk, durable};
 
 const KEY: &str = "sottovoce";
 
@@ -42,14 +42,14 @@ impl View for Vector<'_> {
 }
 
 /// Writes a state so that after a crash it is there whole or not at all.
-pub(crate) fn save(path: &Path, state: &ServerState) -> Result<(), CheckpointError> {
+pub(crate) fn save(disk: &dyn Disk, path: &Path, state: &ServerState) -> Result<(), CheckpointError> {
     let info = Info { model_sha256: state.model(), state_sha256: state.digest() };
     let json = serde_json::to_string(&info).expect("digests are always JSON");
     let vectors = state.vectors().iter();
     let tensors = vectors.map(|(name, values)| (name.as_str(), Vector { shape: [values.len()], values }));
     let bytes = safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_owned(), json)])))
         .map_err(|source| CheckpointError::NotSafetensors { path: path.to_owned(), source })?;
-    durable::write(path, &bytes).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+    durable::write(disk, path, &bytes).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
 }
 
 /// Reads a state and checks its digest.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sottovoce_secagg::{Identity, labels, verify};
 use sottovoce_types::Digest;
 
-use crate::{Head, durable};
+use crate::{Disk, Head, durable};
 
 const FILE: &str = "state.head";
 
@@ -51,17 +51,18 @@ impl Witness {
     /// What the file system says; [`io::ErrorKind::InvalidData`] for a file that holds no witness.
     pub fn read(dir: &Path) -> io::Result<Option<Self>> {
         match fs::read(dir.join(FILE)) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).map(Some).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
-            }
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+                let what = format!("{FILE} holds no head of a journal ({e}): restore the whole directory from a copy");
+                io::Error::new(io::ErrorKind::InvalidData, what)
+            }),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
     }
 
-    pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         let text = serde_json::to_string(self).expect("numbers and text");
-        durable::write(&dir.join(FILE), text.as_bytes())
+        durable::write(disk, &dir.join(FILE), text.as_bytes())
     }
 
     /// Whether its seal, if it has one, is a signature over it by the key that it names.

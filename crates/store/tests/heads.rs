@@ -90,6 +90,10 @@ fn claim_a_state_that_another_identity_signed_or_nobody_did_is_refused() {
     assert!(refused(dir.path(), 1).contains("not signed"));
     fs::remove_file(&head).unwrap();
     assert!(refused(dir.path(), 1).contains("state.head is missing"));
+    fs::write(&head, &text[..text.len() - 1]).unwrap();
+    let torn = SqliteJournal::open_sealed(dir.path(), identity(1)).unwrap_err();
+    let torn = std::error::Error::source(&torn).unwrap().to_string();
+    assert!(torn.contains("holds no head") && torn.contains("restore the whole directory"), "{torn}");
     fs::write(&head, text).unwrap();
     assert!(SqliteJournal::open_sealed(dir.path(), identity(1)).is_ok());
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use sottovoce_dp::{Budget, Charge, Ledger, LedgerKey};
-use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, ServerState};
+use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, PublishedResult, ServerState};
 use sottovoce_store::{
     CheckpointError, CheckpointInfo, SqliteJournal, StateError, load_checkpoint, read_checkpoint, read_journal,
     save_checkpoint,
@@ -78,9 +78,15 @@ fn published(round: u64) -> Persist {
         attempt: AttemptId(1),
         model: digest,
         state: Some(state.digest()),
+        result: sent(round).digest(),
         record: Box::new(record),
     };
-    Persist { checkpoint: Some(model), state: Some(state), ..Persist::entry(event, None) }
+    Persist { checkpoint: Some(model), state: Some(state), result: Some(sent(round)), ..Persist::entry(event, None) }
+}
+
+/// What clients are sent of a round.
+fn sent(round: u64) -> PublishedResult {
+    PublishedResult::new(format!("the result of round {round}").into_bytes().into())
 }
 
 fn budget() -> Budget {
@@ -269,6 +275,28 @@ fn another_database_and_another_version_are_refused_by_name() {
 }
 
 #[test]
+fn a_damaged_database_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path()));
+    let state = dir.path().join("state.sqlite");
+    let whole = fs::read(&state).unwrap();
+    // Its first page, which says what it is; a page of its tables.
+    for page in [0, 1] {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..][..4096].fill(0xa5);
+        fs::write(&state, damaged).unwrap();
+        let error = SqliteJournal::open(dir.path()).unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert!(
+            source.contains("is damaged") && source.contains("restore the whole directory"),
+            "page {page}: {source}"
+        );
+    }
+    fs::write(&state, whole).unwrap();
+    SqliteJournal::open(dir.path()).unwrap();
+}
+
+#[test]
 fn an_entry_that_would_not_read_back_is_refused_before_it_is_durable() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = SqliteJournal::open(dir.path()).unwrap();
@@ -305,6 +333,33 @@ fn checkpoints_lie_beside_their_entries_and_load_by_model() {
     .unwrap();
     let swapped = journal.checkpoint(params(1).digest(), &layout);
     assert!(matches!(swapped, Err(JournalError::Checkpoint { what: "is that of another model", .. })));
+}
+
+#[test]
+fn results_lie_beside_their_entries_and_one_that_is_missing_or_damaged_is_not_handed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path()));
+    // As a coordinator that was killed finds them.
+    let mut journal = SqliteJournal::open(dir.path()).unwrap();
+    for round in 1..=2 {
+        assert_eq!(journal.result(RoundId(round)).unwrap(), sent(round));
+    }
+    let fault = |journal: &SqliteJournal, round| match journal.result(RoundId(round)) {
+        Err(JournalError::Result { what, .. }) => what,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fault(&journal, 3), "is missing: no entry of this journal names it");
+    let file = dir.path().join("results/round-0001.result");
+    fs::write(&file, b"another").unwrap();
+    assert_eq!(fault(&journal, 1), "is damaged");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(fault(&journal, 1), "is missing");
+    // An entry and its result come together, and the right one.
+    for result in [None, Some(sent(4))] {
+        let bad = Persist { result, ..published(3) };
+        assert!(matches!(journal.append(&bad), Err(JournalError::Result { round: 3, .. })));
+    }
+    journal.append(&published(3)).unwrap();
 }
 
 #[test]

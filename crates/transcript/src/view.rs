@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use sottovoce_types::{AttemptId, ClientId, Digest, RoundId, Tick};
+use sottovoce_types::{AttemptId, ClientId, Digest, RoundId, RunId, Tick};
 use sottovoce_wire::{Frame, Kind};
 
 use crate::{Party, Record};
@@ -68,11 +68,13 @@ impl<'a> PeerView<'a> {
     }
 }
 
-/// A frame that carries a model out of the run: a round's configuration (which holds θ_t) or its result.
+/// A frame that carries what was released out of the run: the hash of a round's model, or its opened sum, from which the next follows.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ReleasedFrame {
     /// [`Kind::RoundConfig`] or [`Kind::Result`].
     pub kind: Kind,
+    /// Its run.
+    pub run: RunId,
     /// Its round.
     pub round: RoundId,
     /// Its attempt.
@@ -81,7 +83,7 @@ pub struct ReleasedFrame {
     pub body: Bytes,
 }
 
-/// The models that the coordinator sent out, each different body once, and nothing about who got them or when.
+/// What the coordinator released, each different body once, and nothing about who got it or when.
 #[derive(Clone, Debug)]
 pub struct ReleasedView {
     frames: Vec<ReleasedFrame>,
@@ -95,17 +97,23 @@ impl ReleasedView {
         let frames = records
             .iter()
             .filter(released)
-            // The same model goes to every client. Bodies that differ are kept: a coordinator that tells two clients
-            // two things has released two models.
+            // The same goes to every client. Bodies that differ are kept: a coordinator that tells two clients two things
+            // has released both.
             .filter(|r| known.insert((r.frame.round, r.frame.attempt, r.frame.kind.byte(), Digest::of(&r.frame.body))))
             .map(|r| ReleasedFrame {
                 kind: r.frame.kind,
+                run: r.frame.run,
                 round: r.frame.round,
                 attempt: r.frame.attempt,
                 body: r.frame.body.clone(),
             })
             .collect();
         Self { frames }
+    }
+
+    /// The results alone, in the order of their release.
+    pub fn results(&self) -> impl Iterator<Item = &ReleasedFrame> {
+        self.frames.iter().filter(|f| f.kind == Kind::Result)
     }
 
     /// The frames, in the order of their release.

@@ -85,6 +85,19 @@ impl Sha256Writer {
         self
     }
 
+    /// Adds words as one field of their little-endian bytes, without a copy of them all.
+    pub fn words(&mut self, words: &[u64]) -> &mut Self {
+        let bytes = u64::try_from(words.len()).ok().and_then(|n| n.checked_mul(8)).expect("a length fits 64 bits");
+        self.0.update(bytes.to_le_bytes());
+        let mut buffer = [0u8; 4096];
+        for chunk in words.chunks(buffer.len() / 8) {
+            let (places, _) = buffer.as_chunks_mut::<8>();
+            places.iter_mut().zip(chunk).for_each(|(place, word)| *place = word.to_le_bytes());
+            self.0.update(&buffer[..8 * chunk.len()]);
+        }
+        self
+    }
+
     /// Adds a number as an eight-byte little-endian field.
     pub fn number(&mut self, n: u64) -> &mut Self {
         self.field(&n.to_le_bytes())
@@ -120,6 +133,16 @@ pub(crate) fn parse_hex(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_the_field_of_their_bytes() {
+        for n in [0u64, 1, 511, 512, 513, 1025] {
+            let words: Vec<u64> = (0..n).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+            let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+            let as_words = Sha256Writer::new("l").words(&words).number(1).finish();
+            assert_eq!(as_words, Sha256Writer::new("l").field(&bytes).number(1).finish(), "{n} words");
+        }
+    }
 
     #[test]
     fn fields_cannot_slide_into_each_other() {

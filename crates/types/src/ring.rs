@@ -137,6 +137,11 @@ impl RingVec {
         &self.words
     }
 
+    /// The words alone.
+    pub fn into_words(self) -> Vec<u64> {
+        self.words
+    }
+
     /// The words, to be changed in place.
     pub fn words_mut(&mut self) -> &mut [u64] {
         &mut self.words

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits::new(4, 100, 100)
+        Limits::new(4, 100)
     }
 
     fn frame(kind: Kind, body: Vec<u8>) -> Frame {

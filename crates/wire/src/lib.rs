@@ -23,7 +23,7 @@
 //! let frame = Frame {
 //!     kind: Kind::Hello, run: RunId([7; 16]), round: RoundId(1), attempt: AttemptId(1), body: vec![1, 2, 3].into(),
 //! };
-//! let mut reader = FrameReader::new(Limits::new(3, 100, 100));
+//! let mut reader = FrameReader::new(Limits::new(3, 100));
 //! reader.push(&frame.to_bytes());
 //! assert_eq!(reader.next_frame()?, Some(frame));
 //! assert_eq!(reader.next_frame()?, None);

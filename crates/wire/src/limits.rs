@@ -18,6 +18,8 @@ pub enum Kind {
     Opening = 6,
     /// A client leaves an attempt and says why.
     Abort = 7,
+    /// A client that was away asks for the result of the frame's round.
+    WantResult = 8,
     /// The coordinator's answer to [`Kind::Hello`].
     Welcome = 16,
     /// Configuration and model of an attempt.
@@ -38,7 +40,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Hello,
         Self::Advert,
         Self::Shares,
@@ -46,6 +48,7 @@ impl Kind {
         Self::SurvivorSignature,
         Self::Opening,
         Self::Abort,
+        Self::WantResult,
         Self::Welcome,
         Self::RoundConfig,
         Self::Roster,
@@ -75,13 +78,11 @@ impl Kind {
 
 /// Largest body of each kind, for one session.
 ///
-/// Derived from the most clients a roster may have, the words of an input vector and the parameters of the model; the
-/// per-client figures are the encodings of `secagg`, rounded up.
+/// Derived from the most clients a roster may have and the words of an input vector; the per-client figures are the encodings of `secagg`, rounded up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     n_max: usize,
     words: usize,
-    params: usize,
 }
 
 /// Fixed part of any message: counts, ids, one signature, and room to spare.
@@ -90,20 +91,23 @@ const SLACK: usize = 4096;
 const DOCUMENT: usize = 64 * 1024;
 
 impl Limits {
-    /// For rosters of at most `n_max` clients, inputs of `words` 64-bit words and models of `params` f32.
-    pub fn new(n_max: usize, words: usize, params: usize) -> Self {
-        Self { n_max, words, params }
+    /// For rosters of at most `n_max` clients and inputs of `words` 64-bit words.
+    pub fn new(n_max: usize, words: usize) -> Self {
+        Self { n_max, words }
     }
 
     /// Most bytes in the body of a frame of this kind. Saturates, so absurd parameters never wrap into small limits.
     pub fn max_body(&self, kind: Kind) -> usize {
         let n = self.n_max;
-        let model = self.params.saturating_mul(4);
         let vector = self.words.saturating_mul(8);
         match kind {
-            Kind::Hello | Kind::Abort | Kind::SurvivorSignature => SLACK,
-            // The whole last model.
-            Kind::Finished => model.saturating_add(SLACK),
+            // Hashes: a model is never sent.
+            Kind::Hello
+            | Kind::Abort
+            | Kind::WantResult
+            | Kind::SurvivorSignature
+            | Kind::RoundConfig
+            | Kind::Finished => SLACK,
             Kind::Advert => 512,
             // Two commitments, one envelope hash and one envelope a peer: 96 + 144.
             Kind::Shares => n.saturating_mul(256).saturating_add(SLACK),
@@ -111,13 +115,13 @@ impl Limits {
             // One share, one opener and a tag a peer.
             Kind::Opening => n.saturating_mul(80).saturating_add(SLACK),
             Kind::Welcome => n.saturating_mul(64).saturating_add(DOCUMENT),
-            Kind::RoundConfig => model.saturating_add(n.saturating_mul(64)).saturating_add(DOCUMENT),
             Kind::Roster => n.saturating_mul(512).saturating_add(SLACK),
             // From each dealer its envelope, its signature and its commitments to all n holders (96 bytes each).
             Kind::Envelopes => n.saturating_mul(n.saturating_mul(96).saturating_add(256)).saturating_add(SLACK),
             Kind::Survivors => n.saturating_mul(40).saturating_add(SLACK),
             Kind::SurvivorQuorum => n.saturating_mul(72).saturating_add(SLACK),
-            Kind::Result => vector.saturating_add(model).saturating_add(n.saturating_mul(64)).saturating_add(DOCUMENT),
+            // The sum and its certificate: an id, a position, a hash and a signature a client.
+            Kind::Result => vector.saturating_add(n.saturating_mul(160)).saturating_add(SLACK),
         }
     }
 
@@ -138,14 +142,14 @@ mod tests {
             assert_eq!(Kind::of_byte(byte).map(Kind::byte), Kind::ALL.iter().any(|k| k.byte() == byte).then_some(byte));
         }
         assert_eq!(Kind::of_byte(0), None);
-        assert_eq!(Kind::of_byte(8), None);
+        assert_eq!(Kind::of_byte(9), None);
         assert!(Kind::Abort.is_from_client() && !Kind::Welcome.is_from_client());
     }
 
     #[test]
     fn absurd_parameters_saturate_instead_of_wrapping() {
-        let limits = Limits::new(usize::MAX, usize::MAX, usize::MAX);
+        let limits = Limits::new(usize::MAX, usize::MAX);
         assert_eq!(limits.max_frame(), usize::MAX);
-        assert_eq!(Limits::new(0, 0, 0).max_body(Kind::Advert), 512);
+        assert_eq!(Limits::new(0, 0).max_body(Kind::Advert), 512);
     }
 }

@@ -16,7 +16,7 @@ use sottovoce_net::{
     participate,
 };
 use sottovoce_round::{
-    ClientEngine, ClientEvent, ClientSetup, Entry, Journal, JournalEvent, Manifest, Member, PublicKey, RunPlan,
+    ClientEngine, ClientEvent, ClientSetup, Entry, Heard, Journal, JournalEvent, Manifest, Member, PublicKey, RunPlan,
 };
 use sottovoce_secagg::Identity;
 use sottovoce_sim::TargetTrainer;
@@ -223,6 +223,18 @@ impl Client {
     /// Waits for its end. Its sender of `stop` stays until then.
     pub async fn end(self) -> Result<Participated, NetError> {
         soon(self.task).await.unwrap()
+    }
+
+    /// Waits for its end; what the coordinator said to it, as a site keeps it.
+    pub async fn end_hearing(mut self) -> Vec<Heard> {
+        soon(self.task).await.unwrap().unwrap();
+        let mut heard = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            if let ClientEvent::Heard { statement } = event {
+                heard.push(statement);
+            }
+        }
+        heard
     }
 
     /// Stops it where it is; its journal is closed when this returns.

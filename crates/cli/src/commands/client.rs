@@ -1,5 +1,8 @@
 //! `client`: one site of a deployed federation.
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -9,10 +12,10 @@ use sottovoce_config::{Config, Role, identity_file, manifest_file};
 use sottovoce_dp::OsNoise;
 use sottovoce_net::{NetError, Participant, ParticipateOptions, TlsIdentity, participate};
 use sottovoce_report::write_text;
-use sottovoce_round::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Journal};
+use sottovoce_round::{ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Evidence, Heard, Journal};
 use sottovoce_secagg::Identity;
 use sottovoce_store::{CheckpointInfo, SqliteJournal, save_checkpoint};
-use sottovoce_types::{Examples, SCHEMA_VERSION};
+use sottovoce_types::{Digest, Examples, SCHEMA_VERSION};
 
 use super::load_config;
 use crate::args::ClientArgs;
@@ -44,18 +47,17 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
     let tls = TlsIdentity::from_seed(&identity.seed());
     let mut seed = [0u8; 32];
     rand::rng().fill_bytes(&mut seed);
-    let engine = ClientEngine::new(ClientSetup {
-        plan: plan.clone(),
-        identity,
-        noise: Box::new(OsNoise),
-        seed,
-        history,
-        allow_plain: false,
-    })?;
+    let setup =
+        ClientSetup { plan: plan.clone(), identity, noise: Box::new(OsNoise), seed, history, allow_plain: false };
+    let engine = ClientEngine::capped(setup, config.privacy.site_epsilon_cap)?;
     let options = ParticipateOptions::new(config.transport.coordinator.clone(), manifest.coordinator().0, tls);
     let participant = Participant::new(engine, Box::new(journal), Box::new(trainer));
     let runtime = tokio::runtime::Runtime::new()?;
-    let say = |event: &ClientEvent| output.remark(sentence(event));
+    let kept = Kept { state: &deployment.state, output };
+    let say = |event: &ClientEvent| {
+        kept.keep(event);
+        output.remark(sentence(event));
+    };
     let taken = runtime.block_on(participate(options, participant, say, interrupted()));
     let taken = match taken {
         Ok(taken) => taken,
@@ -72,15 +74,21 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
         model = Some(file);
     }
     let spent = taken.engine.ledger().map(|l| l.epsilon_spent().upper);
+    let declined = match taken.engine.outcome() {
+        Some(ClientOutcome::BudgetExhausted { round, why }) => Some(format!("round {round} is declined: {why}")),
+        _ => None,
+    };
     let object = json!({
         "schema": SCHEMA_VERSION, "client": client, "outcome": taken.engine.outcome().map(|o| format!("{o:?}")),
         "ending": format!("{:?}", taken.ending), "model": model, "epsilon_spent": spent,
+        "declined": declined,
     });
     output.result(&object, || {
         let spent = spent.map_or("no differential privacy".to_owned(), |e| {
             format!("epsilon {e:.4} spent by this site's own ledger")
         });
-        format!("{:?}; {spent}", taken.ending)
+        let declined = declined.map_or_else(String::new, |why| format!("; {why}"));
+        format!("{:?}; {spent}{declined}", taken.ending)
     })?;
     Ok(match taken.engine.outcome() {
         Some(ClientOutcome::Completed) => Exit::Ok,
@@ -90,7 +98,7 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
 }
 
 /// What this site trains on: its cache, cut to the list that the config names.
-fn training_data(config: &Config, workspace: &std::path::Path, output: &Output) -> Result<Examples> {
+fn training_data(config: &Config, workspace: &Path, output: &Output) -> Result<Examples> {
     let data = speech::load(config, workspace, output)?.examples(config);
     let Some(list) = &config.corpus.train_only else { return Ok(data) };
     let text = std::fs::read_to_string(list)
@@ -99,6 +107,45 @@ fn training_data(config: &Config, workspace: &std::path::Path, output: &Output) 
     let chosen = data.filter(|m| wanted.contains(m.path.as_str()));
     anyhow::ensure!(!chosen.is_empty(), "corpus.train_only ({}) names no utterance of the cache", list.display());
     Ok(chosen)
+}
+
+/// What the coordinator said, kept for people who compare it with what other sites heard (`sottovoce verify`). Nothing of the protocol rests
+/// on it, so that a failure to write is told and no more.
+struct Kept<'a> {
+    state: &'a Path,
+    output: &'a Output,
+}
+
+impl Kept<'_> {
+    fn keep(&self, event: &ClientEvent) {
+        let kept = match event {
+            ClientEvent::Heard { statement } => self.line(statement),
+            ClientEvent::Caught { evidence } => self.evidence(evidence),
+            _ => Ok(()),
+        };
+        if let Err(error) = kept {
+            self.output.remark(format!("what the coordinator said could not be kept: {error:#}"));
+        }
+    }
+
+    fn line(&self, statement: &Heard) -> Result<()> {
+        let path = self.state.join("statements.jsonl");
+        let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        file.write_all((serde_json::to_string(statement)? + "\n").as_bytes())?;
+        Ok(())
+    }
+
+    fn evidence(&self, evidence: &Evidence) -> Result<()> {
+        let text = serde_json::to_string_pretty(evidence)? + "\n";
+        let name = format!("evidence-{}.json", &Digest::of(text.as_bytes()).to_string()[..12]);
+        let path = self.state.join(name);
+        write_text(&path, &text)?;
+        let path = path.display();
+        self.output.remark(format!(
+            "evidence against the coordinator: {path} (check it with `sottovoce verify {path} --manifest ...`)"
+        ));
+        Ok(())
+    }
 }
 
 fn sentence(event: &ClientEvent) -> String {
@@ -115,7 +162,18 @@ fn sentence(event: &ClientEvent) -> String {
         ClientEvent::SatOut { round, reason, .. } => {
             format!("round {round}: local training failed, nothing was sent, sitting this attempt out: {reason}")
         }
+        ClientEvent::Finished { outcome: ClientOutcome::BudgetExhausted { round, why } } => {
+            format!("round {round} is declined, nothing was sent for it: {why}")
+        }
         ClientEvent::Finished { outcome } => format!("finished: {outcome:?}"),
+        ClientEvent::Heard { statement: Heard::Config(said) } => {
+            let s = said.statement;
+            format!("round {} attempt {}: begins from {}", s.round.0, s.attempt.0, &s.model.to_string()[..12])
+        }
+        ClientEvent::Heard { statement: Heard::Result(said) } => {
+            format!("round {}: the sum is opened, and the model follows from it", said.statement.round.0)
+        }
+        ClientEvent::Caught { .. } => "the coordinator contradicted itself under its own signature".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -14,6 +14,7 @@ pub mod report;
 pub mod simulate;
 pub mod sweep;
 pub mod train;
+pub mod verify;
 
 use std::io::Write;
 use std::path::Path;

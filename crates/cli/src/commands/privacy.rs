@@ -2,10 +2,12 @@
 use std::path::Path;
 use std::time::Instant;
 
+use serde::Serialize;
 use serde_json::json;
 use sottovoce_dp::accountant::{self, Accountant, Adjacency};
 use sottovoce_dp::sampling::SamplingProbability;
-use sottovoce_dp::{DpEvent, Ledger, LedgerEntry};
+use sottovoce_dp::{Budget, DpEvent, Ledger, LedgerEntry, LedgerKey};
+use sottovoce_round::{Entry, JournalEvent};
 use sottovoce_store::read_journal;
 use sottovoce_types::{Delta, Epsilon, NoiseMultiplier, SCHEMA_VERSION};
 
@@ -139,6 +141,7 @@ fn ledger(state: &Path, output: &Output) -> anyhow::Result<()> {
     };
     let ledger = Ledger::replay(budget, ledger_entries.iter().cloned())?;
     let spent = ledger.epsilon_spent();
+    let attempts = attempts(budget, &ledger_entries, &entries)?;
     let unresolved: Vec<String> =
         ledger.unresolved().map(|k| format!("round {} attempt {}", k.round, k.attempt)).collect();
     let object = json!({
@@ -146,11 +149,70 @@ fn ledger(state: &Path, output: &Output) -> anyhow::Result<()> {
         "budget": {"epsilon": budget.epsilon, "delta": budget.delta},
         "spent": {"epsilon_lower": spent.lower, "epsilon_upper": spent.upper},
         "left_epsilon": ledger.epsilon_left(), "reserved_unresolved": unresolved, "ledger": ledger_entries,
+        "attempts": attempts,
     });
     output.result(&object, || {
         format!(
-            "budget    epsilon {} at delta {}\nspent     epsilon {:.4}\nleft      epsilon {:.4}\nopen      {} charges that were not given back; a site counts its input as spent from the moment it leaves\nhash chain of {} entries verified",
-            budget.epsilon, budget.delta, spent.upper, ledger.epsilon_left(), unresolved.len(), entries.len()
+            "{}budget    epsilon {} at delta {}\nspent     epsilon {:.4}\nleft      epsilon {:.4}\nopen      {} charges that were not given back; a site counts its input as spent from the moment it leaves\nhash chain of {} entries verified",
+            table(&attempts), budget.epsilon, budget.delta, spent.upper, ledger.epsilon_left(), unresolved.len(), entries.len()
         )
     })
+}
+
+/// One attempt of a ledger.
+#[derive(Serialize)]
+struct Attempt {
+    round: u64,
+    attempt: u32,
+    /// `opened`: revealed, or a share for it left. `reserved`: counted as spent, whatever became of it. `voided`: given back, nothing was revealed.
+    state: &'static str,
+    charged: String,
+    /// ε after it, upper end; without the charges that were given back.
+    epsilon_after: f64,
+}
+
+/// What each attempt did, in the order of the ledger.
+fn attempts(budget: Budget, ledger: &[LedgerEntry], journal: &[Entry]) -> anyhow::Result<Vec<Attempt>> {
+    let opened = |key: &LedgerKey| {
+        journal.iter().any(|e| {
+            matches!(e.event, JournalEvent::OpeningCharged { run, round, attempt, .. }
+                if (run, round, attempt) == (key.run, key.round, key.attempt))
+        })
+    };
+    let void = |key: &LedgerKey| ledger.iter().any(|e| matches!(e, LedgerEntry::Voided { key: k } if k == key));
+    let released = |key: &LedgerKey| ledger.iter().any(|e| matches!(e, LedgerEntry::Released { key: k } if k == key));
+    let mut kept: Vec<LedgerEntry> = Vec::new();
+    let mut rows = Vec::new();
+    for entry in ledger {
+        let LedgerEntry::Reserved { key, event } = entry else {
+            if matches!(entry, LedgerEntry::Opened { .. }) {
+                kept.push(entry.clone());
+            }
+            continue;
+        };
+        let state = match (void(key), released(key) || opened(key)) {
+            (true, _) => "voided",
+            (false, true) => "opened",
+            (false, false) => "reserved",
+        };
+        if state != "voided" {
+            kept.push(entry.clone());
+        }
+        let epsilon_after = Ledger::replay(budget, kept.iter().cloned())?.epsilon_spent().upper;
+        let charged = event.to_string();
+        rows.push(Attempt { round: key.round.0, attempt: key.attempt.0, state, charged, epsilon_after });
+    }
+    Ok(rows)
+}
+
+fn table(attempts: &[Attempt]) -> String {
+    let mut out = "round  attempt  state     epsilon after  charged\n".to_owned();
+    for a in attempts {
+        out.push_str(&format!(
+            "{:>5}  {:>7}  {:<8}  {:>13.4}  {}\n",
+            a.round, a.attempt, a.state, a.epsilon_after, a.charged
+        ));
+    }
+    out.push('\n');
+    out
 }

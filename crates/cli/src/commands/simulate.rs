@@ -30,6 +30,7 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
         let message = format!("no round was published ({why}): nothing to evaluate or audit");
         return Err(WithExit { exit: exit_of(&study.outcome), message }.into());
     }
+    dir.write_manifest(study.plan.manifest())?;
     dir.write_rounds(&study.records)?;
     dir.write_models(&study.models, &config)?;
     study.transcript.write(dir.transcript())?;

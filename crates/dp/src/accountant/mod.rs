@@ -137,6 +137,8 @@ pub enum AccountError {
     },
 }
 
+const PLD_IS_FOR: &str = "it is for Gaussian releases on Poisson samples, on everybody or, under the relation replace, on samples of a fixed size; use rdp";
+
 /// ε at `delta`.
 ///
 /// # Errors
@@ -156,12 +158,20 @@ pub fn epsilon(
         Accountant::Auto => {
             let best = if *event == DpEvent::NonPrivate || event.mu_squared().is_some() {
                 Accountant::Gdp
-            } else if pld::accounts_for(event) {
+            } else if pld::accounts_for(event, adjacency) {
                 Accountant::Pld
             } else {
                 Accountant::Rdp
             };
-            epsilon(event, delta, best, adjacency)
+            let best = epsilon(event, delta, best, adjacency)?;
+            if best.accountant == Accountant::Pld && pld::has_slack(event) {
+                let other = epsilon(event, delta, Accountant::Rdp, adjacency)?;
+                if other.bracket.upper < best.bracket.upper {
+                    let lower = best.bracket.lower;
+                    return found(Bracket { lower, ..other.bracket }, Accountant::Rdp);
+                }
+            }
+            Ok(best)
         }
         Accountant::Gdp => match event.mu_squared() {
             Some((lower, upper)) => {
@@ -195,7 +205,7 @@ pub fn epsilon(
         },
         Accountant::Pld => match pld::epsilon(event, delta, adjacency) {
             Some(bracket) => found(bracket, Accountant::Pld),
-            None => refuse(Accountant::Pld, "it is for Gaussian releases, on Poisson samples or on everybody; use rdp"),
+            None => refuse(Accountant::Pld, PLD_IS_FOR),
         },
     }
 }
@@ -211,7 +221,7 @@ pub fn delta(event: &DpEvent, epsilon: Epsilon, adjacency: Adjacency) -> Result<
             accountant: Accountant::Pld,
             event: event.clone(),
             adjacency,
-            mend: "it is for Gaussian releases, on Poisson samples or on everybody",
+            mend: PLD_IS_FOR,
         }),
     }
 }

@@ -4,14 +4,17 @@
 //! own ledger and stops by itself; it trains only from the model that must follow.
 //!
 //! A driver feeds `handle_*`, then polls `persist` (all, durably), `transmit`, `work`, `timeout`, `event`.
+mod cap;
+mod follow;
 mod memory;
 mod privatise;
 mod steps;
 mod units;
 
+pub use self::cap::Declined;
 pub use self::units::{UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES};
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,15 +24,18 @@ use sottovoce_dp::sampling::{Sample, SamplingCertificate};
 use sottovoce_dp::{Ledger, LedgerError, NoiseSource};
 use sottovoce_encode::SiteSum;
 use sottovoce_secagg::{Advertised, Consistent, Identity, Shared, Submitted};
-use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, RoundId, RunId, Tick};
+use sottovoce_types::{AttemptId, ClientId, Digest, Epsilon, FlatParams, RoundId, RunId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind, Limits};
 
+use crate::chain::ModelChain;
 use crate::client::memory::Memory;
+use crate::evidence::Evidence;
 use crate::fault::ProtocolFault;
-use crate::journal::{Entry, JournalEvent, Persist};
+use crate::journal::{Entry, Persist};
 use crate::messages::{Hello, Refusal};
 use crate::plan::RunPlan;
 use crate::session::LedgerPoint;
+use crate::statement::{ConfigStatement, Heard, Signed};
 use crate::terms::RoundTerms;
 use crate::work::{TrainFailed, Work};
 
@@ -43,6 +49,8 @@ pub enum ClientOutcome {
     BudgetExhausted {
         /// The round that it declined.
         round: RoundId,
+        /// Why, in numbers.
+        why: Declined,
     },
 }
 
@@ -65,6 +73,10 @@ pub enum ClientEvent {
     RoundEnded { round: RoundId, model: Digest },
     /// Local training failed, for this reason; this site sits the attempt out, and nothing of its data was sent.
     SatOut { round: RoundId, attempt: AttemptId, reason: String },
+    /// The coordinator said this under its signature: to be kept, and compared with what other sites heard.
+    Heard { statement: Heard },
+    /// The coordinator said what it cannot honestly have said: evidence that a third party can check, to be kept.
+    Caught { evidence: Box<Evidence> },
     /// The part of this client is over.
     Finished { outcome: ClientOutcome },
 }
@@ -137,6 +149,8 @@ pub struct ClientEngine {
     rng: ChaCha20Rng,
     allow_plain: bool,
     ledger: Option<Ledger>,
+    /// This site's own cap on ε, where it is lower than the plan's budget.
+    cap: Option<Epsilon>,
     /// Whether the journal's ledger has a beginning. Where not, its budget goes on record with the first attempt joined, so
     /// that it can be read, and is held to, without the plan.
     ledger_begun: bool,
@@ -145,15 +159,24 @@ pub struct ClientEngine {
     run: Option<RunId>,
     /// The attempt that is open.
     point: Option<LedgerPoint>,
-    /// The last result seen: its round, and the only model that the round after it may begin from.
-    must_follow: Option<(RoundId, Digest)>,
+    /// The rounds of the run so far, and the only model that the next may begin from.
+    chain: ModelChain,
+    /// Rounds that the coordinator says are published.
+    published: u64,
+    /// The result that this client has asked for.
+    wanted: Option<RoundId>,
+    /// What has to wait until this client has the results before it: a config, or the end.
+    held: Option<Frame>,
+    /// What it said of the last attempt that this client joined.
+    config: Option<Signed<ConfigStatement>>,
+    /// The survivor set of each round's attempt that this client opened its shares for.
+    opened: BTreeMap<LedgerPoint, Digest>,
     /// The sum trained from a model, kept for a further attempt at the same round: each attempt adds noise of its own.
     trained: Option<(RoundId, Digest, SiteSum)>,
     /// What the open attempt begins from.
     origin: Option<Origin>,
     /// SCAFFOLD's c_i, `[d]`; `None` before the first training, and after a restart.
     control: Option<Vec<f32>>,
-    last_model: Option<FlatParams>,
     persist: VecDeque<Persist>,
     transmit: VecDeque<Frame>,
     work: Option<Work>,
@@ -167,22 +190,21 @@ impl ClientEngine {
     /// [`LedgerError`] when the journal's ledger contradicts itself, was opened with another budget, or would be mixed with
     /// releases without differential privacy.
     pub fn new(setup: ClientSetup) -> Result<Self, LedgerError> {
-        // Inputs that left without a charge: a ledger that goes on beside them would show an ε that does not hold.
-        let uncharged = |e: &Entry| matches!(e.event, JournalEvent::InputReserved { .. }) && e.ledger.is_none();
-        let ledger = match setup.plan.budget() {
-            Some(_) if setup.history.iter().any(uncharged) => return Err(LedgerError::NonPrivateBefore),
-            Some(budget) => {
-                let entries = setup.history.iter().filter_map(|e| e.ledger.clone());
-                let ledger = Ledger::replay_under(budget, setup.plan.filter(), entries)?;
-                ledger.accounts_for(&setup.plan.event())?;
-                Some(ledger)
-            }
-            None if setup.history.iter().any(|e| e.ledger.is_some()) => return Err(LedgerError::NonPrivateNow),
-            None => None,
-        };
+        Self::capped(setup, None)
+    }
+
+    /// The same with a cap of the site's own on ε, beside the plan's budget: the lower of the two holds. It is no part of the plan, and nobody
+    /// else is told. Without DP there is no ε below any cap, and a cap is refused.
+    ///
+    /// # Errors
+    /// As [`ClientEngine::new`]; [`LedgerError::CapWithoutPrivacy`]; and a cap that a ledger was begun under stays.
+    pub fn capped(setup: ClientSetup, cap: Option<Epsilon>) -> Result<Self, LedgerError> {
+        let ledger = cap::ledger(&setup, cap)?;
         Ok(Self {
+            cap: cap::below(&setup.plan, cap),
             ledger_begun: setup.history.iter().any(|e| e.ledger.is_some()),
             memory: Memory::of(&setup.history),
+            chain: ModelChain::new(Arc::clone(&setup.plan), RunId([0; 16])),
             plan: setup.plan,
             identity: setup.identity,
             noise: setup.noise,
@@ -192,11 +214,14 @@ impl ClientEngine {
             state: State::Offline,
             run: None,
             point: None,
-            must_follow: None,
+            published: 0,
+            wanted: None,
+            held: None,
+            config: None,
+            opened: BTreeMap::new(),
             trained: None,
             origin: None,
             control: None,
-            last_model: None,
             persist: VecDeque::new(),
             transmit: VecDeque::new(),
             work: None,
@@ -211,6 +236,8 @@ impl ClientEngine {
         }
         self.forget_attempt();
         self.state = State::Greeting;
+        self.held = None;
+        self.wanted = None;
         let hello = Hello { plan: self.plan.digest() };
         let frame = Frame {
             kind: Kind::Hello,
@@ -345,7 +372,7 @@ impl ClientEngine {
 
     /// The last model of a completed run.
     pub fn last_model(&self) -> Option<&FlatParams> {
-        self.last_model.as_ref()
+        matches!(self.state, State::Done(ClientOutcome::Completed)).then(|| self.chain.params())
     }
 
     /// This site's own ledger; `None` without DP.

@@ -1,18 +1,19 @@
 //! What a client does with each message of the coordinator, and what it refuses.
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use sottovoce_dp::Ledger;
 use sottovoce_dp::sampling::{Sample, SamplingCertificate, poisson};
-use sottovoce_secagg::{Advertised, labels, verify};
-use sottovoce_types::{ClipNorm, Digest, FlatParams, Tick};
+use sottovoce_dp::{Ledger, ReserveError};
+use sottovoce_secagg::Advertised;
+use sottovoce_types::{Digest, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
 
-use super::{ClientEngine, ClientEvent, ClientOutcome, Origin, State};
+use super::{ClientEngine, ClientEvent, ClientOutcome, Declined, Origin, State};
+use crate::chain::ModelChain;
 use crate::fault::ProtocolFault;
 use crate::journal::{JournalEvent, Persist};
-use crate::messages::{ConfigShape, Finished, ParamCount, RoundConfig, RoundResult, Welcome, config_digest, kind_name};
+use crate::messages::{RoundConfig, Welcome, kind_name};
 use crate::session::{LedgerPoint, session};
-use crate::terms::{RoundTerms, TermsRefused};
+use crate::statement::Statement;
 use crate::work::Work;
 
 impl ClientEngine {
@@ -25,6 +26,8 @@ impl ClientEngine {
             return Err(ProtocolFault::WrongRun(what));
         }
         match frame.kind {
+            // How its part ended stays: this was sent before the coordinator heard of it.
+            Kind::Result | Kind::Finished if matches!(self.state, State::Done(_)) => Ok(()),
             Kind::RoundConfig => self.round_config(frame),
             Kind::Roster | Kind::Envelopes | Kind::Survivors | Kind::SurvivorQuorum => {
                 // A message of an attempt that this client has left is late, not wrong; one of a future attempt is wrong.
@@ -55,75 +58,66 @@ impl ClientEngine {
         }
         if self.run != Some(frame.run) {
             // A coordinator may begin a new run; what this client knows of the old one's model does not carry over.
-            self.must_follow = None;
+            self.chain = ModelChain::new(self.plan.clone(), frame.run);
+            self.config = None;
+            self.opened.clear();
             self.trained = None;
             self.control = None;
         }
         self.run = Some(frame.run);
         self.state = State::Idle;
+        self.published = welcome.published;
+        if self.published > self.chain.rounds() {
+            self.want_next();
+        }
         self.events.push_back(ClientEvent::Welcomed { run: frame.run });
         Ok(())
     }
 
-    fn round_config(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
+    pub(super) fn round_config(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
         let (run, round, attempt) = (frame.run, frame.round, frame.attempt);
         let point = LedgerPoint { run, round, attempt };
         if matches!(self.state, State::Offline | State::Greeting | State::Done(_)) {
             return Err(ProtocolFault::Unexpected { what: "RoundConfig", state: self.state.name() });
         }
+        let config = RoundConfig::decode_exact(&(), &frame.body)
+            .map_err(|source| ProtocolFault::Malformed { what: "RoundConfig", source })?;
+        let said = self.said(point, &config)?;
         if !self.memory.is_new(point) {
+            self.catch_two_configs(said);
             return Err(ProtocolFault::AttemptReplayed { round: round.0, attempt: attempt.0 });
         }
         let rounds = self.plan.spec().rounds;
         if round.0 == 0 || round.0 > rounds {
             return Err(ProtocolFault::BeyondPlan { round: round.0, rounds });
         }
-        let layout = self.plan.layout().clone();
-        let config = RoundConfig::decode_exact(&ConfigShape::of(&self.plan), &frame.body)
-            .map_err(|source| ProtocolFault::Malformed { what: "RoundConfig", source })?;
-        if !config.params.iter().all(|v| v.is_finite()) {
-            return Err(ProtocolFault::NotFinite);
-        }
-        let model = FlatParams::new(layout, config.params).map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
-        let found = model.digest();
-        let terms = RoundTerms {
-            clip: ClipNorm::new(config.clip).map_err(|_| TermsRefused::Clip)?,
-            control: Some(config.control).filter(|c| !c.is_empty()),
-        };
-        // Recomputed here, so the signature covers the bytes that came and no hash that was claimed for them.
-        let cfg = config_digest(&self.plan, run, round, attempt, found, &terms);
-        if verify(&self.plan.manifest().coordinator().0, labels::CONFIG, cfg.as_bytes(), &config.signature).is_err() {
-            return Err(ProtocolFault::ConfigSignature);
-        }
-        terms.check(&self.plan, round.0)?;
-        let expected = if round.0 == 1 {
-            Some(self.plan.initial_params().digest())
-        } else {
-            // A client that was away when a result came cannot know what follows it.
-            self.must_follow.filter(|(last, _)| last.0.checked_add(1) == Some(round.0)).map(|(_, model)| model)
-        };
-        if let Some(expected) = expected
-            && expected != found
-        {
-            return Err(ProtocolFault::WrongModel { expected, found });
-        }
-        if let Some(ledger) = &self.ledger
-            && ledger.check(&self.plan.event()).is_err()
-        {
+        let afforded = self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.check(&self.plan.event()));
+        if let Err(over) = afforded {
+            let ReserveError::BudgetExhausted(exhausted) = over else {
+                return Err(ProtocolFault::Privatise(Box::new(over)));
+            };
             self.point = Some(point);
             self.refuse("this site's privacy budget is exhausted");
             self.point = None;
-            let outcome = ClientOutcome::BudgetExhausted { round };
+            let plan_budget = self.cap.and(self.plan.budget()).map(|budget| budget.epsilon);
+            let outcome = ClientOutcome::BudgetExhausted { round, why: Declined { exhausted, plan_budget } };
             self.events.push_back(ClientEvent::Finished { outcome: outcome.clone() });
             self.state = State::Done(outcome);
             return Ok(());
         }
+        if self.is_behind(frame) {
+            return Ok(());
+        }
+        self.follows(&said)?;
+        let (model, terms) = (self.chain.params().clone(), self.chain.terms());
+        let cfg = said.statement.digest();
         self.memory.join(point);
         let opened = if self.ledger_begun { None } else { self.ledger.as_ref().map(Ledger::opened) };
         self.ledger_begun = true;
         self.persist.push_back(Persist::entry(JournalEvent::Joined { run, round, attempt, config: cfg }, opened));
         self.point = Some(point);
-        let begins = terms.digest(found);
+        self.config = Some(said);
+        let begins = said.statement.terms;
         let kept = self.trained.as_ref().is_some_and(|(r, b, _)| *r == round && *b == begins);
         let correction = terms.control.as_ref().map(|c| self.correction(c));
         let (sample, certificate) = self.draw_units();
@@ -270,39 +264,10 @@ impl ClientEngine {
         if !self.memory.answer(point, survivors) {
             return Err(ProtocolFault::AttemptReplayed { round: round.0, attempt: attempt.0 });
         }
+        self.opened.insert(point, survivors);
         let event = JournalEvent::OpeningCharged { run, round, attempt, survivors };
         self.persist.push_back(Persist::entry(event, None));
         self.events.push_back(ClientEvent::Opening { round, attempt, survivors });
-        Ok(())
-    }
-
-    fn round_result(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
-        let result = RoundResult::decode_exact(&(), &frame.body)
-            .map_err(|source| ProtocolFault::Malformed { what: "Result", source })?;
-        self.must_follow = Some((frame.round, result.model));
-        self.trained = None;
-        self.forget_attempt();
-        self.events.push_back(ClientEvent::RoundEnded { round: frame.round, model: result.model });
-        Ok(())
-    }
-
-    fn finished(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
-        let layout = self.plan.layout().clone();
-        let last = Finished::decode_exact(&ParamCount(layout.len()), &frame.body)
-            .map_err(|source| ProtocolFault::Malformed { what: "Finished", source })?;
-        if !last.params.iter().all(|v| v.is_finite()) {
-            return Err(ProtocolFault::NotFinite);
-        }
-        let model = FlatParams::new(layout, last.params).map_err(|e| ProtocolFault::Privatise(Box::new(e)))?;
-        if let Some((_, expected)) = self.must_follow.filter(|(last, _)| *last == frame.round)
-            && model.digest() != expected
-        {
-            return Err(ProtocolFault::WrongModel { expected, found: model.digest() });
-        }
-        self.last_model = Some(model);
-        self.forget_attempt();
-        self.events.push_back(ClientEvent::Finished { outcome: ClientOutcome::Completed });
-        self.state = State::Done(ClientOutcome::Completed);
         Ok(())
     }
 }

@@ -1,14 +1,15 @@
 //! One attempt, phase by phase: who is owed, who answered, when to close.
 use sottovoce_dp::Charge;
-use sottovoce_secagg::{CollectingAdverts, MaskSuite, Session, labels};
+use sottovoce_secagg::{CollectingAdverts, MaskSuite, Session};
 use sottovoce_types::{AttemptId, ClientId, Digest, RoundId, Tick};
 use sottovoce_wire::{Decode, Encode, Frame, Kind};
 
 use super::{Coordinator, CoordinatorEvent, Outcome, Phase};
 use crate::fault::PeerFault;
 use crate::journal::{JournalEvent, Persist};
-use crate::messages::{RoundConfig, config_digest, kind_name};
+use crate::messages::{RoundConfig, kind_name};
 use crate::session::{LedgerPoint, session};
+use crate::statement::{ConfigStatement, Signed, Statement};
 
 impl Coordinator {
     /// Goes as far as inputs and time allow.
@@ -71,7 +72,7 @@ impl Coordinator {
                 return;
             }
         }
-        let model = self.params.digest();
+        let model = self.model.digest();
         let event = JournalEvent::AttemptOpened { run: self.run, round: self.round, attempt: self.attempt, model };
         self.persist.push_back(Persist::entry(event, ledger_entry));
         self.gone.clear();
@@ -91,23 +92,18 @@ impl Coordinator {
 
     pub(super) fn ask_to_train(&mut self, client: ClientId) {
         self.asked.insert(client);
-        let cfg = self.config();
-        let terms = self.server.terms();
-        let config = RoundConfig {
-            params: self.params.values().to_vec(),
-            clip: terms.clip.value(),
-            control: terms.control.unwrap_or_default(),
-            signature: self.identity.sign(labels::CONFIG, cfg.as_bytes()),
-        };
+        let Signed { statement, signature } = Signed::by(self.config(), &self.identity);
+        let config = RoundConfig { model: statement.model, terms: statement.terms, signature };
         self.send(client, Kind::RoundConfig, &config);
     }
 
-    fn config(&self) -> Digest {
-        config_digest(&self.plan, self.run, self.round, self.attempt, self.params.digest(), &self.server.terms())
+    fn config(&self) -> ConfigStatement {
+        let (model, terms) = (self.model.digest(), self.model.terms());
+        ConfigStatement::of(&self.plan, self.run, self.round, self.attempt, model, &terms)
     }
 
     fn session(&self) -> Session {
-        session(&self.plan, self.config(), true)
+        session(&self.plan, self.config().digest(), true)
     }
 
     /// A client's answer in the open attempt. One that comes after its phase closed is late, and ignored.

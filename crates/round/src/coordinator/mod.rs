@@ -1,7 +1,8 @@
 //! The coordinator's round engine: sans-IO, deterministic given its inputs.
 //!
 //! A driver feeds `handle_*` and then polls in this fixed order: [`Coordinator::poll_persist`] until empty (making each
-//! durable), [`Coordinator::poll_transmit`] until empty, [`Coordinator::poll_timeout`], [`Coordinator::poll_event`].
+//! durable), [`Coordinator::poll_recall`] and [`Coordinator::poll_transmit`] until both are empty, [`Coordinator::poll_timeout`],
+//! [`Coordinator::poll_event`].
 //! `poll_transmit` yields nothing while something waits to be persisted: the debit is durable before the unmask request
 //! leaves.
 mod attempt;
@@ -22,10 +23,10 @@ use sottovoce_types::{AttemptId, ClientId, FlatParams, RoundId, RoundRecord, Run
 use sottovoce_wire::{Decode, Encode, Frame, Kind, Limits};
 
 use crate::fault::PeerFault;
+use crate::global_model::GlobalModel;
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{Hello, Refusal, Welcome, kind_name};
 use crate::plan::RunPlan;
-use crate::server::Server;
 
 /// A frame on its way to a client.
 #[derive(Clone, Debug)]
@@ -34,6 +35,16 @@ pub struct Transmit {
     pub to: ClientId,
     /// What.
     pub frame: Frame,
+}
+
+/// What is to leave, in order.
+enum Outgoing {
+    Frame(Transmit),
+    /// The result of an earlier round, for a client that was away. The journal has it.
+    Recall {
+        to: ClientId,
+        round: RoundId,
+    },
 }
 
 /// How a run ended.
@@ -123,9 +134,7 @@ pub struct Coordinator {
     run: RunId,
     ledger: Option<Ledger>,
     reservation: Option<Reservation>,
-    params: FlatParams,
-    /// How the mean moves the model, and what that carries from round to round.
-    server: Server,
+    model: GlobalModel,
     /// The round that is open or comes next.
     round: RoundId,
     /// The attempt that is open, or was last.
@@ -142,19 +151,19 @@ pub struct Coordinator {
     /// The last round and attempt of this run with a client's masked input.
     last_inputs: BTreeMap<ClientId, (RoundId, AttemptId)>,
     persist: VecDeque<Persist>,
-    transmit: VecDeque<Transmit>,
+    transmit: VecDeque<Outgoing>,
     events: VecDeque<CoordinatorEvent>,
 }
 
 impl Coordinator {
     /// A new run from the plan's initial model.
     pub fn new(plan: Arc<RunPlan>, identity: Identity, run: RunId) -> Self {
-        let params = plan.initial_params();
+        let model = GlobalModel::first(&plan);
         let ledger = plan.budget().map(|budget| Ledger::with_filter(budget, plan.filter()));
-        let mut engine = Self::at(plan, identity, run, params, ledger, RoundId(1), AttemptId(0));
-        let event = JournalEvent::RunStarted { run, plan: engine.plan.digest(), seed_model: engine.params.digest() };
+        let mut engine = Self::at(plan, identity, run, model, ledger, RoundId(1), AttemptId(0));
+        let event = JournalEvent::RunStarted { run, plan: engine.plan.digest(), seed_model: engine.model.digest() };
         let mut begin = Persist::entry(event, engine.ledger.as_ref().map(Ledger::opened));
-        begin.checkpoint = Some(engine.params.clone());
+        begin.checkpoint = Some(engine.params().clone());
         engine.persist.push_back(begin);
         engine
     }
@@ -163,19 +172,18 @@ impl Coordinator {
         plan: Arc<RunPlan>,
         identity: Identity,
         run: RunId,
-        params: FlatParams,
+        model: GlobalModel,
         ledger: Option<Ledger>,
         round: RoundId,
         attempt: AttemptId,
     ) -> Self {
         Self {
-            server: Server::new(&plan),
             plan,
             identity,
             run,
             ledger,
             reservation: None,
-            params,
+            model,
             round,
             attempt,
             phase: Phase::Idle,
@@ -220,12 +228,20 @@ impl Coordinator {
         let what = kind_name(frame.kind);
         match frame.kind {
             Kind::Hello => return self.greet(now, from, &frame.body),
-            Kind::Advert | Kind::Shares | Kind::MaskedInput | Kind::SurvivorSignature | Kind::Opening | Kind::Abort => {
-            }
+            Kind::Advert
+            | Kind::Shares
+            | Kind::MaskedInput
+            | Kind::SurvivorSignature
+            | Kind::Opening
+            | Kind::Abort
+            | Kind::WantResult => {}
             _ => return Err(PeerFault::WrongRole(from, what)),
         }
         if self.connected.get(&from) != Some(&true) {
             return Err(PeerFault::NotGreeted(from, what));
+        }
+        if frame.kind == Kind::WantResult {
+            return self.recall(from, frame);
         }
         if frame.run != self.run || (frame.round, frame.attempt) > (self.round, self.attempt) {
             return Err(PeerFault::WrongAttempt(from, what));
@@ -256,12 +272,37 @@ impl Coordinator {
         self.persist.pop_front()
     }
 
-    /// 2. What leaves; nothing while [`Self::poll_persist`] has more.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if self.persist.is_empty() { self.transmit.pop_front() } else { None }
+    /// 2. A published result to be read from the journal ([`crate::Journal::result`]) and given to [`Self::handle_recalled`]; nothing while
+    ///    [`Self::poll_persist`] has more, nor before what leaves earlier has left.
+    pub fn poll_recall(&self) -> Option<RoundId> {
+        match (self.persist.is_empty(), self.transmit.front()) {
+            (true, Some(Outgoing::Recall { round, .. })) => Some(*round),
+            _ => None,
+        }
     }
 
-    /// 3. When to call [`Self::handle_timeout`].
+    /// The result that [`Self::poll_recall`] asked for.
+    pub fn handle_recalled(&mut self, result: Bytes) {
+        if let Some(Outgoing::Recall { to, round }) = self.transmit.front() {
+            let frame = Frame { kind: Kind::Result, run: self.run, round: *round, attempt: AttemptId(0), body: result };
+            let transmit = Transmit { to: *to, frame };
+            self.transmit.pop_front();
+            self.transmit.push_front(Outgoing::Frame(transmit));
+        }
+    }
+
+    /// 3. What leaves; nothing while [`Self::poll_persist`] or [`Self::poll_recall`] has more.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if !self.persist.is_empty() || !matches!(self.transmit.front(), Some(Outgoing::Frame(_))) {
+            return None;
+        }
+        match self.transmit.pop_front() {
+            Some(Outgoing::Frame(transmit)) => Some(transmit),
+            _ => None,
+        }
+    }
+
+    /// 4. When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Tick> {
         match self.phase {
             // With too few members the opening time passes in vain: only a greeting or the deadline changes anything.
@@ -270,7 +311,7 @@ impl Coordinator {
         }
     }
 
-    /// 4. What to tell people.
+    /// 5. What to tell people.
     pub fn poll_event(&mut self) -> Option<CoordinatorEvent> {
         self.events.pop_front()
     }
@@ -290,7 +331,7 @@ impl Coordinator {
 
     /// The current model.
     pub fn params(&self) -> &FlatParams {
-        &self.params
+        self.model.params()
     }
 
     /// The run.
@@ -329,7 +370,7 @@ impl Coordinator {
         self.connected.insert(from, true);
         self.events.push_back(CoordinatorEvent::Joined { client: from });
         let last_input = self.last_inputs.get(&from).copied().unwrap_or_default();
-        self.send(from, Kind::Welcome, &Welcome { plan: ours, last_input });
+        self.send(from, Kind::Welcome, &Welcome { plan: ours, last_input, published: self.model.rounds() });
         match &self.phase {
             Phase::Done(Outcome::Completed) => self.send_last_model(from),
             // It may still train: the roster is not fixed before the adverts close.
@@ -343,6 +384,18 @@ impl Coordinator {
             _ => {}
         }
         self.advance(now);
+        Ok(())
+    }
+
+    /// One result at a time for each client: it asks for the next when it has one.
+    fn recall(&mut self, to: ClientId, frame: &Frame) -> Result<(), PeerFault> {
+        let round = frame.round;
+        if frame.run != self.run || round.0 == 0 || round.0 > self.model.rounds() {
+            return Err(PeerFault::WrongAttempt(to, kind_name(frame.kind)));
+        }
+        if !self.transmit.iter().any(|out| matches!(out, Outgoing::Recall { to: other, .. } if *other == to)) {
+            self.transmit.push_back(Outgoing::Recall { to, round });
+        }
         Ok(())
     }
 
@@ -360,16 +413,17 @@ impl Coordinator {
     }
 
     fn send(&mut self, to: ClientId, kind: Kind, message: &impl Encode) {
-        let body = Bytes::from(message.to_bytes());
+        self.send_bytes(to, kind, Bytes::from(message.to_bytes()));
+    }
+
+    fn send_bytes(&mut self, to: ClientId, kind: Kind, body: Bytes) {
         let frame = Frame { kind, run: self.run, round: self.round, attempt: self.attempt, body };
-        self.transmit.push_back(Transmit { to, frame });
+        self.transmit.push_back(Outgoing::Frame(Transmit { to, frame }));
     }
 }
 
 /// The largest frames that either side of a plan may send.
 pub(crate) fn limits(plan: &RunPlan) -> Limits {
     let members = usize::try_from(plan.manifest().len()).unwrap_or(usize::MAX);
-    // A round's config carries a control variate beside the model, under SCAFFOLD.
-    let vectors = 1 + usize::from(plan.spec().server.is_scaffold());
-    Limits::new(members, plan.encode().words(), plan.layout().len().saturating_mul(vectors))
+    Limits::new(members, plan.encode().words())
 }

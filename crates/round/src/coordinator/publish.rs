@@ -1,35 +1,26 @@
 //! From a secure sum to the next model.
-use sottovoce_encode::EncodePlan;
+use bytes::Bytes;
 use sottovoce_secagg::SecureSum;
-use sottovoce_types::{ClientId, RoundRecord, SCHEMA_VERSION, Tick, Unit};
-use sottovoce_wire::Kind;
+use sottovoce_types::{ClientId, RoundRecord, SCHEMA_VERSION, Tick};
+use sottovoce_wire::{Encode, Kind};
 
 use super::{Coordinator, CoordinatorEvent, Outcome};
-use crate::journal::{JournalEvent, Persist};
+use crate::journal::{JournalEvent, Persist, PublishedResult};
 use crate::messages::{Finished, RoundResult};
 use crate::server::ServerState;
+use crate::statement::{ResultStatement, Signed};
 
 impl Coordinator {
     pub(super) fn publish(&mut self, now: Tick, sum: &SecureSum) {
-        let clip = self.server.clip();
-        let encode = self.plan.encode_in(self.round.0, clip);
-        let mean = self.mean_update(sum, &encode);
-        let unclipped = encode.decode_unclipped(sum.sum(), self.units_in(sum));
-        let share = f64::from(count(sum.contributors().len())) / f64::from(self.plan.manifest().len().max(1));
-        let before = self.params.clone();
-        self.server.step(&self.plan, self.round.0, self.params.values_mut(), &mean, share);
-        if !self.params.values().iter().all(|v| v.is_finite()) {
-            // Every client would refuse it, and rightly so.
-            self.params = before;
+        let contributors = sum.contributors();
+        let Ok((next, stepped)) = self.model.step(&self.plan, sum.sum(), contributors) else {
+            // No client could go on from it.
             self.finish(Outcome::ModelDiverged { round: self.round });
             return;
-        }
-        if let Some(unclipped) = unclipped {
-            self.server.adapt(&self.plan, unclipped);
-        }
-        let model = self.params.digest();
-        let state = self.server.state(model);
-        let contributors = sum.contributors();
+        };
+        self.model = next;
+        let model = self.model.digest();
+        let state = self.model.state();
         let lost = self.asked.iter().filter(|c| !contributors.contains(c) || !self.present(c)).count();
         let record = RoundRecord {
             schema: SCHEMA_VERSION,
@@ -40,57 +31,55 @@ impl Coordinator {
             contributors: count(contributors.len()),
             dropouts: count(lost),
             model_sha256: model,
-            mean_update_l2: mean.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt(),
+            mean_update_l2: stepped.mean_l2,
             charges: self.ledger.as_ref().map_or(0, |ledger| u64::from(count(ledger.charges()))),
             epsilon_spent: self.ledger.as_ref().map_or(0.0, |ledger| ledger.epsilon_spent().upper),
             duration_ms: now.0.saturating_sub(self.round_began.0),
             metrics: None,
-            clip_l2: unclipped.map(|_| clip.value()),
-            unclipped_fraction: unclipped,
+            clip_l2: stepped.unclipped.map(|_| stepped.clip.value()),
+            unclipped_fraction: stepped.unclipped,
         };
+        let result = PublishedResult::new(Bytes::from(self.result(sum).to_bytes()));
         let event = JournalEvent::Published {
             run: self.run,
             round: self.round,
             attempt: self.attempt,
             model,
             state: state.as_ref().map(ServerState::digest),
+            result: result.digest(),
             record: Box::new(record.clone()),
         };
         let mut persist = Persist::entry(event, None);
-        persist.checkpoint = Some(self.params.clone());
+        persist.checkpoint = Some(self.params().clone());
         persist.state = state;
+        persist.result = Some(result.clone());
         self.persist.push_back(persist);
         self.events.push_back(CoordinatorEvent::Published { record: Box::new(record) });
-        let result = RoundResult { model, contributors: count(contributors.len()) };
         for client in self.joined().collect::<Vec<_>>() {
-            self.send(client, Kind::Result, &result);
+            self.send_bytes(client, Kind::Result, result.bytes().clone());
         }
         self.next_round(now);
     }
 
-    /// The mean over *public* unit counts of the contributors, times [`crate::RunPlan::step_of_mean`]: the counts are in the manifest and in the signed survivor set,
-    /// so the denominator depends on nobody's data.
-    fn mean_update(&self, sum: &SecureSum, encode: &EncodePlan) -> Vec<f32> {
-        if self.plan.spec().unit == Unit::None {
-            // All weights zero: every contributor had no examples, and the model stays.
-            return encode.decode_weighted(sum.sum()).unwrap_or_else(|_| vec![0.0; self.plan.layout().len()]);
-        }
-        let step = self.plan.step_of_mean(self.round.0);
-        let mean = encode.decode(sum.sum(), self.units_in(sum));
-        #[allow(clippy::cast_possible_truncation, reason = "back to the width of parameters")]
-        let scaled = mean.into_iter().map(|v| (f64::from(v) * step) as f32).collect();
-        scaled
-    }
-
-    /// Public units of the contributors, times the probability with which each takes part: never the number that did, which nobody
-    /// but their sites knows.
-    fn units_in(&self, sum: &SecureSum) -> f64 {
-        let units: u32 = sum.contributors().iter().map(|c| self.plan.units_of(c)).sum();
-        self.plan.expected_units(units.max(1).into())
+    /// What was opened, for everybody to compute the model from that follows.
+    fn result(&self, sum: &SecureSum) -> RoundResult {
+        let words = sum.sum().words().to_vec();
+        let statement = ResultStatement {
+            manifest: self.plan.manifest().digest(),
+            run: self.run,
+            round: self.round,
+            attempt: self.attempt,
+            ctx3: sum.ctx3(),
+            sum: RoundResult::sum_digest(&words),
+            model: self.model.digest(),
+        };
+        let Signed { statement, signature } = Signed::by(statement, &self.identity);
+        let certificate = sum.certificate().clone();
+        RoundResult { attempt: statement.attempt, certificate, sum: words, model: statement.model, signature }
     }
 
     pub(super) fn send_last_model(&mut self, client: ClientId) {
-        let last = Finished { params: self.params.values().to_vec() };
+        let last = Finished { model: self.model.digest() };
         self.send(client, Kind::Finished, &last);
     }
 }

@@ -7,9 +7,10 @@ use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, RoundId, RunId};
 
 use super::{Coordinator, Outcome, Phase};
 use crate::fault::ResumeError;
+use crate::global_model::GlobalModel;
 use crate::journal::{Entry, JournalEvent};
 use crate::plan::RunPlan;
-use crate::server::{Server, ServerState};
+use crate::server::ServerState;
 
 /// Where a journal says that a run stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -93,7 +94,7 @@ impl Coordinator {
         if found != standing.state {
             return Err(ResumeError::WrongState { expected: standing.state, found });
         }
-        let server = Server::restore(&plan, standing.model, state)?;
+        let model = GlobalModel::restore(&plan, standing.published, params, state)?;
         let ledger = match plan.budget() {
             Some(budget) => {
                 Some(Ledger::replay_under(budget, plan.filter(), entries.iter().filter_map(|e| e.ledger.clone()))?)
@@ -102,8 +103,7 @@ impl Coordinator {
         };
         let plan_rounds = plan.spec().rounds;
         let complete = standing.published >= plan_rounds;
-        let mut engine = Self::at(plan, identity, standing.run, params, ledger, standing.round, standing.attempt);
-        engine.server = server;
+        let mut engine = Self::at(plan, identity, standing.run, model, ledger, standing.round, standing.attempt);
         for entry in entries {
             if let JournalEvent::InputsReceived { run, round, attempt, clients } = &entry.event
                 && *run == standing.run

@@ -147,7 +147,7 @@ impl AdaptiveClip {
 
     /// C_{t+1} from C_t and the noisy share of unclipped units, within the plan's limits.
     pub(crate) fn next(&self, first: ClipNorm, clip: ClipNorm, unclipped: f64) -> ClipNorm {
-        let next = clip.value() * (-self.learning_rate * (unclipped - self.quantile)).exp();
+        let next = clip.value() * libm::exp(-self.learning_rate * (unclipped - self.quantile));
         let (least, most) = limits(first).into_inner();
         ClipNorm::new(next.clamp(least, most)).unwrap_or(clip)
     }

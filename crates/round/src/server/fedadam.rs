@@ -1,6 +1,7 @@
 //! FedAdam (Reddi et al. 2021, Algorithm 2): v ← β₂·v + (1 − β₂)·Δ².
 use super::moments::SecondMoment;
 
+#[derive(Clone)]
 pub(super) struct Average {
     pub(super) beta2: f64,
 }

@@ -2,6 +2,7 @@
 //! stays, steps grow to ten times FedAvg's.
 use super::{ServerOptimiser, moved};
 
+#[derive(Clone)]
 pub(super) struct FedAvgM {
     rate: f64,
     momentum: f64,
@@ -20,6 +21,10 @@ impl ServerOptimiser for FedAvgM {
             *v = self.momentum * *v + f64::from(*m);
             *theta = moved(*theta, self.rate * *v);
         }
+    }
+
+    fn boxed(&self) -> Box<dyn ServerOptimiser> {
+        Box::new(self.clone())
     }
 
     fn carried(&mut self) -> Vec<(&'static str, &mut Vec<f64>)> {

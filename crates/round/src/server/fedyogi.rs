@@ -2,6 +2,7 @@
 //! that it forgets large means more slowly than FedAdam does.
 use super::moments::SecondMoment;
 
+#[derive(Clone)]
 pub(super) struct Signed {
     pub(super) beta2: f64,
 }

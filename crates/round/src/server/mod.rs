@@ -31,9 +31,12 @@ const CLIP: &str = "clip_l2";
 /// One server optimiser. θ `[d]` moves by a step that is made of the released mean `[d]` and of what earlier steps left.
 ///
 /// Arithmetic is in f64, θ is rounded once a step.
-trait ServerOptimiser: Send {
+trait ServerOptimiser: Send + Sync {
     /// θ_t becomes θ_{t+1}.
     fn step(&mut self, theta: &mut [f32], mean: &[f32]);
+
+    /// A copy with all that it carries.
+    fn boxed(&self) -> Box<dyn ServerOptimiser>;
 
     /// What it carries to the next round, by name: `[d]` each.
     fn carried(&mut self) -> Vec<(&'static str, &mut Vec<f64>)> {
@@ -65,7 +68,14 @@ fn optimiser(spec: &ServerSpec, dim: usize) -> Box<dyn ServerOptimiser> {
     }
 }
 
+impl Clone for Box<dyn ServerOptimiser> {
+    fn clone(&self) -> Self {
+        (**self).boxed()
+    }
+}
+
 /// The optimiser of a run with all that it carries.
+#[derive(Clone)]
 pub(crate) struct Server {
     optimiser: Box<dyn ServerOptimiser>,
     control: Option<scaffold::Control>,

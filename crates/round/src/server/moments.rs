@@ -6,11 +6,12 @@
 use super::{ServerOptimiser, moved};
 
 /// What tells the three rules apart.
-pub(super) trait SecondMoment: Send {
+pub(super) trait SecondMoment: Clone + Send + Sync + 'static {
     /// v from the v before it and Δ², for one coordinate.
     fn next(&self, v: f64, square: f64) -> f64;
 }
 
+#[derive(Clone)]
 pub(super) struct Moments<S> {
     rate: f64,
     beta1: f64,
@@ -34,6 +35,10 @@ impl<S: SecondMoment> ServerOptimiser for Moments<S> {
             *v = self.second_moment.next(*v, delta * delta);
             *theta = moved(*theta, self.rate * *m / (v.sqrt() + self.tau));
         }
+    }
+
+    fn boxed(&self) -> Box<dyn ServerOptimiser> {
+        Box::new(self.clone())
     }
 
     fn carried(&mut self) -> Vec<(&'static str, &mut Vec<f64>)> {

@@ -29,6 +29,7 @@
 use crate::plan::RunPlan;
 
 /// The server's c, `[d]`.
+#[derive(Clone)]
 pub(super) struct Control {
     values: Vec<f32>,
 }

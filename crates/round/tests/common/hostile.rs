@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sottovoce_round::{
-    ClientEngine, ProtocolFault, RoundConfig, RoundResult, RoundTerms, RunPlan, Welcome, config_digest,
+    ClientEngine, ConfigStatement, ProtocolFault, RoundConfig, RoundTerms, RunPlan, Signed, Welcome,
 };
-use sottovoce_secagg::{Identity, labels};
-use sottovoce_types::{AttemptId, Digest, FlatParams, RoundId, Tick};
+use sottovoce_secagg::Identity;
+use sottovoce_types::{AttemptId, FlatParams, RoundId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind};
 
 use super::{RUN, engine, identity};
@@ -50,7 +50,7 @@ impl Hostile {
             Kind::Welcome,
             1,
             0,
-            Welcome { plan: self.plan.digest(), last_input: Default::default() }.to_bytes(),
+            Welcome { plan: self.plan.digest(), last_input: Default::default(), published: 0 }.to_bytes(),
         )
     }
 
@@ -60,19 +60,11 @@ impl Hostile {
 
     /// The same under other terms.
     pub fn config_under(&self, round: u64, attempt: u32, model: &FlatParams, terms: &RoundTerms) -> Frame {
-        let cfg = config_digest(&self.plan, RUN, RoundId(round), AttemptId(attempt), model.digest(), terms);
-        let signature = self.key.sign(labels::CONFIG, cfg.as_bytes());
-        let config = RoundConfig {
-            params: model.values().to_vec(),
-            clip: terms.clip.value(),
-            control: terms.control.clone().unwrap_or_default(),
-            signature,
-        };
+        let (round_id, attempt_id) = (RoundId(round), AttemptId(attempt));
+        let statement = ConfigStatement::of(&self.plan, RUN, round_id, attempt_id, model.digest(), terms);
+        let Signed { statement, signature } = Signed::by(statement, &self.key);
+        let config = RoundConfig { model: statement.model, terms: statement.terms, signature };
         Self::frame(Kind::RoundConfig, round, attempt, config.to_bytes())
-    }
-
-    pub fn result(round: u64, attempt: u32, model: Digest) -> Frame {
-        Self::frame(Kind::Result, round, attempt, RoundResult { model, contributors: 4 }.to_bytes())
     }
 }
 

@@ -2,17 +2,17 @@
 #![allow(dead_code, unreachable_pub, reason = "a module of test binaries, each of which uses a part of it")]
 pub mod hostile;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, JournalEvent, Manifest,
-    Member, PeerFault, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec, Transmit,
+    Member, PeerFault, PrivacyPlan, PublicKey, PublishedResult, RunPlan, RunSpec, ServerSpec, Transmit,
 };
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_types::{
-    ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation,
+    ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation, RoundId,
     RoundRecord, RunId, Tick, TrainJob, Unit, Update,
 };
 use sottovoce_wire::{Frame, Kind};
@@ -168,6 +168,8 @@ pub struct Federation {
     pub coordinator: Coordinator,
     pub sites: Vec<Site>,
     pub journal: Vec<Entry>,
+    /// What was published, for those that were away.
+    pub results: BTreeMap<RoundId, PublishedResult>,
     pub events: Vec<CoordinatorEvent>,
     pub now: Tick,
     to_coordinator: VecDeque<(usize, Frame)>,
@@ -185,6 +187,7 @@ impl Federation {
             coordinator,
             sites: (1..=n).map(|i| Site::new(plan, i)).collect(),
             journal: Vec::new(),
+            results: BTreeMap::new(),
             events: Vec::new(),
             now: Tick(0),
             to_coordinator: VecDeque::new(),
@@ -225,14 +228,24 @@ impl Federation {
     pub fn settle_coordinator(&mut self) -> Vec<Transmit> {
         let mut left = Vec::new();
         loop {
+            let recall = self.coordinator.poll_recall();
             let transmit = self.coordinator.poll_transmit();
             let persist = self.coordinator.poll_persist();
-            assert!(transmit.is_none() || persist.is_none(), "a frame left while an entry waited to be durable");
-            if transmit.is_none() && persist.is_none() {
+            let leaves = transmit.is_some() || recall.is_some();
+            assert!(!leaves || persist.is_none(), "a frame left while an entry waited to be durable");
+            if !leaves && persist.is_none() {
                 break;
             }
+            if let Some(round) = recall {
+                self.coordinator.handle_recalled(self.results[&round].bytes().clone());
+            }
             left.extend(transmit);
-            self.journal.extend(persist.map(|p| p.entry));
+            if let Some(persist) = persist {
+                if let (JournalEvent::Published { round, .. }, Some(result)) = (&persist.entry.event, persist.result) {
+                    self.results.insert(*round, result);
+                }
+                self.journal.push(persist.entry);
+            }
         }
         while let Some(event) = self.coordinator.poll_event() {
             self.events.push(event);
@@ -265,7 +278,7 @@ impl Federation {
         self.run_holding(|_| false);
     }
 
-    fn run_holding(&mut self, hold: impl Fn(&Frame) -> bool) -> Vec<(usize, Frame)> {
+    pub fn run_holding(&mut self, hold: impl Fn(&Frame) -> bool) -> Vec<(usize, Frame)> {
         let mut held = Vec::new();
         loop {
             if let Some((site, frame)) = self.to_coordinator.pop_front() {

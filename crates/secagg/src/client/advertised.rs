@@ -24,7 +24,7 @@ impl Advertised {
     /// Draws fresh one-time keys and signs an advert of them.
     ///
     /// # Errors
-    /// [`Abort::NotAMember`], [`Abort::PlainRefused`], [`Abort::RandomnessFailed`].
+    /// [`Abort::NotAMember`], [`Abort::PlainRefused`], [`Abort::SuiteRefused`], [`Abort::RandomnessFailed`].
     pub fn start(
         session: Session,
         id: &Identity,
@@ -34,8 +34,8 @@ impl Advertised {
         if session.members.get(&client) != Some(&id.public_key()) {
             return Err(Abort::NotAMember);
         }
-        if session.suite == MaskSuite::None && !session.allow_plain {
-            return Err(Abort::PlainRefused);
+        if session.suite.is_for_simulation() && !session.allow_plain {
+            return Err(if session.suite == MaskSuite::None { Abort::PlainRefused } else { Abort::SuiteRefused });
         }
         let keys = OneTimeKeys::draw(&session.cfg, &client, rng).ok_or(Abort::RandomnessFailed)?;
         let mut own = AdvertMsg {

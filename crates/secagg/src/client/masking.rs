@@ -1,4 +1,6 @@
 //! R2: all masks known; waits for this client's input.
+use std::num::NonZeroUsize;
+
 use sottovoce_types::{Digest, RingVec};
 
 use super::{Dealt, Submitted};
@@ -6,7 +8,7 @@ use crate::fault::Abort;
 use crate::identity::Identity;
 use crate::keys::{OneTimeSecret, self_mask};
 use crate::labels;
-use crate::mask::{Sign, expand_into};
+use crate::mask::{Sign, expand_all};
 use crate::messages::MaskedInputMsg;
 use crate::session::honest_floor;
 use crate::shamir::Quad;
@@ -48,16 +50,18 @@ impl Masking {
         }
         let own = roster.client(*me);
         let mut masked = input;
-        if roster.is_masked() {
-            let words = masked.words_mut();
-            expand_into(&self_mask(ctx2, &own, &b), Sign::Add, words);
-            for (position, peer) in roster.members().filter(|(j, _)| j != me && dealers.contains(j)) {
-                let agreed = mask.agree(&peer.pk_mask).expect("low-order keys were refused with the roster");
-                let sign = if position > *me { Sign::Add } else { Sign::Subtract };
-                expand_into(&agreed.pair_mask(ctx2, &own, &peer.client), sign, words);
-            }
+        if let Some(prg) = roster.prg() {
+            let own_mask = std::iter::once((self_mask(ctx2, &own, &b), Sign::Add));
+            let pair_masks =
+                roster.members().filter(|(j, _)| j != me && dealers.contains(j)).map(|(position, peer)| {
+                    let agreed = mask.agree(&peer.pk_mask).expect("low-order keys were refused with the roster");
+                    let sign = if position > *me { Sign::Add } else { Sign::Subtract };
+                    (agreed.pair_mask(ctx2, &own, &peer.client), sign)
+                });
+            // One thread: a client shares its machine with what it is there for.
+            expand_all(prg, own_mask.chain(pair_masks), masked.words_mut(), NonZeroUsize::MIN);
         }
-        let words = masked.words().to_vec();
+        let words = masked.into_words();
         let root = MaskedInputMsg::root(ctx2, &own, &words);
         let signature = id.sign(labels::INPUT, root.as_bytes());
         Ok((Submitted { dealt, root }, MaskedInputMsg { words, signature }))

@@ -7,6 +7,7 @@ use super::{
     AbortMsg, AdvertMsg, Dealing, DealtToYou, EnvelopesMsg, InputRoot, MaskedInputMsg, Opened, OpeningMsg, RosterMsg,
     ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
 };
+use crate::certificate::Certificate;
 use crate::envelope::{ENVELOPE_LEN, Envelope};
 use crate::session::MessageCtx;
 use crate::shamir::Quad;
@@ -129,6 +130,30 @@ impl Decode<MessageCtx> for EnvelopesMsg {
     }
 }
 
+impl Encode for Certificate {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.roster, |out, client| client.encode(out));
+        self.adverts_root.encode(out);
+        put_list(out, &self.dealers, |out, dealer| put_u32(out, *dealer));
+        self.shares_root.encode(out);
+        put_list(out, &self.inputs, |out, i| i.encode(out));
+        put_list(out, &self.signatures, |out, s| s.encode(out));
+    }
+}
+
+impl Decode<MessageCtx> for Certificate {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            roster: input.list("clients of a roster", ctx.n, |r| ClientId::decode(ctx, r))?,
+            adverts_root: Digest::decode(ctx, input)?,
+            dealers: input.list("dealers", ctx.n, Reader::u32)?,
+            shares_root: Digest::decode(ctx, input)?,
+            inputs: input.list("survivors", ctx.n, |r| InputRoot::decode(ctx, r))?,
+            signatures: input.list("signatures", ctx.n, |r| SignedBy::decode(ctx, r))?,
+        })
+    }
+}
+
 impl Encode for MaskedInputMsg {
     fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(self.words.len().saturating_mul(8).saturating_add(64));
@@ -145,18 +170,39 @@ impl Decode<MessageCtx> for MaskedInputMsg {
 
 impl Encode for SurvivorsMsg {
     fn encode(&self, out: &mut Vec<u8>) {
-        put_list(out, &self.inputs, |out, i| {
-            put_u32(out, i.index);
-            i.root.encode(out);
-        });
+        put_list(out, &self.inputs, |out, i| i.encode(out));
+    }
+}
+
+impl Encode for InputRoot {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u32(out, self.index);
+        self.root.encode(out);
+    }
+}
+
+impl Decode<MessageCtx> for InputRoot {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { index: input.u32()?, root: Digest::decode(ctx, input)? })
+    }
+}
+
+impl Encode for SignedBy {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u32(out, self.index);
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for SignedBy {
+    fn decode(_: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { index: input.u32()?, signature: input.array()? })
     }
 }
 
 impl Decode<MessageCtx> for SurvivorsMsg {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let inputs =
-            input.list("survivors", ctx.n, |r| Ok(InputRoot { index: r.u32()?, root: Digest::decode(ctx, r)? }))?;
-        Ok(Self { inputs })
+        Ok(Self { inputs: input.list("survivors", ctx.n, |r| InputRoot::decode(ctx, r))? })
     }
 }
 
@@ -174,18 +220,13 @@ impl Decode<MessageCtx> for SurvivorSignatureMsg {
 
 impl Encode for SurvivorQuorumMsg {
     fn encode(&self, out: &mut Vec<u8>) {
-        put_list(out, &self.signatures, |out, s| {
-            put_u32(out, s.index);
-            out.extend_from_slice(&s.signature);
-        });
+        put_list(out, &self.signatures, |out, s| s.encode(out));
     }
 }
 
 impl Decode<MessageCtx> for SurvivorQuorumMsg {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let signatures =
-            input.list("survivor signatures", ctx.n, |r| Ok(SignedBy { index: r.u32()?, signature: r.array()? }))?;
-        Ok(Self { signatures })
+        Ok(Self { signatures: input.list("survivor signatures", ctx.n, |r| SignedBy::decode(ctx, r))? })
     }
 }
 

@@ -163,9 +163,7 @@ impl MaskedInputMsg {
 
     /// What the sender signs, and what stands for its input in inputs_root.
     pub(crate) fn root(ctx2: &Digest, client: &ClientId, words: &[u64]) -> Digest {
-        let mut bytes = Vec::with_capacity(words.len().saturating_mul(8));
-        bytes.extend(words.iter().flat_map(|w| w.to_le_bytes()));
-        labels::INPUT.hasher().field(ctx2.as_bytes()).field(&client.0).field(&bytes).finish()
+        labels::INPUT.hasher().field(ctx2.as_bytes()).field(&client.0).words(words).finish()
     }
 }
 

@@ -69,7 +69,6 @@ impl CollectingInputs {
         let root = inputs_root(&message.inputs);
         let ctx3 = context::ctx3(&agreed.ctx2, agreed.roster.len(), roots.keys().copied(), &root);
         let addressed = roots.keys().map(|i| (agreed.roster.client(*i), message.clone())).collect();
-        let survivors = roots.into_keys().collect();
-        Ok((CollectingSignatures::new(agreed, accumulator, survivors, ctx3), addressed))
+        Ok((CollectingSignatures::new(agreed, accumulator, roots, ctx3), addressed))
     }
 }

@@ -32,6 +32,7 @@ struct Agreed {
     roster: Roster,
     /// Signed commitments by dealer; the keys are U2.
     dealings: BTreeMap<u32, Dealing>,
+    shares_root: Digest,
     ctx2: Digest,
 }
 

@@ -1,14 +1,16 @@
 //! R4: collects opened shares; closes into the sum.
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::{Agreed, SecureSum, count, has, owed};
+use crate::certificate::Certificate;
 use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault};
 use crate::identity::verify;
 use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, self_mask};
 use crate::labels;
-use crate::mask::{Sign, expand_into};
+use crate::mask::{MaskKey, Sign, expand_all, parallel_map};
 use crate::messages::OpeningMsg;
 use crate::shamir::{Lagrange, Quad};
 
@@ -19,6 +21,7 @@ pub struct CollectingOpenings {
     survivors: BTreeSet<u32>,
     ctx3: Digest,
     signers: BTreeSet<u32>,
+    certificate: Certificate,
     /// By holder: its shares, by dealer.
     openings: BTreeMap<u32, BTreeMap<u32, Quad>>,
     complaints: Vec<Complaint>,
@@ -31,8 +34,18 @@ impl CollectingOpenings {
         survivors: BTreeSet<u32>,
         ctx3: Digest,
         signers: BTreeSet<u32>,
+        certificate: Certificate,
     ) -> Self {
-        Self { agreed, accumulator, survivors, ctx3, signers, openings: BTreeMap::new(), complaints: Vec::new() }
+        Self {
+            agreed,
+            accumulator,
+            survivors,
+            ctx3,
+            signers,
+            certificate,
+            openings: BTreeMap::new(),
+            complaints: Vec::new(),
+        }
     }
 
     /// Takes a client's shares, each checked against its dealer's commitment.
@@ -102,22 +115,59 @@ impl CollectingOpenings {
     /// [`OpenFailed`]: too few openings, too few shares of one secret, or a dealer whose shares give another secret than it
     /// advertised. There is no partial result.
     pub fn close(self) -> Result<SecureSum, OpenFailed> {
+        self.close_on(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// The same on so many threads at most.
+    ///
+    /// # Errors
+    /// Those of [`Self::close`].
+    pub fn close_on(self, workers: NonZeroUsize) -> Result<SecureSum, OpenFailed> {
         let (have, need) = (count(&self.openings), self.agreed.roster.q);
         if have < need {
             return Err(OpenFailed::TooFewOpenings { have, need });
         }
-        let mut unmask = Unmasking { weights: BTreeMap::new(), sum: self.accumulator.clone() };
+        let mut weights = Weights::default();
+        let (mut self_masks, mut gone) = (Vec::new(), Vec::new());
         for dealer in self.agreed.dealings.keys() {
-            let secret = unmask.secret(&self, *dealer)?;
+            let secret = weights.secret(&self, *dealer)?;
             if self.survivors.contains(dealer) {
-                unmask.take_off_self_mask(&self, *dealer, &secret)?;
+                self_masks.push((self.self_mask(*dealer, &secret)?, Sign::Subtract));
             } else {
-                unmask.take_off_pair_masks(&self, *dealer, &secret)?;
+                gone.push((*dealer, self.mask_secret(*dealer, &secret)?));
             }
         }
-        let sum = unmask.sum;
-        let Self { agreed, survivors, ctx3, openings, complaints, .. } = self;
-        Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints))
+        let mut sum = self.accumulator;
+        let Self { agreed, survivors, ctx3, openings, complaints, certificate, .. } = self;
+        if let Some(prg) = agreed.roster.prg() {
+            expand_all(prg, self_masks, sum.words_mut(), workers);
+            for (dealer, secret) in gone {
+                let masks = left_by(&agreed, dealer, &secret, &survivors, workers);
+                expand_all(prg, masks, sum.words_mut(), workers);
+            }
+        }
+        Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate))
+    }
+
+    /// A survivor: b verified against its commitment, and the self mask that it gives.
+    fn self_mask(&self, dealer: u32, b: &Quad) -> Result<MaskKey, OpenFailed> {
+        let roster = &self.agreed.roster;
+        let member = roster.at(dealer).expect("dealers are on the roster");
+        if commit_b(&roster.session.cfg, &member.client, b) != member.commit_b {
+            return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::SelfMask });
+        }
+        Ok(self_mask(&self.agreed.ctx2, &member.client, b))
+    }
+
+    /// A dropout: its mask secret, verified against its public key.
+    fn mask_secret(&self, dealer: u32, s: &Quad) -> Result<OneTimeSecret, OpenFailed> {
+        let roster = &self.agreed.roster;
+        let member = roster.at(dealer).expect("dealers are on the roster");
+        let secret = OneTimeSecret::for_masks(&roster.session.cfg, &member.client, s);
+        if secret.public() != member.pk_mask {
+            return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::MaskKey });
+        }
+        Ok(secret)
     }
 
     /// Who opened a share of this dealer's secret.
@@ -130,14 +180,11 @@ impl CollectingOpenings {
     }
 }
 
-/// The sum with masks coming off it.
-struct Unmasking {
-    /// Lagrange weights by holder set: nearly always one set for all dealers.
-    weights: BTreeMap<Vec<u32>, Lagrange>,
-    sum: RingVec,
-}
+/// Lagrange weights by holder set: nearly always one set for all dealers.
+#[derive(Default)]
+struct Weights(BTreeMap<Vec<u32>, Lagrange>);
 
-impl Unmasking {
+impl Weights {
     /// The secret of a dealer from the first t shares opened.
     fn secret(&mut self, phase: &CollectingOpenings, dealer: u32) -> Result<Quad, OpenFailed> {
         let mut holders = phase.holders(dealer);
@@ -149,43 +196,30 @@ impl Unmasking {
         holders.truncate(phase.threshold());
         let shares: Vec<&Quad> =
             holders.iter().filter_map(|h| phase.openings.get(h).and_then(|shares| shares.get(&dealer))).collect();
-        let weights = self.weights.entry(holders).or_insert_with_key(|holders| {
+        let weights = self.0.entry(holders).or_insert_with_key(|holders| {
             Lagrange::at_zero(holders).expect("holders are distinct positions, and at least one")
         });
         Ok(weights.combine(shares))
     }
+}
 
-    /// A survivor: b verified against its commitment, its self mask subtracted.
-    fn take_off_self_mask(&mut self, phase: &CollectingOpenings, dealer: u32, b: &Quad) -> Result<(), OpenFailed> {
-        let (roster, ctx2) = (&phase.agreed.roster, &phase.agreed.ctx2);
-        let member = roster.at(dealer).expect("dealers are on the roster");
-        if commit_b(&roster.session.cfg, &member.client, b) != member.commit_b {
-            return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::SelfMask });
-        }
-        if roster.is_masked() {
-            expand_into(&self_mask(ctx2, &member.client, b), Sign::Subtract, self.sum.words_mut());
-        }
-        Ok(())
-    }
-
-    /// A dropout: its mask secret verified against its public key, and the masks that the survivors share with it undone.
-    fn take_off_pair_masks(&mut self, phase: &CollectingOpenings, dealer: u32, s: &Quad) -> Result<(), OpenFailed> {
-        let (roster, ctx2) = (&phase.agreed.roster, &phase.agreed.ctx2);
-        let member = roster.at(dealer).expect("dealers are on the roster");
-        let secret = OneTimeSecret::for_masks(&roster.session.cfg, &member.client, s);
-        if secret.public() != member.pk_mask {
-            return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::MaskKey });
-        }
-        if !roster.is_masked() {
-            return Ok(());
-        }
-        for survivor in &phase.survivors {
-            let peer = roster.at(*survivor).expect("survivors are on the roster");
-            let agreed = secret.agree(&peer.pk_mask).expect("low-order keys were refused with the adverts");
-            // The survivor added this mask if it is the earlier of the two.
-            let sign = if *survivor < dealer { Sign::Subtract } else { Sign::Add };
-            expand_into(&agreed.pair_mask(ctx2, &member.client, &peer.client), sign, self.sum.words_mut());
-        }
-        Ok(())
-    }
+/// The masks between a dealer that dropped out and the survivors, each with the sign that undoes what the survivor did. The
+/// key agreements, which for short vectors cost more than the masks, are shared out among the threads.
+fn left_by(
+    agreed: &Agreed,
+    dealer: u32,
+    secret: &OneTimeSecret,
+    survivors: &BTreeSet<u32>,
+    workers: NonZeroUsize,
+) -> Vec<(MaskKey, Sign)> {
+    let (roster, ctx2) = (&agreed.roster, &agreed.ctx2);
+    let gone = roster.client(dealer);
+    let survivors: Vec<u32> = survivors.iter().copied().collect();
+    parallel_map(&survivors, workers, |survivor| {
+        let peer = roster.at(*survivor).expect("survivors are on the roster");
+        let shared = secret.agree(&peer.pk_mask).expect("low-order keys were refused with the adverts");
+        // The survivor added this mask if it is the earlier of the two.
+        let sign = if *survivor < dealer { Sign::Subtract } else { Sign::Add };
+        (shared.pair_mask(ctx2, &gone, &peer.client), sign)
+    })
 }

@@ -92,6 +92,6 @@ impl CollectingShares {
         let ctx2 = context::ctx2(&roster.ctx1, roster.len(), shares.keys().copied(), &shares_root);
         let accumulator = RingVec::zeros(roster.session.words, roster.session.lanes);
         let dealings = shares.into_iter().map(|(dealer, m)| (dealer, m.dealing)).collect();
-        Ok((CollectingInputs::new(Agreed { roster, dealings, ctx2 }, accumulator), addressed))
+        Ok((CollectingInputs::new(Agreed { roster, dealings, shares_root, ctx2 }, accumulator), addressed))
     }
 }

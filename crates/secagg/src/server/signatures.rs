@@ -4,23 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::{Agreed, CollectingOpenings, count, has, owed};
+use crate::certificate::Certificate;
 use crate::fault::{PeerFault, Phase, QuorumLost};
 use crate::identity::verify;
 use crate::labels;
-use crate::messages::{SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg};
+use crate::messages::{InputRoot, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg};
 
 /// Waits for the survivors' signatures.
 pub struct CollectingSignatures {
     agreed: Agreed,
     accumulator: RingVec,
     survivors: BTreeSet<u32>,
+    /// The hash of each survivor's input.
+    roots: BTreeMap<u32, Digest>,
     ctx3: Digest,
     signatures: BTreeMap<u32, [u8; 64]>,
 }
 
 impl CollectingSignatures {
-    pub(super) fn new(agreed: Agreed, accumulator: RingVec, survivors: BTreeSet<u32>, ctx3: Digest) -> Self {
-        Self { agreed, accumulator, survivors, ctx3, signatures: BTreeMap::new() }
+    pub(super) fn new(agreed: Agreed, accumulator: RingVec, roots: BTreeMap<u32, Digest>, ctx3: Digest) -> Self {
+        let survivors = roots.keys().copied().collect();
+        Self { agreed, accumulator, survivors, roots, ctx3, signatures: BTreeMap::new() }
     }
 
     /// What the survivors sign.
@@ -66,14 +70,23 @@ impl CollectingSignatures {
     /// # Errors
     /// [`QuorumLost`] when fewer than q signed.
     pub fn close(self) -> Result<(CollectingOpenings, SurvivorQuorumMsg), QuorumLost> {
-        let Self { agreed, accumulator, survivors, ctx3, signatures } = self;
+        let Self { agreed, accumulator, survivors, roots, ctx3, signatures } = self;
         let (have, need) = (count(&signatures), agreed.roster.q);
         if have < need {
             return Err(QuorumLost { phase: Phase::Signatures, have, need });
         }
         let signers = signatures.keys().copied().collect();
-        let signatures = signatures.into_iter().map(|(index, signature)| SignedBy { index, signature }).collect();
-        let openings = CollectingOpenings::new(agreed, accumulator, survivors, ctx3, signers);
+        let signatures: Vec<_> =
+            signatures.into_iter().map(|(index, signature)| SignedBy { index, signature }).collect();
+        let certificate = Certificate {
+            roster: agreed.roster.members().map(|(_, m)| m.client).collect(),
+            adverts_root: agreed.roster.adverts_root,
+            dealers: agreed.dealings.keys().copied().collect(),
+            shares_root: agreed.shares_root,
+            inputs: roots.into_iter().map(|(index, root)| InputRoot { index, root }).collect(),
+            signatures: signatures.clone(),
+        };
+        let openings = CollectingOpenings::new(agreed, accumulator, survivors, ctx3, signers, certificate);
         Ok((openings, SurvivorQuorumMsg { signatures }))
     }
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 
 use sottovoce_types::{ClientId, Digest, RingVec};
 
+use crate::certificate::Certificate;
 use crate::fault::Complaint;
 use crate::roster::Roster;
 use crate::session::honest_floor;
@@ -18,6 +19,7 @@ pub struct SecureSum {
     ctx3: Digest,
     honest_floor: u32,
     complaints: Vec<Complaint>,
+    certificate: Certificate,
 }
 
 impl SecureSum {
@@ -28,6 +30,7 @@ impl SecureSum {
         opened: impl IntoIterator<Item = &'a u32>,
         ctx3: Digest,
         complaints: Vec<Complaint>,
+        certificate: Certificate,
     ) -> Self {
         Self {
             sum,
@@ -37,6 +40,7 @@ impl SecureSum {
             ctx3,
             honest_floor: honest_floor(roster.len(), roster.session.max_corrupt),
             complaints,
+            certificate,
         }
     }
 
@@ -83,5 +87,10 @@ impl SecureSum {
     /// Holders that could not use a dealer's envelope, and said so under their signature.
     pub fn complaints(&self) -> &[Complaint] {
         &self.complaints
+    }
+
+    /// What shows others whose inputs these are.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
     }
 }

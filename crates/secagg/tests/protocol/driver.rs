@@ -66,7 +66,7 @@ impl Cohort {
     /// Sends a message through its encoding, within the limit of its kind.
     pub(crate) fn pass<M: Encode + Decode<MessageCtx> + PartialEq>(&self, kind: Kind, message: &M) -> M {
         let bytes = message.to_bytes();
-        let limit = Limits::new(self.n(), self.session.words, 0).max_body(kind);
+        let limit = Limits::new(self.n(), self.session.words).max_body(kind);
         assert!(bytes.len() <= limit, "{kind:?}: {} bytes, limit {limit}", bytes.len());
         let back = M::decode_exact(&self.session.message_ctx(), &bytes).unwrap();
         assert!(back == *message, "{kind:?} does not round-trip");

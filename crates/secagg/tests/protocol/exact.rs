@@ -49,20 +49,96 @@ proptest! {
     }
 }
 
-/// Lengths around the chunk of mask expansion (512 words): a mask that one side cuts elsewhere would not cancel.
+/// Every suite that makes masks.
+fn masked_suites() -> impl Iterator<Item = MaskSuite> {
+    MaskSuite::ALL.into_iter().filter(|suite| suite.prg().is_some())
+}
+
+/// Lengths around the chunk of mask expansion (512 words), the least part of a thread (4096) and the block (8192), in every
+/// suite, with a dropout: a mask that one side cuts elsewhere, or that the coordinator makes otherwise, would not cancel.
 #[test]
-fn claim_sum_is_exact_when_the_vector_is_not_a_multiple_of_the_mask_chunk() {
-    for words in [1, 511, 512, 513, 1537] {
-        let mut cohort = Cohort::new(4, 1);
-        cohort.session.words = words;
-        let inputs: Vec<RingVec> = (0..4u64)
-            .map(|i| {
-                RingVec::from_words((0..words as u64).map(|k| k.wrapping_mul(i + 3)).collect(), cohort.session.lanes)
-            })
-            .collect();
-        let expected: Vec<u64> = (0..words as u64).map(|k| k.wrapping_mul(3 + 4 + 5 + 6)).collect();
-        assert_eq!(sum_of(&mut cohort, &inputs).sum().words(), expected, "{words} words");
+fn claim_sum_is_exact_in_every_suite_when_the_vector_is_not_a_multiple_of_a_block() {
+    for suite in masked_suites() {
+        for words in [1, 511, 512, 513, 1537, 4097, 8191, 8193] {
+            let mut cohort = Cohort::new(4, 0);
+            cohort.session.words = words;
+            cohort.session.suite = suite;
+            cohort.session.allow_plain = suite.is_for_simulation();
+            let inputs: Vec<RingVec> = (0..4u64)
+                .map(|i| {
+                    let words = (0..words as u64).map(|k| k.wrapping_mul(i + 3));
+                    RingVec::from_words(words.collect(), cohort.session.lanes)
+                })
+                .collect();
+            let of = |factor: u64| (0..words as u64).map(|k| k.wrapping_mul(factor)).collect::<Vec<_>>();
+            assert_eq!(sum_of(&mut cohort, &inputs).sum().words(), of(3 + 4 + 5 + 6), "{suite:?} {words} words");
+            let drops = Drops { inputs: [1].into(), ..Drops::default() };
+            let Outcome::Sum(sum) = run_round(&mut cohort, &inputs, &drops) else { panic!("{suite:?}: no sum") };
+            assert_eq!(sum.sum().words(), of(3 + 5 + 6), "{suite:?} {words} words without client 1");
+        }
     }
+}
+
+/// Masks of two: what one adds the other takes off, in every suite, for odd dimensions and for fewer values than lanes.
+#[test]
+fn claim_masks_of_two_cancel_in_every_suite_for_odd_dimensions_and_fewer_values_than_lanes() {
+    for suite in masked_suites() {
+        for lanes in 1..=6 {
+            let lanes = Lanes::new(lanes).unwrap();
+            for d in [1, 2, 3, 5, 7, 101] {
+                let mut cohort = Cohort::new(2, 0);
+                (cohort.session.lanes, cohort.session.words) = (lanes, lanes.words(d));
+                cohort.session.suite = suite;
+                cohort.session.allow_plain = suite.is_for_simulation();
+                let values = |sign: i64| (0..d as i64).map(|k| sign * (k % 13)).collect::<Vec<_>>();
+                let (a, b) = (RingVec::pack(&values(3), lanes).unwrap(), RingVec::pack(&values(-1), lanes).unwrap());
+                assert_eq!(sum_of(&mut cohort, &[a, b]).sum().unpack(d), values(2), "{suite:?} {lanes:?} d {d}");
+            }
+        }
+    }
+}
+
+/// All lane counts and sizes of cohorts: the extreme that n clients may reach together in the first values, and a whole lane,
+/// ±(2^(w−1) − 1) against its opposite, in the last. A whole round costs n² key agreements: every size up to 200 is tested on
+/// the masks alone, in `mask::tests`.
+#[test]
+fn claim_sum_of_extremes_is_exact_for_every_lane_count() {
+    let sizes = (2..=14).chain([20, 40]);
+    for (turn, n) in sizes.enumerate() {
+        for lanes in (1..=6u8).filter(|lanes| n <= 6 || usize::from(*lanes) == 1 + turn % 6) {
+            let lanes = Lanes::new(lanes).unwrap();
+            let top = i64::try_from(lanes.max_magnitude()).unwrap();
+            let share = top / n as i64;
+            let value = |i: usize| {
+                let opposite = if i == 0 {
+                    top
+                } else if i == 1 {
+                    -top
+                } else {
+                    0
+                };
+                vec![share, -share, share, -share, 0, 1, -1, opposite, -opposite]
+            };
+            let mut cohort = Cohort::new(n, 0);
+            (cohort.session.lanes, cohort.session.words) = (lanes, lanes.words(9));
+            let inputs: Vec<RingVec> = (0..n).map(|i| RingVec::pack(&value(i), lanes).unwrap()).collect();
+            let all = n as i64;
+            let expected = vec![all * share, -all * share, all * share, -all * share, 0, all, -all, 0, 0];
+            assert!(share > 0, "n {n} {lanes:?}: a lane has room for one unit a client");
+            assert_eq!(sum_of(&mut cohort, &inputs).sum().unpack(9), expected, "n {n} {lanes:?}");
+        }
+    }
+}
+
+/// The control: one unit more than the clients may reach together wraps, and the test above would see it.
+#[test]
+fn control_a_sum_beyond_its_lane_wraps() {
+    let lanes = Lanes::new(4).unwrap();
+    let top = i64::try_from(lanes.max_magnitude()).unwrap();
+    let mut cohort = Cohort::new(2, 0);
+    (cohort.session.lanes, cohort.session.words) = (lanes, 1);
+    let inputs = [RingVec::pack(&[top, 0], lanes).unwrap(), RingVec::pack(&[1, 0], lanes).unwrap()];
+    assert_eq!(sum_of(&mut cohort, &inputs).sum().unpack(2), vec![-top - 1, 1]);
 }
 
 /// The control without masks sends the same messages and opens the same sum.
@@ -84,6 +160,19 @@ fn claim_masks_off_is_refused_outside_simulation() {
     cohort.session.allow_plain = false;
     let refused = Advertised::start(cohort.session.clone(), &cohort.sites[0], &mut cohort.rng);
     assert!(matches!(refused, Err(Abort::PlainRefused)));
+}
+
+#[test]
+fn claim_masks_for_simulations_are_refused_outside_of_them() {
+    for suite in masked_suites() {
+        let mut cohort = Cohort::new(3, 0);
+        cohort.session.suite = suite;
+        let started = Advertised::start(cohort.session.clone(), &cohort.sites[0], &mut cohort.rng).map(|_| ());
+        let expected = if suite == MaskSuite::ChaCha8 { Err(Abort::SuiteRefused) } else { Ok(()) };
+        assert_eq!(started, expected, "{suite:?}");
+        cohort.session.allow_plain = true;
+        assert!(Advertised::start(cohort.session.clone(), &cohort.sites[0], &mut cohort.rng).is_ok(), "{suite:?}");
+    }
 }
 
 #[test]

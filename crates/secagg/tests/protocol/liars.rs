@@ -182,6 +182,9 @@ fn claim_parties_with_different_terms_cannot_share() {
         Session { words: 4, ..base.clone() },
         Session { lanes: sottovoce_types::Lanes::new(3).unwrap(), ..base.clone() },
         Session { suite: MaskSuite::None, allow_plain: true, ..base.clone() },
+        Session { suite: MaskSuite::ChaCha20, ..base.clone() },
+        Session { suite: MaskSuite::Aes128Ctr, ..base.clone() },
+        Session { suite: MaskSuite::ChaCha8, allow_plain: true, ..base.clone() },
     ] {
         let mut cohort = Cohort::new(5, 1);
         let mut server = CollectingAdverts::new(cohort.session.clone(), &cohort.coordinator);

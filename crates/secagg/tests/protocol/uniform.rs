@@ -38,7 +38,16 @@ fn masked_inputs(mut cohort: Cohort, words: usize) -> (Vec<Vec<u64>>, RingVec) {
 
 #[test]
 fn claim_coordinator_sees_only_the_sum_masked_input_is_uniform() {
-    let (sent, input) = masked_inputs(Cohort::new(5, 1), 8192);
+    for suite in MaskSuite::ALL.into_iter().filter(|suite| suite.prg().is_some()) {
+        let mut cohort = Cohort::new(5, 1);
+        cohort.session.suite = suite;
+        cohort.session.allow_plain = suite.is_for_simulation();
+        masked_inputs_are_uniform(cohort);
+    }
+}
+
+fn masked_inputs_are_uniform(cohort: Cohort) {
+    let (sent, input) = masked_inputs(cohort, 8192);
     for words in &sent {
         assert!(chi_square(words) < CRITICAL, "masked input: {}", chi_square(words));
         // And so is what remains for an adversary who guesses the input right.

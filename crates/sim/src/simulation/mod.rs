@@ -338,7 +338,12 @@ impl Driver<'_> {
         if self.killed {
             return;
         }
-        while let Some(transmit) = self.coordinator.poll_transmit() {
+        loop {
+            if let Some(round) = self.coordinator.poll_recall() {
+                let result = self.journal.result(round).expect("memory keeps what was published");
+                self.coordinator.handle_recalled(result.bytes().clone());
+            }
+            let Some(transmit) = self.coordinator.poll_transmit() else { break };
             self.tap.record(now, Party::Coordinator, Party::Client(transmit.to), &transmit.frame);
             if let Some(client) = self.sites.iter().position(|s| s.id == transmit.to) {
                 let session = self.sites[client].session;

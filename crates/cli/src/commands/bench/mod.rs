@@ -2,6 +2,7 @@
 mod accountant;
 mod mfcc;
 mod noise;
+mod secagg;
 mod train;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ pub fn run(command: &BenchCommand, output: &Output) -> anyhow::Result<Exit> {
         BenchCommand::Mfcc { seconds } => mfcc::run(checked(*seconds)?, output),
         BenchCommand::Noise { seconds } => noise::run(checked(*seconds)?, output),
         BenchCommand::Accountant { seconds } => accountant::run(checked(*seconds)?, output),
+        BenchCommand::Secagg(args) => secagg::run(args, output),
         BenchCommand::Train { seconds } => train::run(checked(*seconds)?, output),
     }
 }

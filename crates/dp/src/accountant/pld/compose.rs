@@ -117,8 +117,8 @@ fn transform_error(length: f64) -> f64 {
 }
 
 impl Composed {
-    /// Composes; `None` where the window would need more than `most` places.
-    pub(super) fn new(steps: &Steps<'_>, tilt: f64, most: usize) -> Option<Self> {
+    /// Composes; `None` where the window would need more than `most` places. The planner keeps the transforms of the lengths that it has seen.
+    pub(super) fn new(steps: &Steps<'_>, tilt: f64, most: usize, planner: &mut RealFftPlanner<f64>) -> Option<Self> {
         let spacing = steps.spacing;
         let cumulants = steps.cumulants(tilt);
         // What lies outside of the window is then below the FFT's own error.
@@ -129,7 +129,7 @@ impl Composed {
         if !(places > 0.0 && places <= count(most)) {
             return None;
         }
-        let places = usize::try_from(exact::truncate(places)?).ok()?.max(longest + 1).next_power_of_two();
+        let places = length_for(usize::try_from(exact::truncate(places)?).ok()?.max(longest + 1));
         if places > most {
             return None;
         }
@@ -137,7 +137,7 @@ impl Composed {
         // The loss of index 0 of the sum, and the first index of the window.
         let offset: f64 = steps.all.iter().map(|(l, n)| l.offset * exact::u64_to_f64(*n)).sum();
         let first = exact::truncate(((below - offset) / spacing).floor())?;
-        let (composed, error) = convolve(steps, tilt, places, first);
+        let (composed, error) = convolve(steps, tilt, places, first, planner);
         let start = exact::to_f64(first) * spacing + offset;
         let (mut kept, mut discounted) = (vec![0.0; places + 1], vec![0.0; places + 1]);
         let (fall, fall_more) = ((-tilt * spacing).exp(), (-(tilt + 1.0) * spacing).exp());
@@ -265,8 +265,13 @@ pub(super) enum Certain {
 }
 
 /// The tilted sum's masses at the indices from `first` on, and the 2-norm of what they may be off by (`proof.md`, 4).
-fn convolve(steps: &Steps<'_>, tilt: f64, places: usize, first: i64) -> (Vec<f64>, f64) {
-    let mut planner = RealFftPlanner::<f64>::new();
+fn convolve(
+    steps: &Steps<'_>,
+    tilt: f64,
+    places: usize,
+    first: i64,
+    planner: &mut RealFftPlanner<f64>,
+) -> (Vec<f64>, f64) {
     let forward = planner.plan_fft_forward(places);
     let backward = planner.plan_fft_inverse(places);
     let mut product: Option<Vec<Complex<f64>>> = None;
@@ -318,6 +323,12 @@ fn convolve(steps: &Steps<'_>, tilt: f64, places: usize, first: i64) -> (Vec<f64
         *v *= scale;
     }
     (output, error)
+}
+
+/// The least length of at least `places` that transforms fast: 4, 5 or 6 times a power of two.
+fn length_for(places: usize) -> usize {
+    let power = places.next_power_of_two().max(32);
+    [power / 8 * 5, power / 8 * 6].into_iter().find(|length| *length >= places).unwrap_or(power)
 }
 
 /// z^n by squaring.

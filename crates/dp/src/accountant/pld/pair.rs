@@ -3,6 +3,7 @@
 //! Poisson sampling, one unit more or less: P = (1−q)·N(0,z²) + q·N(1,z²) against Q = N(0,z²) where the unit leaves, the reverse where it comes. Both
 //! dominate (Zhu, Dong & Wang 2022, Thm. 11), both are composed, and the larger ε counts: one that is worst for a single step
 //! need not stay so (Lebeda, Regehr, Kamath & Steinke 2024). One unit in another's place: (1−q)·N(0,z²) + q·N(±1,z²), its own mirror image.
+//! Samples of a fixed size, one unit in another's place: [`Pair::fixed_size`].
 use super::super::Adjacency;
 
 /// Which of the two data sets has the unit.
@@ -32,6 +33,9 @@ enum Kind {
     Add,
     /// Both mixtures, shifted to either side.
     Replace,
+    /// Where the loss is above 0, the mixture of `Remove` against its Q, in the position from the middle between the two normal laws; where it is below,
+    /// the same mirrored, with P and Q in each other's place; and at 0, the rest.
+    FixedSize,
 }
 
 impl Pair {
@@ -45,6 +49,18 @@ impl Pair {
         Self { q, shift: 1.0 / z, kind }
     }
 
+    /// What dominates a step on a sample of fixed size where one unit is in another's place, `q` being the share that is drawn and `z` the noise over one
+    /// unit's norm: its hockey-stick curve is that of (1−q)·N(0,z²) + q·N(2,z²) from N(0,z²) at e^ε ≥ 1, and of the reverse below (Zhu, Dong & Wang
+    /// 2022; `proof.md`, 8).
+    pub(super) fn fixed_size(q: f64, z: f64) -> Self {
+        Self { q, shift: 2.0 / z, kind: Kind::FixedSize }
+    }
+
+    /// What the outputs for two data sets are, where all units but one are at −1 and this one is at 1 in the first (`Remove`) or the second (`Add`).
+    pub(super) fn fixed_size_attained(q: f64, z: f64, direction: Direction) -> Self {
+        Self { shift: 2.0 / z, ..Self::new(q, z, Adjacency::AddOrRemoveOne, direction) }
+    }
+
     /// Where the loss takes the value `l`: it is below on the left of it and above on the right. −∞ or ∞ for a loss below the least or
     /// above the greatest.
     pub(super) fn position(&self, l: f64) -> f64 {
@@ -54,6 +70,10 @@ impl Pair {
             Kind::Add => -self.of_mixture(-l),
             Kind::Replace if l < 0.0 => -self.of_replacement(-l),
             Kind::Replace => self.of_replacement(l),
+            Kind::FixedSize => {
+                let from_middle = self.of_mixture(l.abs()) - self.shift / 2.0;
+                if l == 0.0 { 0.0 } else { from_middle.copysign(l) }
+            }
         }
     }
 
@@ -89,21 +109,74 @@ impl Pair {
         (ln_w + l / 2.0) / s
     }
 
-    /// P and Q of the positions between `a` and `b`.
+    /// P and Q of the positions between `a` and `b`; of none where b < a.
     pub(super) fn masses(&self, a: f64, b: f64) -> (Mass, Mass) {
-        let (q, s) = (self.q, self.shift);
-        let mixture = |shift: f64| {
-            let inside = normal(a - shift, b - shift).times(q);
-            if q < 1.0 { normal(a, b).times(1.0 - q).plus(inside) } else { inside }
-        };
+        self.between(&self.cut(a), &self.cut(b.max(a)))
+    }
+
+    /// P and Q of the positions between each cut and the next; of none where that is before it.
+    pub(super) fn cells(&self, cuts: &[f64]) -> impl Iterator<Item = (Mass, Mass)> {
+        let mut cuts = cuts.iter();
+        let mut last = cuts.next().copied().unwrap_or(f64::INFINITY);
+        let mut from = self.cut(last);
+        cuts.map(move |to| {
+            last = last.max(*to);
+            let to = self.cut(last);
+            let masses = self.between(&from, &to);
+            from = to;
+            masses
+        })
+    }
+
+    /// The tails of each normal law at a position: in the middle, to the right and to the left.
+    fn cut(&self, t: f64) -> Cut {
+        let s = self.shift;
+        let none = Tail::at(f64::INFINITY);
         match self.kind {
-            Kind::Remove => (mixture(s), normal(a, b)),
-            Kind::Add => {
-                // In the position −t the shift is to the other side.
-                (normal(a, b), mixture(-s))
-            }
-            Kind::Replace => (mixture(s), mixture(-s)),
+            Kind::Remove => Cut { middle: Tail::at(t), right: Tail::at(t - s), left: none },
+            // In the position −t the shift is to the other side.
+            Kind::Add => Cut { middle: Tail::at(t), right: none, left: Tail::at(t + s) },
+            Kind::Replace => Cut { middle: Tail::at(t), right: Tail::at(t - s), left: Tail::at(t + s) },
+            Kind::FixedSize => Cut { middle: Tail::at(t), right: Tail::at(t - s / 2.0), left: Tail::at(t + s / 2.0) },
         }
+    }
+
+    fn between(&self, a: &Cut, b: &Cut) -> (Mass, Mass) {
+        let middle = Tail::between(&a.middle, &b.middle);
+        let mixture = |shifted: Mass| self.mixed(middle, shifted);
+        let (right, left) = (|| Tail::between(&a.right, &b.right), || Tail::between(&a.left, &b.left));
+        match self.kind {
+            Kind::Remove => (mixture(right()), middle),
+            Kind::Add => (middle, mixture(left())),
+            Kind::Replace => (mixture(right()), mixture(left())),
+            Kind::FixedSize => self.between_of_fixed_size(a, b),
+        }
+    }
+
+    fn between_of_fixed_size(&self, a: &Cut, b: &Cut) -> (Mass, Mass) {
+        let zero = 0.0;
+        if a.middle.position < zero && b.middle.position > zero {
+            let middle = self.cut(zero);
+            let (left, right) = (self.between_of_fixed_size(a, &middle), self.between_of_fixed_size(&middle, b));
+            return (left.0.plus(right.0), left.1.plus(right.1));
+        }
+        // To the right of the middle, the nearer normal law is where the unit was drawn, and P the mixture; to the left it is the reverse.
+        let (near, far) = (Tail::between(&a.right, &b.right), Tail::between(&a.left, &b.left));
+        if a.middle.position < zero {
+            return (near, self.mixed(near, far));
+        }
+        let (p, q) = (self.mixed(far, near), far);
+        if a.middle.position > zero || b.middle.position <= zero {
+            return (p, q);
+        }
+        let rest = Tail::between(&Tail::at(-self.shift / 2.0), &Tail::at(self.shift / 2.0)).times(1.0 - self.q);
+        (p.plus(rest), q.plus(rest))
+    }
+
+    /// (1 − q) of the one and q of the other.
+    fn mixed(&self, out: Mass, drawn: Mass) -> Mass {
+        let drawn = drawn.times(self.q);
+        if self.q < 1.0 { out.times(1.0 - self.q).plus(drawn) } else { drawn }
     }
 
     /// The positions outside of which P has at most about Q(`reach`) on either side.
@@ -111,6 +184,7 @@ impl Pair {
         match self.kind {
             Kind::Remove | Kind::Replace => (-reach, self.shift + reach),
             Kind::Add => (-reach, reach),
+            Kind::FixedSize => (-reach, self.shift / 2.0 + reach),
         }
     }
 
@@ -130,6 +204,7 @@ impl Pair {
             Kind::Remove => mixture(t),
             Kind::Add => -mixture(-t),
             Kind::Replace => mixture(t) - mixture(-t),
+            Kind::FixedSize => mixture(t.abs() + self.shift / 2.0).copysign(t),
         }
     }
 
@@ -158,19 +233,39 @@ impl Mass {
     }
 }
 
-/// The standard normal law's probability of [a, b].
-fn normal(a: f64, b: f64) -> Mass {
-    // Differences of tails on the side that both ends lie on lose only what is below the local mass.
-    let (near, far) = if a >= 0.0 { (a, b) } else { (-b, -a) };
-    if near >= 0.0 {
-        let (high, low) = (upper_tail(near), upper_tail(far));
-        let error = high * relative_error(near) + low * relative_error(far);
-        Mass { lower: (high - low - error).max(0.0), upper: high - low + error }
-    } else {
-        // On either side of the middle.
-        let (left, right) = (upper_tail(-near), upper_tail(far));
-        let error = left * relative_error(-near) + right * relative_error(far) + f64::EPSILON;
-        Mass { lower: (1.0 - left - right - error).max(0.0), upper: 1.0 - left - right + error }
+/// Of the normal laws that a pair is made of, at one position.
+struct Cut {
+    middle: Tail,
+    right: Tail,
+    left: Tail,
+}
+
+/// The tail of the standard normal law beyond a position, on the side that the position lies on.
+struct Tail {
+    position: f64,
+    beyond: f64,
+    error: f64,
+}
+
+impl Tail {
+    fn at(position: f64) -> Self {
+        let beyond = upper_tail(position.abs());
+        Self { position, beyond, error: beyond * relative_error(position) }
+    }
+
+    /// The standard normal law's probability from `a` to `b`.
+    fn between(a: &Self, b: &Self) -> Mass {
+        // Differences of tails on the side that both ends lie on lose only what is below the local mass.
+        let error = a.error + b.error;
+        let (mass, error) = if a.position >= 0.0 {
+            (a.beyond - b.beyond, error)
+        } else if b.position <= 0.0 {
+            (b.beyond - a.beyond, error)
+        } else {
+            // On either side of the middle.
+            (1.0 - a.beyond - b.beyond, error + f64::EPSILON)
+        };
+        Mass { lower: (mass - error).max(0.0), upper: mass + error }
     }
 }
 

@@ -1,0 +1,183 @@
+//! `sottovoce verify` on what real processes left behind: a good run holds, each tampered one is refused with its first bad link, and a
+//! coordinator that told two sites different things is named.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::federation::{Client, Federation};
+use common::{arg, run};
+use serde_json::Value;
+use sottovoce_round::{Heard, Signed};
+use sottovoce_secagg::Identity;
+use sottovoce_types::{Digest, RoundId};
+
+const CLIENTS: u8 = 4;
+
+/// A federation of three rounds that has ended, with what two of its sites heard in files.
+async fn ended() -> Federation {
+    let federation = Federation::new(CLIENTS, 3);
+    let coordinator = federation.coordinator().await;
+    let clients: Vec<Client> = (1..=CLIENTS).map(|i| federation.client(i, coordinator.address)).collect();
+    assert!(coordinator.end().await.success());
+    for (i, client) in (1..).zip(clients) {
+        write(&statements(&federation, i), &client.end_hearing().await);
+    }
+    federation
+}
+
+fn statements(federation: &Federation, site: u8) -> std::path::PathBuf {
+    federation.path().join(format!("site-{site}.jsonl"))
+}
+
+fn write(path: &Path, heard: &[Heard]) {
+    let lines: Vec<String> = heard.iter().map(|said| serde_json::to_string(said).unwrap()).collect();
+    fs::write(path, lines.join("\n") + "\n").unwrap();
+}
+
+/// The check that does not hold, and the first bad link that it names.
+fn broken(report: &Value) -> (String, String) {
+    let checks = report["subjects"][0]["checks"].as_array().unwrap();
+    let bad = checks.iter().find(|c| c["holds"] == false).unwrap_or_else(|| panic!("all holds: {report:#}"));
+    (bad["check"].as_str().unwrap().to_owned(), bad["first_bad_link"].as_str().unwrap().to_owned())
+}
+
+fn flip(path: &Path, place: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[place] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_a_finished_run_verifies_offline_and_a_tampered_one_names_its_first_bad_link() {
+    let federation = ended().await;
+    let state = federation.state();
+    let good = run(&["verify", arg(&state), "--format", "json"]).expect(0).json();
+    assert_eq!(good["holds"], true, "{good:#}");
+    let checks = good["subjects"][0]["checks"].as_array().unwrap();
+    let names: Vec<&str> = checks.iter().map(|c| c["check"].as_str().unwrap()).collect();
+    assert_eq!(names, ["journal", "owner", "ledger", "plan", "sums and models"]);
+
+    let spoil = |what: &dyn Fn(&Path), check: &str, link: &str| {
+        let copy = federation.path().join("spoilt");
+        copy_dir(&state, &copy);
+        what(&copy);
+        let report = run(&["verify", arg(&copy), "--format", "json"]).expect(1).json();
+        let (found, named) = broken(&report);
+        assert_eq!(found, check, "{named}");
+        assert!(named.contains(link), "{named:?} does not say {link:?}");
+        fs::remove_dir_all(&copy).unwrap();
+    };
+    // A result of which one word changed, and one that is gone.
+    spoil(
+        &|copy| {
+            let file = copy.join("results/round-0002.result");
+            let last = fs::metadata(&file).unwrap().len() - 1;
+            flip(&file, usize::try_from(last).unwrap());
+        },
+        "sums and models",
+        "result of round 2 is damaged",
+    );
+    spoil(
+        &|copy| fs::remove_file(copy.join("results/round-0003.result")).unwrap(),
+        "sums and models",
+        "result of round 3 is missing",
+    );
+    // The model of another round in the place of one.
+    spoil(
+        &|copy| {
+            let at = |round: u64| copy.join(format!("checkpoints/round-{round:04}.safetensors"));
+            fs::copy(at(1), at(3)).unwrap();
+        },
+        "sums and models",
+        "round 3",
+    );
+    // No head.
+    spoil(&|copy| fs::remove_file(copy.join("state.head")).unwrap(), "journal", "state.head is missing");
+    // Another config than the one that the run began with.
+    spoil(
+        &|copy| {
+            let file = copy.join("config.toml");
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains("noise_multiplier = 2"), "{text}");
+            fs::write(&file, text.replace("noise_multiplier = 2", "noise_multiplier = 3")).unwrap();
+        },
+        "plan",
+        "the run began with plan",
+    );
+    // A row of the journal.
+    spoil(
+        &|copy| {
+            // Wherever the row lies: in the database, or in the log beside it.
+            for file in ["state.sqlite", "state.sqlite-wal"].map(|name| copy.join(name)).iter().filter(|f| f.exists()) {
+                let (mut bytes, needle) = (fs::read(file).unwrap(), b"\"round\":2");
+                let found = |bytes: &[u8]| bytes.windows(needle.len()).position(|w| w == needle);
+                while let Some(place) = found(&bytes) {
+                    bytes[place + needle.len() - 1] = b'3';
+                }
+                fs::write(file, bytes).unwrap();
+            }
+        },
+        "journal",
+        "entry",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_a_coordinator_that_told_two_sites_different_things_is_named_by_verify() {
+    let federation = ended().await;
+    let manifest = federation.path().join("manifest.toml");
+    let (first, second) = (statements(&federation, 1), statements(&federation, 2));
+    let both = |extra: &[&str]| {
+        let mut arguments = vec!["verify", arg(&first), arg(&second), "--manifest", arg(&manifest), "--format", "json"];
+        arguments.extend(extra);
+        run(&arguments)
+    };
+    let honest = both(&[]).expect(0).json();
+    assert_eq!((&honest["holds"], honest["evidence"].as_array().unwrap().len()), (&Value::Bool(true), 0));
+
+    // The coordinator signs another model for the second site's round 2: as if it had shown it that.
+    let lines = fs::read_to_string(&second).unwrap();
+    let mut heard: Vec<Heard> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let coordinator = Identity::from_seed([100; 32]);
+    for said in &mut heard {
+        if let Heard::Config(config) = said
+            && config.statement.round == RoundId(2)
+        {
+            let mut statement = config.statement;
+            statement.model = Digest::of(b"a trap");
+            *config = Signed::by(statement, &coordinator);
+        }
+    }
+    write(&second, &heard);
+    let evidence = federation.path().join("evidence.json");
+    let report = both(&["--evidence", arg(&evidence)]).expect(12).json();
+    assert_eq!(report["evidence"][0]["party"], "coordinator", "{report:#}");
+    let did = report["evidence"][0]["did"].as_str().unwrap();
+    assert!(did.contains("showed different models in one attempt in round 2"), "{did}");
+    // The evidence alone, to somebody who has nothing but the manifest.
+    let alone = run(&["verify", arg(&evidence), "--manifest", arg(&manifest)]).expect(12);
+    assert!(alone.stdout.contains("EVIDENCE against the coordinator"), "{}", alone.stdout);
+    // Made up by somebody else, it shows nothing.
+    let text = fs::read_to_string(&evidence).unwrap();
+    let mut forged: Value = serde_json::from_str(&text).unwrap();
+    forged["second"]["signature"] = forged["first"]["signature"].clone();
+    fs::write(&evidence, forged.to_string()).unwrap();
+    run(&["verify", arg(&evidence), "--manifest", arg(&manifest)])
+        .expect(1)
+        .complains(&["shows nothing", "not signed"]);
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
