@@ -49,7 +49,7 @@ pub(crate) enum Outcome {
 /// A statement that the chain does not bear out, and what shows it to others, where something does.
 pub(crate) struct Refused {
     pub(crate) fault: ProtocolFault,
-    pub(crate) evidence: Option<Evidence>,
+    pub(crate) evidence: Option<Box<Evidence>>,
 }
 
 impl From<ProtocolFault> for Refused {
@@ -139,7 +139,7 @@ impl ModelChain {
         let (expected, found) = (self.model(), said.statement.model);
         if expected != found {
             let last = self.links.last();
-            let evidence = last.map(|last| Evidence::AnotherModel { result: last.announced, config: *said });
+            let evidence = last.map(|last| Box::new(Evidence::AnotherModel { result: last.announced, config: *said }));
             return Err(Refused { fault: ProtocolFault::WrongModel { expected, found }, evidence });
         }
         let (expected, found) = (self.terms().digest(expected), said.statement.terms);
@@ -183,7 +183,7 @@ impl ModelChain {
         if second.statement == first.statement {
             return Ok(Outcome::Known);
         }
-        let evidence = Some(Evidence::TwoResults { first, second });
+        let evidence = Some(Box::new(Evidence::TwoResults { first, second }));
         Err(Refused { fault: ProtocolFault::TwoResults { round: round.0 }, evidence })
     }
 

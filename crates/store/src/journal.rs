@@ -83,6 +83,9 @@ impl From<rusqlite::Error> for StateError {
     }
 }
 
+/// A published round, and hash and file of what clients were sent of it.
+type KeptResult = (RoundId, (Digest, PathBuf));
+
 /// A durable journal with its checkpoints, in one directory, with one writer.
 pub struct SqliteJournal {
     dir: PathBuf,
@@ -243,7 +246,7 @@ impl SqliteJournal {
     }
 
     /// What clients are sent of an entry's round, durable before the entry.
-    fn save_result(&self, persist: &Persist) -> Result<Option<(RoundId, (Digest, PathBuf))>, JournalError> {
+    fn save_result(&self, persist: &Persist) -> Result<Option<KeptResult>, JournalError> {
         let named = result_of(&persist.entry.event);
         let wrong = |round: RoundId, what| JournalError::Result { round: round.0, what };
         match (named, &persist.result) {

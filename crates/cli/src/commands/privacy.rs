@@ -161,7 +161,7 @@ fn ledger(state: &Path, output: &Output) -> anyhow::Result<()> {
 
 /// One attempt of a ledger.
 #[derive(Serialize)]
-struct Attempt {
+struct Row {
     round: u64,
     attempt: u32,
     /// `opened`: revealed, or a share for it left. `reserved`: counted as spent, whatever became of it. `voided`: given back, nothing was revealed.
@@ -172,7 +172,7 @@ struct Attempt {
 }
 
 /// What each attempt did, in the order of the ledger.
-fn attempts(budget: Budget, ledger: &[LedgerEntry], journal: &[Entry]) -> anyhow::Result<Vec<Attempt>> {
+fn attempts(budget: Budget, ledger: &[LedgerEntry], journal: &[Entry]) -> anyhow::Result<Vec<Row>> {
     let opened = |key: &LedgerKey| {
         journal.iter().any(|e| {
             matches!(e.event, JournalEvent::OpeningCharged { run, round, attempt, .. }
@@ -200,12 +200,12 @@ fn attempts(budget: Budget, ledger: &[LedgerEntry], journal: &[Entry]) -> anyhow
         }
         let epsilon_after = Ledger::replay(budget, kept.iter().cloned())?.epsilon_spent().upper;
         let charged = event.to_string();
-        rows.push(Attempt { round: key.round.0, attempt: key.attempt.0, state, charged, epsilon_after });
+        rows.push(Row { round: key.round.0, attempt: key.attempt.0, state, charged, epsilon_after });
     }
     Ok(rows)
 }
 
-fn table(attempts: &[Attempt]) -> String {
+fn table(attempts: &[Row]) -> String {
     let mut out = "round  attempt  state     epsilon after  charged\n".to_owned();
     for a in attempts {
         out.push_str(&format!(

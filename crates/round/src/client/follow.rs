@@ -122,7 +122,7 @@ impl ClientEngine {
 
     fn caught(&mut self, refused: Refused) -> ProtocolFault {
         if let Some(evidence) = refused.evidence {
-            self.events.push_back(ClientEvent::Caught { evidence: Box::new(evidence) });
+            self.events.push_back(ClientEvent::Caught { evidence });
         }
         refused.fault
     }

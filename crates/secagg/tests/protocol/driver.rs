@@ -168,6 +168,7 @@ pub(crate) struct Drops {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a handful in tests")]
 pub(crate) enum Outcome {
     Sum(SecureSum),
     Lost(QuorumLost),
