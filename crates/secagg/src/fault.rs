@@ -292,6 +292,15 @@ pub enum DealerFault {
     SelfMask,
 }
 
+/// A dealer that committed to shares of another secret for some holders. Enough others had shares of the right one: the sum is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoiltShares {
+    /// Who dealt them.
+    pub dealer: ClientId,
+    /// Who got them, and opened them as they came.
+    pub holders: Vec<ClientId>,
+}
+
 /// Why a sum cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

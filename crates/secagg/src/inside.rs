@@ -11,7 +11,7 @@ use sottovoce_types::RingVec;
 use crate::keys::self_mask;
 use crate::mask::{Prg, Sign, expand_into};
 use crate::shamir::Quad;
-use crate::{Advertised, CollectingAdverts, DealerFault, OpenFailed, SecureSum};
+use crate::{Advertised, CollectingAdverts, DealerFault, OpenFailed, SecureSum, SpoiltShares};
 
 /// A round of four (f = 0, q = 3) in which client 3 cheats with its keys before it advertises; only those in `arrived` get
 /// their inputs to the coordinator.
@@ -19,10 +19,19 @@ fn round_with_cheat(
     arrived: &[usize],
     cheat: impl Fn(&mut Advertised, &mut Cohort),
 ) -> (Cohort, Result<SecureSum, OpenFailed>) {
-    let mut c = Cohort::new(4, 0);
+    round_of_with_cheat(4, arrived, cheat)
+}
+
+/// The same of n clients.
+fn round_of_with_cheat(
+    n: usize,
+    arrived: &[usize],
+    cheat: impl Fn(&mut Advertised, &mut Cohort),
+) -> (Cohort, Result<SecureSum, OpenFailed>) {
+    let mut c = Cohort::new(n, 0);
     let mut server = CollectingAdverts::new(c.session.clone(), &c.coordinator);
     let mut states = Vec::new();
-    for i in 0..4 {
+    for i in 0..n {
         let (mut state, _) = Advertised::start(c.session.clone(), &c.sites[i], &mut c.rng).unwrap();
         if i == 3 {
             cheat(&mut state, &mut c);
@@ -84,6 +93,30 @@ fn claim_a_dealer_whose_shares_do_not_give_its_committed_seed_is_blamed() {
         state.keys_mut().b = Quad::random(&mut c.rng).unwrap();
     });
     assert_eq!(sum.unwrap().sum().unpack(6), c.plain_sum(0..3), "while it is away, its b is never opened");
+}
+
+/// Seven clients (q = 4), all there: one wrong share of seven is corrected, two leave e = ⌊(7 − 4)/2⌋ = 1 behind.
+#[test]
+fn claim_a_dealer_that_spoils_a_few_shares_is_named_and_cannot_stop_the_sum() {
+    let all: Vec<usize> = (0..7).collect();
+    let spoiling =
+        |holders: &'static [u32]| move |state: &mut Advertised, _: &mut Cohort| state.spoil_shares_of(holders);
+    // Control: nobody is named where nobody cheats.
+    let (c, sum) = round_of_with_cheat(7, &all, spoiling(&[]));
+    let sum = sum.unwrap();
+    assert_eq!((sum.spoilt(), sum.sum().unpack(6)), (&[][..], c.plain_sum(0..7)));
+    // Among the first t holders, so that plain interpolation gives another secret.
+    let (c, sum) = round_of_with_cheat(7, &all, spoiling(&[1]));
+    let sum = sum.unwrap();
+    let named = |c: &Cohort, holder| vec![SpoiltShares { dealer: c.id(3), holders: vec![c.id(holder)] }];
+    assert_eq!((sum.spoilt(), sum.sum().unpack(6)), (&named(&c, 1)[..], c.plain_sum(0..7)));
+    let (c, sum) = round_of_with_cheat(7, &all, spoiling(&[1, 2]));
+    assert_eq!(sum, Err(OpenFailed::Dealer { dealer: c.id(3), fault: DealerFault::SelfMask }));
+    // It drops out: its mask key, from six shares with one of them wrong.
+    let there: Vec<usize> = all.into_iter().filter(|i| *i != 3).collect();
+    let (c, sum) = round_of_with_cheat(7, &there, spoiling(&[0]));
+    let sum = sum.unwrap();
+    assert_eq!((sum.spoilt(), sum.sum().unpack(6)), (&named(&c, 0)[..], c.plain_sum(there)));
 }
 
 /// What is left of the sum of all five masked inputs when all self masks are taken off: the plain sum, if the pairwise masks

@@ -136,7 +136,7 @@ mod shamir;
 pub use certificate::{Certificate, CertificateRefused, Certified};
 pub use client::{Advertised, Consistent, Masking, Shared, Submitted};
 pub use envelope::{ENVELOPE_LEN, Envelope};
-pub use fault::{Abort, AdvertFault, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost};
+pub use fault::{Abort, AdvertFault, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost, SpoiltShares};
 pub use identity::{BadSignature, Identity, verify};
 pub use keys::agreement_probe;
 pub use labels::Label;

@@ -7,10 +7,6 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::goldilocks::{Goldilocks, invert_all};
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the opening on a sparse graph; today every share is committed to")
-)]
 pub(crate) mod decode;
 mod polynomial;
 

@@ -11,13 +11,16 @@ use crate::labels;
 use crate::messages::{AdvertMsg, Dealing, RosterMsg, ShareEntry, SharesMsg};
 use crate::roster::Roster;
 use crate::session::{MaskSuite, Session};
-use crate::shamir;
+use crate::shamir::{self, Quad};
 
 /// A client that sent its advert. Make it *after* local training: late key exchange leaves few dropouts to recover.
 pub struct Advertised {
     session: Session,
     keys: OneTimeKeys,
     own: AdvertMsg,
+    /// Holders that get spoilt shares, in tests.
+    #[cfg(test)]
+    spoilt: Vec<u32>,
 }
 
 impl Advertised {
@@ -49,7 +52,14 @@ impl Advertised {
         };
         own.sign(id);
         let message = own.clone();
-        Ok((Self { session, keys, own }, message))
+        let state = Self {
+            session,
+            keys,
+            own,
+            #[cfg(test)]
+            spoilt: Vec::new(),
+        };
+        Ok((state, message))
     }
 
     /// Checks the roster, shares both secrets with everyone on it and seals the shares.
@@ -63,13 +73,18 @@ impl Advertised {
         id: &Identity,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(Shared, SharesMsg), Abort> {
-        let Self { session, keys, own } = self;
+        #[cfg(test)]
+        let spoilt = self.spoilt.clone();
+        let Self { session, keys, own, .. } = self;
         if !message.adverts.contains(&own) {
             return Err(Abort::OwnAdvertAltered);
         }
         let roster = Roster::accept(session, &message)?;
         let me = roster.position(&own.client).ok_or(Abort::OwnAdvertAltered)?;
-        let Dealt { dealing, envelopes, own_shares } = deal(&roster, &keys, me, id, rng)?;
+        let shares = share_with_all(&roster, &keys, rng)?;
+        #[cfg(test)]
+        let shares = spoil(shares, &spoilt);
+        let Dealt { dealing, envelopes, own_shares } = deal(&roster, &keys, me, shares, id, rng);
         let OneTimeKeys { b, mask, channel, .. } = keys; // s is wiped here: the mask secret is all that is left of it
         let message = SharesMsg { dealing: dealing.clone(), envelopes };
         Ok((Shared { roster, me, dealing, own_shares, b, mask, channel }, message))
@@ -87,18 +102,27 @@ struct Dealt {
     own_shares: SharePair,
 }
 
-/// Shares s and b with everyone on the roster, this client included: t shares of any survivor's b are then held by any t
+/// Shares of s and of b for everyone on the roster, this client included: t shares of any survivor's b are then held by any t
 /// survivors.
+fn share_with_all(
+    roster: &Roster,
+    keys: &OneTimeKeys,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<(Vec<Quad>, Vec<Quad>), Abort> {
+    let mut share = |secret| shamir::share(secret, roster.q, roster.len(), rng).ok_or(Abort::RandomnessFailed);
+    Ok((share(&keys.s)?, share(&keys.b)?))
+}
+
+/// Commits to the shares and seals each for its holder.
 fn deal(
     roster: &Roster,
     keys: &OneTimeKeys,
     me: u32,
+    (of_s, of_b): (Vec<Quad>, Vec<Quad>),
     id: &Identity,
     rng: &mut (impl CryptoRng + ?Sized),
-) -> Result<Dealt, Abort> {
+) -> Dealt {
     let dealer = roster.client(me);
-    let mut deal_secret = |secret| shamir::share(secret, roster.q, roster.len(), rng).ok_or(Abort::RandomnessFailed);
-    let (of_s, of_b) = (deal_secret(&keys.s)?, deal_secret(&keys.b)?);
     let mut entries = Vec::with_capacity(of_s.len());
     let mut envelopes = Vec::with_capacity(of_s.len());
     let mut own_shares = None;
@@ -120,7 +144,7 @@ fn deal(
     }
     let mut dealing = Dealing { entries, signature: [0; 64] };
     dealing.sign(&roster.ctx1, id);
-    Ok(Dealt { dealing, envelopes, own_shares: own_shares.expect("this client is on the roster") })
+    Dealt { dealing, envelopes, own_shares: own_shares.expect("this client is on the roster") }
 }
 
 /// What stands where a dealer has no envelope: in its own place.
@@ -131,6 +155,11 @@ fn no_envelope() -> Digest {
 /// For the tests in `inside.rs`, which cheat with them.
 #[cfg(test)]
 impl Advertised {
+    /// Holders that are to get shares of another secret, under commitments that match.
+    pub(crate) fn spoil_shares_of(&mut self, holders: &[u32]) {
+        self.spoilt = holders.to_vec();
+    }
+
     pub(crate) fn keys_mut(&mut self) -> &mut OneTimeKeys {
         &mut self.keys
     }
@@ -138,4 +167,14 @@ impl Advertised {
     pub(crate) fn own(&self) -> &AdvertMsg {
         &self.own
     }
+}
+
+#[cfg(test)]
+fn spoil((mut of_s, mut of_b): (Vec<Quad>, Vec<Quad>), holders: &[u32]) -> (Vec<Quad>, Vec<Quad>) {
+    let mut rng = <rand_chacha::ChaCha20Rng as rand_core::SeedableRng>::from_seed([99; 32]);
+    for holder in holders.iter().filter_map(|h| usize::try_from(*h).ok()) {
+        of_s[holder] = Quad::random(&mut rng).unwrap();
+        of_b[holder] = Quad::random(&mut rng).unwrap();
+    }
+    (of_s, of_b)
 }

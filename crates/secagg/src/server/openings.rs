@@ -6,12 +6,13 @@ use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::{Agreed, SecureSum, count, has, owed};
 use crate::certificate::Certificate;
-use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault};
+use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault, SpoiltShares};
 use crate::identity::verify;
 use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, self_mask};
 use crate::labels;
 use crate::mask::{MaskKey, Sign, expand_all, parallel_map};
 use crate::messages::OpeningMsg;
+use crate::shamir::decode::Decoder;
 use crate::shamir::{Lagrange, Quad};
 
 /// Waits for the openings of those who signed.
@@ -129,13 +130,18 @@ impl CollectingOpenings {
         }
         let mut weights = Weights::default();
         let (mut self_masks, mut gone) = (Vec::new(), Vec::new());
+        let mut spoilt = Vec::new();
         for dealer in self.agreed.dealings.keys() {
-            let secret = weights.secret(&self, *dealer)?;
-            if self.survivors.contains(dealer) {
-                self_masks.push((self.self_mask(*dealer, &secret)?, Sign::Subtract));
+            let fault = if self.survivors.contains(dealer) {
+                let (key, fault) = self.verified(&mut weights, *dealer, |b| self.self_mask(*dealer, b))?;
+                self_masks.push((key, Sign::Subtract));
+                fault
             } else {
-                gone.push((*dealer, self.mask_secret(*dealer, &secret)?));
-            }
+                let (secret, fault) = self.verified(&mut weights, *dealer, |s| self.mask_secret(*dealer, s))?;
+                gone.push((*dealer, secret));
+                fault
+            };
+            spoilt.extend(fault);
         }
         let mut sum = self.accumulator;
         let Self { agreed, survivors, ctx3, openings, complaints, certificate, .. } = self;
@@ -146,7 +152,31 @@ impl CollectingOpenings {
                 expand_all(prg, masks, sum.words_mut(), workers);
             }
         }
-        Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate))
+        Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate)
+            .with_spoilt(spoilt))
+    }
+
+    /// What follows from a dealer's secret, once the secret is the one that it advertised. Every share opened is the one that its dealer
+    /// committed to, so that shares which give another secret are the dealer's fault. Where they lie on the polynomial of the right one but
+    /// for a few, those are corrected (Berlekamp–Welch decoding) and the dealer is named: it cannot stop the sum by spoiling them.
+    fn verified<T>(
+        &self,
+        weights: &mut Weights,
+        dealer: u32,
+        check: impl Fn(&Quad) -> Result<T, OpenFailed>,
+    ) -> Result<(T, Option<SpoiltShares>), OpenFailed> {
+        let fault = match check(&weights.secret(self, dealer)?) {
+            Ok(verified) => return Ok((verified, None)),
+            Err(fault) => fault,
+        };
+        let holders = self.holders(dealer);
+        let shares: Vec<&Quad> =
+            holders.iter().filter_map(|h| self.openings.get(h).and_then(|shares| shares.get(&dealer))).collect();
+        let decoder = Decoder::new(&holders, self.agreed.roster.q).map_err(|_| fault.clone())?;
+        let found = decoder.decode(&shares).map_err(|_| fault.clone())?;
+        let verified = check(&found.secret).map_err(|_| fault)?;
+        let roster = &self.agreed.roster;
+        Ok((verified, Some(SpoiltShares { dealer: roster.client(dealer), holders: roster.clients(&found.wrong) })))
     }
 
     /// A survivor: b verified against its commitment, and the self mask that it gives.

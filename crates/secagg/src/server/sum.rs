@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use sottovoce_types::{ClientId, Digest, RingVec};
 
 use crate::certificate::Certificate;
-use crate::fault::Complaint;
+use crate::fault::{Complaint, SpoiltShares};
 use crate::roster::Roster;
 use crate::session::honest_floor;
 
@@ -20,6 +20,7 @@ pub struct SecureSum {
     honest_floor: u32,
     complaints: Vec<Complaint>,
     certificate: Certificate,
+    spoilt: Vec<SpoiltShares>,
 }
 
 impl SecureSum {
@@ -41,7 +42,13 @@ impl SecureSum {
             honest_floor: honest_floor(roster.len(), roster.session.max_corrupt),
             complaints,
             certificate,
+            spoilt: Vec::new(),
         }
+    }
+
+    /// With the dealers that spoilt shares.
+    pub(super) fn with_spoilt(self, spoilt: Vec<SpoiltShares>) -> Self {
+        Self { spoilt, ..self }
     }
 
     /// `[words]`, mod 2^64.
@@ -87,6 +94,11 @@ impl SecureSum {
     /// Holders that could not use a dealer's envelope, and said so under their signature.
     pub fn complaints(&self) -> &[Complaint] {
         &self.complaints
+    }
+
+    /// Dealers that spoilt some of their shares, in vain.
+    pub fn spoilt(&self) -> &[SpoiltShares] {
+        &self.spoilt
     }
 
     /// What shows others whose inputs these are.
