@@ -145,13 +145,13 @@ fn settle(outcomes: &[Outcome], spacing: f64) -> Vec<f64> {
         let found = place.and_then(|place| place.checked_sub(1)).and_then(|i| outcomes.get(i));
         found.copied().unwrap_or(Outcome { mass: 0.0, excess: 0.0 })
     };
-    // What an outcome two places above left for its lower neighbour, and what it asks of the place below that: the next place, and this one.
-    let mut fallen = [(0.0, 0.0); 2];
+    // What the rests of outcomes that went down to the place below their own ask of the place below that: last, of this one.
+    let mut fallen = [0.0; 3];
     for place in (0..=n + 1).rev() {
         let (lower, upper) = (outcome(place.checked_sub(1)), outcome(Some(place + 1)));
         let of_lower = if lower.excess > 0.0 { lower.mass * taken(lower.excess, spacing) } else { 0.0 };
         let of_upper = if upper.excess <= 0.0 { upper.mass * taken(upper.excess, spacing) } else { 0.0 };
-        let (of_fallen, left) = (fallen[1].1, places.left(place));
+        let (of_fallen, left) = (fallen[2], places.left(place));
         let asked = of_lower + of_upper + of_fallen;
         let share = if asked <= left { 1.0 } else { left / asked * (1.0 - ROUNDING) };
         if of_upper + of_fallen > 0.0 {
@@ -167,7 +167,7 @@ fn settle(outcomes: &[Outcome], spacing: f64) -> Vec<f64> {
                 places.shift(place + 3, place + 2, rest * each);
             }
         }
-        fallen = [(0.0, 0.0), fallen[0]];
+        fallen = [0.0, fallen[0], fallen[1]];
         if lower.mass > 0.0 {
             let kept = if of_lower > 0.0 { lower.mass * share * (1.0 - ROUNDING) } else { lower.mass };
             places.add(place - 1, kept);
@@ -175,7 +175,7 @@ fn settle(outcomes: &[Outcome], spacing: f64) -> Vec<f64> {
             if kept < lower.mass && place >= 2 {
                 let rest = (lower.mass - kept) * (1.0 - ROUNDING);
                 places.add(place - 2, rest);
-                fallen[0] = (rest, rest * taken((lower.excess - spacing).min(0.0), spacing));
+                fallen[0] = rest * taken((lower.excess - spacing).min(0.0), spacing);
             }
         }
     }
