@@ -26,7 +26,7 @@ const MOST_PLACES: usize = 1 << 20;
 /// Places where nothing asks for more: some tens of milliseconds.
 const USUAL_PLACES: f64 = 131_072.0;
 /// Width of a bracket relative to its ε that the grid is chosen for.
-const ACCURACY: f64 = 2e-5;
+const ACCURACY: f64 = 1e-5;
 
 /// A bracket that is wider than this, relative to its upper end, is looked for once more on a finer grid.
 const WIDEST: f64 = 1e-3;
