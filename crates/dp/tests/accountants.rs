@@ -223,6 +223,19 @@ fn losses_of_a_fixed_size_are_tighter_than_renyi_and_above_what_data_sets_attain
 }
 
 #[test]
+fn orders_are_asked_where_losses_do_not_fit_the_grid() {
+    for event in [of_fixed_size(10, 5, 0.01), gaussian(0.01).poisson_sampled(0.5)] {
+        let event = event.self_composed(1000);
+        let losses = by(&event, 1e-5, Accountant::Pld, Adjacency::ReplaceOne);
+        let auto = epsilon(&event, at(1e-5), Accountant::Auto, Adjacency::ReplaceOne).unwrap();
+        let renyi = by(&event, 1e-5, Accountant::Rdp, Adjacency::ReplaceOne).upper;
+        assert!(losses.upper.is_infinite(), "{event}: {losses}");
+        assert!(auto.accountant == Accountant::Rdp && auto.bracket == Bracket { lower: losses.lower, upper: renyi });
+        assert!(renyi.is_finite());
+    }
+}
+
+#[test]
 fn samples_of_a_fixed_size_go_over_into_everybody_and_nobody() {
     let of = |event: &DpEvent| by(event, 1e-5, Accountant::Pld, Adjacency::ReplaceOne);
     let everybody = of(&of_fixed_size(50, 50, 4.0).self_composed(10));

@@ -27,11 +27,11 @@ pub(super) fn below(pair: &Pair, spacing: f64, reach: f64) -> Losses {
     let mut cuts: Vec<f64> = (first..last).map(|i| pair.position(place(i) + spacing / 2.0)).collect();
     // Beyond the outermost places there is nothing to be taken away: the outermost outcomes lie inside.
     if let Some(cut) = cuts.first_mut() {
-        let inside = |cut: f64| excess(pair.masses(f64::NEG_INFINITY, cut), place(first)) >= 0.0;
+        let inside = |cut: f64| excess(pair.masses(f64::NEG_INFINITY, cut), place(first), spacing) >= 0.0;
         *cut = nearest(pair.position(place(first)), *cut, inside);
     }
     if let Some(cut) = cuts.last_mut() {
-        let inside = |cut: f64| excess(pair.masses(cut, f64::INFINITY), place(last)) <= 0.0;
+        let inside = |cut: f64| excess(pair.masses(cut, f64::INFINITY), place(last), spacing) <= 0.0;
         *cut = nearest(pair.position(place(last)), *cut, inside);
     }
     cuts.insert(0, f64::NEG_INFINITY);
@@ -76,9 +76,9 @@ fn laid_through_the_bulk(pair: &Pair, spacing: f64) -> f64 {
 }
 
 /// The loss of a place less that of a cell's outcome, rounded up: above 0 where the outcome lies below the place.
-fn excess((p, q): (Mass, Mass), place: f64) -> f64 {
+fn excess((p, q): (Mass, Mass), place: f64, spacing: f64) -> f64 {
     let (p, q) = (p.lower.ln(), q.upper.ln());
-    let rounding = 4.0 * f64::EPSILON * (p.abs() + q.abs() + place.abs() + 1.0);
+    let rounding = 8.0 * f64::EPSILON * (p.abs() + q.abs() + place.abs() + spacing + 1.0);
     place + q - p + rounding
 }
 
@@ -87,7 +87,7 @@ fn excess((p, q): (Mass, Mass), place: f64) -> f64 {
 struct Outcome {
     /// P's mass, at least.
     mass: f64,
-    /// The loss of its own place less its own, at most.
+    /// The loss of its own place less its own, at least.
     excess: f64,
 }
 
@@ -96,7 +96,7 @@ const ROUNDING: f64 = 32.0 * f64::EPSILON;
 
 impl Outcome {
     fn new(cell: (Mass, Mass), place: f64, spacing: f64) -> Self {
-        let (mass, excess) = (cell.0.lower, excess(cell, place));
+        let (mass, excess) = (cell.0.lower, excess(cell, place, spacing));
         // What lies a whole place below its own is left out.
         if excess.is_finite() && excess <= spacing { Self { mass, excess } } else { Self { mass: 0.0, excess: 0.0 } }
     }
