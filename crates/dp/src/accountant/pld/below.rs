@@ -36,8 +36,13 @@ pub(super) fn below(pair: &Pair, spacing: f64, reach: f64) -> Losses {
     }
     cuts.insert(0, f64::NEG_INFINITY);
     cuts.push(f64::INFINITY);
-    let outcomes: Vec<Outcome> =
-        (first..).zip(pair.cells(&cuts)).map(|(i, cell)| Outcome::new(cell, place(i), spacing)).collect();
+    // No loss in a cell is further below its place than the cut is, whatever its masses round to; the first two cells' cuts lie elsewhere.
+    let largest = place(first).abs().max(place(last).abs()) + spacing;
+    let half = spacing / 2.0 + pair.loss_error(largest, reach);
+    let outcomes: Vec<Outcome> = (first..)
+        .zip(pair.cells(&cuts))
+        .map(|(i, cell)| Outcome::new(cell, place(i), spacing, if i < first + 2 { f64::INFINITY } else { half }))
+        .collect();
     // One more place in front, for what goes down from the first.
     Losses { first: first - 1, masses: settle(&outcomes, spacing), offset, infinite: 0.0 }
 }
@@ -95,10 +100,14 @@ struct Outcome {
 const ROUNDING: f64 = 32.0 * f64::EPSILON;
 
 impl Outcome {
-    fn new(cell: (Mass, Mass), place: f64, spacing: f64) -> Self {
-        let (mass, excess) = (cell.0.lower, excess(cell, place, spacing));
-        // What lies a whole place below its own is left out.
-        if excess.is_finite() && excess <= spacing { Self { mass, excess } } else { Self { mass: 0.0, excess: 0.0 } }
+    fn new(cell: (Mass, Mass), place: f64, spacing: f64, most: f64) -> Self {
+        let (mass, excess) = (cell.0.lower, excess(cell, place, spacing).min(most));
+        // What lies a whole place below its own is left out, and so is what has no mass.
+        if mass > 0.0 && excess.is_finite() && excess <= spacing {
+            Self { mass, excess }
+        } else {
+            Self { mass: 0.0, excess: 0.0 }
+        }
     }
 }
 
