@@ -164,7 +164,8 @@ pub fn epsilon(
                 Accountant::Rdp
             };
             let best = epsilon(event, delta, best, adjacency)?;
-            if best.accountant == Accountant::Pld && pld::has_slack(event) {
+            let may_be_beaten = pld::has_slack(event) || best.bracket.upper.is_infinite();
+            if best.accountant == Accountant::Pld && may_be_beaten {
                 let other = epsilon(event, delta, Accountant::Rdp, adjacency)?;
                 if other.bracket.upper < best.bracket.upper {
                     let lower = best.bracket.lower;

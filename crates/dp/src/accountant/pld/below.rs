@@ -27,17 +27,22 @@ pub(super) fn below(pair: &Pair, spacing: f64, reach: f64) -> Losses {
     let mut cuts: Vec<f64> = (first..last).map(|i| pair.position(place(i) + spacing / 2.0)).collect();
     // Beyond the outermost places there is nothing to be taken away: the outermost outcomes lie inside.
     if let Some(cut) = cuts.first_mut() {
-        let inside = |cut: f64| excess(pair.masses(f64::NEG_INFINITY, cut), place(first)) >= 0.0;
+        let inside = |cut: f64| excess(pair.masses(f64::NEG_INFINITY, cut), place(first), spacing) >= 0.0;
         *cut = nearest(pair.position(place(first)), *cut, inside);
     }
     if let Some(cut) = cuts.last_mut() {
-        let inside = |cut: f64| excess(pair.masses(cut, f64::INFINITY), place(last)) <= 0.0;
+        let inside = |cut: f64| excess(pair.masses(cut, f64::INFINITY), place(last), spacing) <= 0.0;
         *cut = nearest(pair.position(place(last)), *cut, inside);
     }
     cuts.insert(0, f64::NEG_INFINITY);
     cuts.push(f64::INFINITY);
-    let outcomes: Vec<Outcome> =
-        (first..).zip(pair.cells(&cuts)).map(|(i, cell)| Outcome::new(cell, place(i), spacing)).collect();
+    // No loss in a cell is further below its place than the cut is, whatever its masses round to; the first two cells' cuts lie elsewhere.
+    let largest = place(first).abs().max(place(last).abs()) + spacing;
+    let half = spacing / 2.0 + pair.loss_error(largest, reach);
+    let outcomes: Vec<Outcome> = (first..)
+        .zip(pair.cells(&cuts))
+        .map(|(i, cell)| Outcome::new(cell, place(i), spacing, if i < first + 2 { f64::INFINITY } else { half }))
+        .collect();
     // One more place in front, for what goes down from the first.
     Losses { first: first - 1, masses: settle(&outcomes, spacing), offset, infinite: 0.0 }
 }
@@ -76,9 +81,9 @@ fn laid_through_the_bulk(pair: &Pair, spacing: f64) -> f64 {
 }
 
 /// The loss of a place less that of a cell's outcome, rounded up: above 0 where the outcome lies below the place.
-fn excess((p, q): (Mass, Mass), place: f64) -> f64 {
+fn excess((p, q): (Mass, Mass), place: f64, spacing: f64) -> f64 {
     let (p, q) = (p.lower.ln(), q.upper.ln());
-    let rounding = 4.0 * f64::EPSILON * (p.abs() + q.abs() + place.abs() + 1.0);
+    let rounding = 8.0 * f64::EPSILON * (p.abs() + q.abs() + place.abs() + spacing + 1.0);
     place + q - p + rounding
 }
 
@@ -87,7 +92,7 @@ fn excess((p, q): (Mass, Mass), place: f64) -> f64 {
 struct Outcome {
     /// P's mass, at least.
     mass: f64,
-    /// The loss of its own place less its own, at most.
+    /// The loss of its own place less its own, at least.
     excess: f64,
 }
 
@@ -95,10 +100,14 @@ struct Outcome {
 const ROUNDING: f64 = 32.0 * f64::EPSILON;
 
 impl Outcome {
-    fn new(cell: (Mass, Mass), place: f64, spacing: f64) -> Self {
-        let (mass, excess) = (cell.0.lower, excess(cell, place));
-        // What lies a whole place below its own is left out.
-        if excess.is_finite() && excess <= spacing { Self { mass, excess } } else { Self { mass: 0.0, excess: 0.0 } }
+    fn new(cell: (Mass, Mass), place: f64, spacing: f64, most: f64) -> Self {
+        let (mass, excess) = (cell.0.lower, excess(cell, place, spacing).min(most));
+        // What lies a whole place below its own is left out, and so is what has no mass.
+        if mass > 0.0 && excess.is_finite() && excess <= spacing {
+            Self { mass, excess }
+        } else {
+            Self { mass: 0.0, excess: 0.0 }
+        }
     }
 }
 
@@ -145,13 +154,13 @@ fn settle(outcomes: &[Outcome], spacing: f64) -> Vec<f64> {
         let found = place.and_then(|place| place.checked_sub(1)).and_then(|i| outcomes.get(i));
         found.copied().unwrap_or(Outcome { mass: 0.0, excess: 0.0 })
     };
-    // What an outcome two places above left for its lower neighbour, and what it asks of the place below that: the next place, and this one.
-    let mut fallen = [(0.0, 0.0); 2];
+    // What the rests of outcomes that went down to the place below their own ask of the place below that: last, of this one.
+    let mut fallen = [0.0; 3];
     for place in (0..=n + 1).rev() {
         let (lower, upper) = (outcome(place.checked_sub(1)), outcome(Some(place + 1)));
         let of_lower = if lower.excess > 0.0 { lower.mass * taken(lower.excess, spacing) } else { 0.0 };
         let of_upper = if upper.excess <= 0.0 { upper.mass * taken(upper.excess, spacing) } else { 0.0 };
-        let (of_fallen, left) = (fallen[1].1, places.left(place));
+        let (of_fallen, left) = (fallen[2], places.left(place));
         let asked = of_lower + of_upper + of_fallen;
         let share = if asked <= left { 1.0 } else { left / asked * (1.0 - ROUNDING) };
         if of_upper + of_fallen > 0.0 {
@@ -167,7 +176,7 @@ fn settle(outcomes: &[Outcome], spacing: f64) -> Vec<f64> {
                 places.shift(place + 3, place + 2, rest * each);
             }
         }
-        fallen = [(0.0, 0.0), fallen[0]];
+        fallen = [0.0, fallen[0], fallen[1]];
         if lower.mass > 0.0 {
             let kept = if of_lower > 0.0 { lower.mass * share * (1.0 - ROUNDING) } else { lower.mass };
             places.add(place - 1, kept);
@@ -175,7 +184,7 @@ fn settle(outcomes: &[Outcome], spacing: f64) -> Vec<f64> {
             if kept < lower.mass && place >= 2 {
                 let rest = (lower.mass - kept) * (1.0 - ROUNDING);
                 places.add(place - 2, rest);
-                fallen[0] = (rest, rest * taken((lower.excess - spacing).min(0.0), spacing));
+                fallen[0] = rest * taken((lower.excess - spacing).min(0.0), spacing);
             }
         }
     }

@@ -8,6 +8,8 @@ mod below;
 mod compose;
 mod discrete;
 mod pair;
+#[cfg(test)]
+mod tests;
 
 use realfft::RealFftPlanner;
 use sottovoce_types::Delta;
@@ -261,7 +263,9 @@ fn of(all: &[(Losses, u64)], spacing: f64) -> Steps<'_> {
 /// From the least loss that is looked at to the greatest.
 fn width(pair: &Pair, reach: f64) -> f64 {
     let (left, right) = pair.support(reach);
-    (pair.loss(right) - pair.loss(left)).max(f64::MIN_POSITIVE)
+    let (least, greatest) = (pair.loss(left), pair.loss(right));
+    // With hardly any noise, all that is looked at may have one and the same loss.
+    (greatest - least).max(least.abs().max(greatest.abs()) * 1e-6).max(f64::MIN_POSITIVE)
 }
 
 /// Where the composed losses are looked at.
