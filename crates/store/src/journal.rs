@@ -12,6 +12,7 @@ use sottovoce_secagg::Identity;
 use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout, RoundId};
 
 use crate::reading::{entries_of, sql_integer, verified};
+use crate::results::{RESULTS, load_result, result_of};
 use crate::{
     CheckpointError, CheckpointInfo, Disk, Head, SystemDisk, Witness, checkpoint, load_checkpoint, server_state,
 };
@@ -19,7 +20,6 @@ use crate::{
 const STATE: &str = "state.sqlite";
 const LOCK: &str = "state.lock";
 const CHECKPOINTS: &str = "checkpoints";
-const RESULTS: &str = "results";
 /// "SoVo": tells our files from other SQLite databases.
 const APPLICATION_ID: i64 = 0x536f_566f;
 const VERSION: i64 = 3;
@@ -353,29 +353,6 @@ impl Journal for SqliteJournal {
     }
 }
 
-/// What clients were sent of a round that an entry speaks of, without taking the lock: for verifying a run.
-///
-/// # Errors
-/// [`JournalError::Result`] when it is missing, or is not what the entry says.
-pub fn read_result(dir: impl AsRef<Path>, event: &JournalEvent) -> Result<PublishedResult, JournalError> {
-    let missing = JournalError::Result { round: 0, what: "is missing: the entry publishes none" };
-    let (round, digest, file) = result_of(event).ok_or(missing)?;
-    load_result(round, digest, &dir.as_ref().join(RESULTS).join(file))
-}
-
-/// What clients were sent of one round, from its file.
-fn load_result(round: RoundId, digest: Digest, path: &Path) -> Result<PublishedResult, JournalError> {
-    let wrong = |what| JournalError::Result { round: round.0, what };
-    match fs::read(path) {
-        Ok(bytes) => {
-            let result = PublishedResult::new(bytes.into());
-            if result.digest() == digest { Ok(result) } else { Err(wrong("is damaged")) }
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(wrong("is missing")),
-        Err(e) => Err(storage(path, e.into())),
-    }
-}
-
 /// All entries and the head of a journal that may be in use, without taking its lock: for looking at a ledger or verifying
 /// a run.
 ///
@@ -446,16 +423,6 @@ fn state_of(event: &JournalEvent) -> Option<(Digest, String)> {
     match event {
         JournalEvent::Published { state: Some(state), .. } => {
             Some((*state, format!("round-{:04}.state.safetensors", round_of(event))))
-        }
-        _ => None,
-    }
-}
-
-/// The result that an entry makes durable, its hash, and the name of its file.
-fn result_of(event: &JournalEvent) -> Option<(RoundId, Digest, String)> {
-    match event {
-        JournalEvent::Published { round, result, .. } => {
-            Some((*round, *result, format!("round-{:04}.result", round.0)))
         }
         _ => None,
     }

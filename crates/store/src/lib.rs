@@ -33,6 +33,7 @@ mod checkpoint;
 mod durable;
 mod journal;
 mod reading;
+mod results;
 mod server_state;
 mod witness;
 
@@ -41,5 +42,6 @@ pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointInfo, Found, load_checkpoint, read_checkpoint, save_checkpoint,
 };
 pub use durable::{Disk, SystemDisk};
-pub use journal::{SqliteJournal, StateError, read_journal, read_result};
+pub use journal::{SqliteJournal, StateError, read_journal};
+pub use results::read_result;
 pub use witness::{Seal, Witness};

@@ -33,8 +33,8 @@ fn hex(text: &str) -> Vec<u8> {
 /// Two words of a keystream at a word offset, under the key 000102…1f.
 type Known = (u64, [u64; 2]);
 
-/// `openssl enc -aes-256-ecb -nopad -K 000102…1f` (OpenSSL 3) over the counters 0, 1, 255, 256, 257 and 2^32 as 16
-/// little-endian bytes.
+/// `openssl enc -aes-256-ecb -nopad -K 000102…1f` (OpenSSL 3) over the counters 0, 1, 255, 256 and 257 as 16 little-endian bytes; that of
+/// 2^32 by Python's `cryptography`, which gave the same for the others.
 const AES_256_CTR: [Known; 6] = [
     (0, [0xd09f_492a_b600_90f2, 0x8077_2edd_6a9a_f3a9]),
     (2, [0x1c41_116a_8419_b5c7, 0xa801_f803_cb07_acd6]),

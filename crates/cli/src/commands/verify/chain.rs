@@ -19,7 +19,7 @@ pub fn check_run(path: PathBuf, plan: &Arc<RunPlan>, config: &Config) -> Subject
         Ok(chain) => {
             checks.push(Check::of("sums and models", Ok(describe(&chain))));
             checks.push(Check::of("last model", last_model(&path, config, &chain)));
-            checks.push(Check::of("rounds.jsonl", records(&path, config, &chain)));
+            checks.push(Check::of("rounds.jsonl", records(&path, &chain)));
         }
         Err(error) => checks.push(Check::of("sums and models", Err(error))),
     }
@@ -63,7 +63,7 @@ fn last_model(path: &Path, config: &Config, chain: &ModelChain) -> Result<String
     Ok("the checkpoint is the model that follows from the sums".to_owned())
 }
 
-fn records(path: &Path, _config: &Config, chain: &ModelChain) -> Result<String> {
+fn records(path: &Path, chain: &ModelChain) -> Result<String> {
     let (dir, _) = RunDir::open(path, &[])?;
     let records = dir.read_rounds()?;
     ensure!(
