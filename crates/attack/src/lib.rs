@@ -7,7 +7,8 @@
 //! | [`canary`] (D1 + D6) | the auditor's: instrumented pipeline | broken pipelines (must be caught) |
 //!
 //! An attack takes a view or a model, never a data set of the run; truths go to the scoring functions alone. All
-//! statistics live in [`stats`], which sees scores and truths only. Not here: shadow-model attacks, gradient inversion,
+//! statistics live in [`stats`], [`bound`] and [`gate`], which see scores and truths only; [`selftest`] shows that they are silent on
+//! what is private and loud on what is broken. Not here: shadow-model attacks, gradient inversion,
 //! attribute inference (later changes), and any claim that an attack's failure proves privacy.
 //!
 //! Read [`label_profile::infer_from_view`] and [`canary::run_canaries`] first.
@@ -38,9 +39,12 @@
     reason = "samples, batches and plots, not privacy"
 )]
 
+pub mod bound;
 pub mod canary;
+pub mod gate;
 pub mod label_profile;
 pub mod membership;
 mod random;
 pub mod scores;
+pub mod selftest;
 pub mod stats;
