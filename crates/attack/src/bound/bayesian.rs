@@ -6,7 +6,7 @@ use super::threshold::{ErrorCounts, split};
 use super::{Bound, BoundError, EpsilonLower, Experiment, Kind, Needs, SpeaksOf, Strategy, admit, largest_rejected};
 
 /// Points of the integral over the posterior of the rate of false alarms.
-const POINTS: usize = 400;
+const POINTS: usize = 1200;
 
 /// The lower end of a one-sided credible interval: FPR and FNR have independent Beta(½ + errors, ½ + others) posteriors
 /// (Jeffreys' prior), and ε is believed to exceed the bound with probability 1 − α. Of the four edges of the privacy region only the two

@@ -5,26 +5,26 @@ use sottovoce_attack::bound::{Design, Experiment};
 use sottovoce_attack::stats::normal_quantile;
 
 /// A seeded stream.
-pub struct Draws(ChaCha20Rng);
+pub(crate) struct Draws(ChaCha20Rng);
 
 impl Draws {
     /// Of a seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha20Rng::seed_from_u64(seed))
     }
 
     /// A fair coin.
-    pub fn coin(&mut self) -> bool {
+    pub(crate) fn coin(&mut self) -> bool {
         self.0.next_u32() & 1 == 1
     }
 
     /// Standard normal, by inversion.
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         normal_quantile((((self.0.next_u64() >> 11) as f64) + 0.5) / (1u64 << 53) as f64)
     }
 
     /// `canaries` ideal canaries of a μ-GDP mechanism: a coin each, N(μ, 1) in and N(0, 1) out.
-    pub fn gaussian(&mut self, canaries: usize, mu: f64) -> Experiment {
+    pub(crate) fn gaussian(&mut self, canaries: usize, mu: f64) -> Experiment {
         let included: Vec<bool> = (0..canaries).map(|_| self.coin()).collect();
         let scores = included.iter().map(|&i| if i { mu + self.normal() } else { self.normal() }).collect();
         Experiment::new(included, scores, Design::CoinAndIndependent).unwrap()
