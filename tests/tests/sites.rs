@@ -25,11 +25,6 @@ delta = 1e-5
 [aggregation]
 n_min = 3
 max_corrupt = 1
-
-[transport]
-join_deadline_ms = 30000
-advert_deadline_ms = 30000
-phase_deadline_ms = 30000
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,4 +63,47 @@ async fn a_site_at_its_own_cap_ends_with_exit_10_and_the_others_go_on_to_the_end
     let rounds = common::json_lines(&sites.path().join("run/rounds.jsonl"));
     let contributors: Vec<u64> = rounds.iter().map(|r| r["contributors"].as_u64().unwrap()).collect();
     assert_eq!(contributors, [4, 4, 3, 3]);
+}
+
+#[test]
+fn claim_a_site_refuses_a_manifest_that_it_did_not_pin() {
+    let sites = Sites::bring_up(3, AGREED);
+    let (manifest, config) = (sites.path().join("manifest.toml"), sites.site(1).join("client.toml"));
+    let good = std::fs::read_to_string(&manifest).unwrap();
+    let refused = |words: &[&str], set: &[&str]| {
+        run(&[&["client", arg(&config)], set].concat()).expect(1).complains(words);
+        assert!(!sites.site(1).join("state").exists(), "nothing was begun");
+    };
+    // Somebody lets a member of their own in, or counts speakers that are not there.
+    std::fs::write(&manifest, good.replacen("units = 2", "units = 2000", 1)).unwrap();
+    refused(&["transport.manifest_sha256 pins", "cert show"], &[]);
+    std::fs::write(&manifest, &good).unwrap();
+
+    // By the consortium's key instead: not signed, then signed, then changed after that.
+    let key = sites.path().join("consortium.key");
+    let shown = run(&["cert", "init", "--out", arg(&key), "--format", "json"]).expect(0).json();
+    let consortium = format!("transport.consortium=[{}]", shown["public_key"]);
+    refused(&["is not signed by", "transport.consortium", "cert sign"], &["--set", &consortium]);
+    let signed = run(&["cert", "sign", arg(&manifest), "--identity", arg(&key), "--format", "json"]).expect(0).json();
+    assert_eq!(signed["signed_by"][0], shown["public_key"]);
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replacen("units = 2", "units = 3", 1)).unwrap();
+    refused(&["changed after it was signed"], &["--set", &consortium]);
+    run(&["cert", "show", arg(&manifest)]).expect(1).complains(&["changed after it was signed"]);
+
+    // A revision says who joins, who leaves and whose key is another, and must be signed again.
+    std::fs::write(&manifest, &text).unwrap();
+    let (fresh, request, next) =
+        (sites.path().join("new.key"), sites.path().join("new.toml"), sites.path().join("next.toml"));
+    run(&["cert", "init", "--out", arg(&fresh)]).expect(0);
+    let ask = ["cert", "request", "--identity", arg(&fresh), "--federation", "three-words", "--name", "site-2"];
+    run(&[&ask[..], &["--units", "2", "--out", arg(&request)]].concat()).expect(0);
+    let revise = ["cert", "manifest", "--revises", arg(&manifest), "--request", arg(&request), "--remove", "site-3"];
+    let made = run(&[&revise[..], &["--out", arg(&next), "--format", "json"]].concat()).expect(0).json();
+    assert_eq!(made["changes"], serde_json::json!(["site-2 has another key", "site-3 leaves"]));
+    assert_eq!((&made["revision"], &made["previous"]), (&2.into(), &signed["digest"]));
+    assert_eq!(made["signed_by"], serde_json::json!([]), "a revision carries no signature of the one before it");
+    run(&["cert", "manifest", "--revises", arg(&manifest), "--remove", "nobody", "--out", arg(&next)])
+        .expect(2)
+        .complains(&["no such member"]);
 }

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use super::federation::CoordinatorProcess;
 use super::{arg, program, run};
 
+const FEDERATION: &str = "three-words";
+
 /// The parties' folders.
 pub struct Sites {
     dir: tempfile::TempDir,
@@ -14,7 +16,7 @@ pub struct Sites {
 }
 
 impl Sites {
-    /// `sites` sites of two synthetic speakers each. `agreed` is what all configs share besides the manifest.
+    /// `sites` sites of two synthetic speakers each. `agreed` is what all configs share; its `[transport]` is made here.
     pub fn bring_up(sites: u8, agreed: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let all = dir.path().join("all");
@@ -25,8 +27,13 @@ impl Sites {
         let coordinator = new_key(&dir.path().join("coordinator/identity.key"));
         for i in 1..=sites {
             let site = dir.path().join(format!("site-{i}"));
-            let key = new_key(&site.join("identity.key"));
-            members.push(format!("site-{i}:{key}:2"));
+            new_key(&site.join("identity.key"));
+            let request = site.join("request.toml");
+            let name = format!("site-{i}");
+            let identity = site.join("identity.key");
+            let own = ["--identity", arg(&identity), "--name", &name, "--units", "2", "--out", arg(&request)];
+            run(&[&["cert", "request", "--federation", FEDERATION], &own[..]].concat()).expect(0);
+            members.push(request);
             let (own, speakers) = (site.join("recordings"), [1000 + u16::from(2 * i) - 1, 1000 + u16::from(2 * i)]);
             fs::create_dir_all(own.join("AudioWAV")).unwrap();
             for entry in fs::read_dir(all.join("AudioWAV")).unwrap() {
@@ -44,24 +51,25 @@ impl Sites {
                 &site.join("client.toml"),
                 &format!(
                     "extends = \"../agreed.toml\"\n[corpus]\nkind = \"auto\"\npath = \"{place}/recordings\"\n\
-                     cache = \"{place}/features.h5\"\n[transport]\nmanifest = \"{}\"\n\
-                     identity = \"{place}/identity.key\"\nstate = \"{place}/state\"\n",
-                    manifest.display()
+                     cache = \"{place}/features.h5\"\n[transport]\n\
+                     identity = \"{place}/identity.key\"\nstate = \"{place}/state\"\n"
                 ),
             );
         }
-        let mut command = vec!["cert", "manifest", "--federation", "three-words", "--coordinator", &coordinator];
-        for member in &members {
-            command.extend(["--member", member.as_str()]);
+        let mut command = vec!["cert", "manifest", "--federation", FEDERATION, "--coordinator", &coordinator];
+        for request in &members {
+            command.extend(["--request", arg(request)]);
         }
-        command.extend(["--out", arg(&manifest)]);
-        run(&command).expect(0);
-        write(&dir.path().join("agreed.toml"), agreed);
+        command.extend(["--out", arg(&manifest), "--format", "json"]);
+        let made = run(&command).expect(0).json();
+        let digest = made["digest"].as_str().unwrap();
+        let agreed = format!("{agreed}\n[transport]\nmanifest = {:?}\nmanifest_sha256 = {digest:?}\n", arg(&manifest));
+        write(&dir.path().join("agreed.toml"), &agreed);
         let place = dir.path().display();
         write(
             &dir.path().join("coordinator.toml"),
             &format!(
-                "extends = \"agreed.toml\"\n[transport]\nlisten = \"127.0.0.1:0\"\nmanifest = \"{place}/manifest.toml\"\n\
+                "extends = \"agreed.toml\"\n[transport]\nlisten = \"127.0.0.1:0\"\n\
                  identity = \"{place}/coordinator/identity.key\"\nstate = \"{place}/run\"\n"
             ),
         );
