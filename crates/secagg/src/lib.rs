@@ -142,10 +142,9 @@ pub use client::{
 };
 pub use envelope::{ENVELOPE_LEN, Envelope};
 pub use fault::{
-    Abort, AdvertFault, CloseFailed, Complaint, DealerFault, GraphRefused, OpenFailed, PeerFault, Phase, QuorumLost,
-    SpoiltShares,
+    Abort, AdvertFault, CloseFailed, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost, SpoiltShares,
 };
-pub use graph::PicksMsg;
+pub use graph::{GraphRefused, PicksMsg};
 pub use identity::{BadSignature, Identity, verify};
 pub use keys::agreement_probe;
 pub use labels::Label;

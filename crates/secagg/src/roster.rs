@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use sottovoce_types::{ClientId, Digest};
 
 use crate::context;
-use crate::fault::{Abort, AdvertFault, CloseFailed, GraphRefused, Phase, QuorumLost};
-use crate::graph::GraphParameters;
+use crate::fault::{Abort, AdvertFault, CloseFailed, Phase, QuorumLost};
+use crate::graph::{GraphParameters, GraphRefused};
 use crate::identity::{Identity, verify};
 use crate::keys::is_sound_public_key;
 use crate::labels;

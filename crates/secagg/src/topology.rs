@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use sottovoce_types::Digest;
 
-use crate::fault::{Abort, GraphRefused};
-use crate::graph::{Graph, GraphFault, GraphParameters, Neighbourhood};
+use crate::fault::Abort;
+use crate::graph::{Graph, GraphFault, GraphParameters, GraphRefused, Neighbourhood};
 use crate::messages::GraphMsg;
 use crate::roster::Roster;
 

@@ -6,8 +6,8 @@ use sottovoce_types::Digest;
 
 use super::Shared;
 use super::deal::deal;
-use crate::fault::{Abort, GraphRefused};
-use crate::graph::GraphParameters;
+use crate::fault::Abort;
+use crate::graph::{GraphParameters, GraphRefused};
 use crate::identity::Identity;
 use crate::keys::OneTimeKeys;
 use crate::messages::{GraphMsg, SharesMsg};

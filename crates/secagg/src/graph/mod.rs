@@ -24,6 +24,7 @@
 //! Positions are roster positions throughout.
 mod neighbourhood;
 mod picks;
+mod refused;
 mod rule;
 #[cfg(test)]
 mod simulation;
@@ -33,6 +34,7 @@ mod tail;
 pub(crate) use neighbourhood::check_list;
 pub use neighbourhood::{Graph, GraphFault, Neighbourhood};
 pub use picks::{PickFailed, PicksMsg, choose_neighbours};
+pub use refused::GraphRefused;
 pub use rule::{AUTO_COMPLETE, Degrees, MaskGraph, SparseTerms};
 pub use solver::{
     Adversary, Cohort, FAILURE_LOG2, GraphParameters, Infeasible, MOST_CLIENTS, PRIVACY_LOG2, harary, out_picks,

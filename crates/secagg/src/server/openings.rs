@@ -23,11 +23,10 @@ pub struct CollectingOpenings {
     ctx3: Digest,
     signers: BTreeSet<u32>,
     certificate: Certificate,
-    /// Who opened.
-    openings: BTreeMap<u32, ()>,
+    /// By holder that opened: the dealers whose envelopes it complains about.
+    openings: BTreeMap<u32, Vec<Complaint>>,
     /// By dealer: the shares of its secret, by ascending holder.
     shares: BTreeMap<u32, BTreeMap<u32, Quad>>,
-    complaints: Vec<Complaint>,
 }
 
 impl CollectingOpenings {
@@ -48,7 +47,6 @@ impl CollectingOpenings {
             certificate,
             openings: BTreeMap::new(),
             shares: BTreeMap::new(),
-            complaints: Vec::new(),
         }
     }
 
@@ -93,8 +91,7 @@ impl CollectingOpenings {
         for (dealer, share) in shares {
             self.shares.entry(dealer).or_default().insert(holder, share);
         }
-        self.openings.insert(holder, ());
-        self.complaints.extend(complaints);
+        self.openings.insert(holder, complaints);
         Ok(())
     }
 
@@ -153,7 +150,8 @@ impl CollectingOpenings {
             spoilt.extend(fault);
         }
         let mut sum = self.accumulator;
-        let Self { agreed, survivors, ctx3, openings, complaints, certificate, .. } = self;
+        let Self { agreed, survivors, ctx3, openings, certificate, .. } = self;
+        let complaints = openings.values().flatten().copied().collect();
         if let Some(prg) = agreed.roster.prg() {
             expand_all(prg, self_masks, sum.words_mut(), workers);
             for (dealer, secret) in gone {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use sottovoce_types::ClientId;
 
 use super::{CollectingShares, count, has, owed};
-use crate::fault::{CloseFailed, GraphRefused, PeerFault, Phase, QuorumLost};
-use crate::graph::{Graph, GraphParameters, PicksMsg, check_list};
+use crate::fault::{CloseFailed, PeerFault, Phase, QuorumLost};
+use crate::graph::{Graph, GraphParameters, GraphRefused, PicksMsg, check_list};
 use crate::messages::{GraphMsg, PickedBy};
 use crate::roster::Roster;
 use crate::topology::Topology;
