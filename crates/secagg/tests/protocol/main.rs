@@ -13,6 +13,8 @@ mod decoding;
 mod driver;
 mod dropouts;
 mod exact;
+mod graphs;
 mod liars;
+mod sparse;
 mod survivor_sets;
 mod uniform;
