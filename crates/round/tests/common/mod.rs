@@ -224,6 +224,11 @@ impl Federation {
         }
     }
 
+    /// What the coordinator has to say after time passed is on its way.
+    pub fn pump(&mut self) {
+        self.settle(0);
+    }
+
     /// As [`Site::settle`].
     pub fn settle_coordinator(&mut self) -> Vec<Transmit> {
         let mut left = Vec::new();
