@@ -1,68 +1,76 @@
 """Times Flower's own functions of SecAgg+ on the same n and d as `sottovoce bench secagg` and the bench `secagg_round`.
 
-    pip install flwr && python benches/peers/secagg.py [--clients 10] [--values 1000000] [--repeats 3]
+    pip install flwr==1.42.0 && python benches/peers/secagg.py [--clients 10 100] [--values 50000 1000000] [--repeats 3]
 
-One client's work in a round, as `flwr/client/mod/secure_aggregation/secaggplus_mod.py` does it: keys, agreement with every other
-client, shares of both secrets encrypted for each (setup and share keys), then clip, quantise and mask (collect masked vectors). Each
-stage is timed by itself, the best of the repeats is printed with the bytes that leave. Compare on a quiet machine, one thread.
+One client's work in a round, by the functions that Flower's client runs (`flwr/client/mod/secure_aggregation/secaggplus_mod.py`):
+`_setup` and `_share_keys` (two key pairs, shares of both secrets, agreement with every other client, sealed shares) and
+`_collect_masked_vectors` (open the sealed shares, clip, quantise, mask). Flower's defaults: values clipped to 8, 2^22 steps, a ring of
+2^32. The best of the repeats is printed, with the bytes that leave. Compare on a quiet machine, one thread:
+
+    OMP_NUM_THREADS=1 taskset -c 0 python benches/peers/secagg.py
 """
 import argparse
+import importlib
 import json
-import os
 import sys
 import time
 
 try:
     import flwr
     import numpy as np
-    from flwr.common.secure_aggregation.crypto.shamir import create_shares
-    from flwr.common.secure_aggregation.crypto.symmetric_encryption import (
-        bytes_to_private_key,
-        encrypt,
-        generate_key_pairs,
-        generate_shared_key,
-        private_key_to_bytes,
-        public_key_to_bytes,
-    )
-    from flwr.common.secure_aggregation.quantization import quantize
-    from flwr.common.secure_aggregation.secaggplus_utils import pseudo_rand_gen, share_keys_plaintext_concat
+    from flwr.app import ConfigRecord
+    from flwr.common import ndarrays_to_parameters
+    from flwr.common.secure_aggregation.crypto.symmetric_encryption import encrypt, generate_shared_key
+    from flwr.common.secure_aggregation.secaggplus_constants import Key
+    from flwr.common.secure_aggregation.secaggplus_utils import share_keys_plaintext_concat
+    from flwr.supercore.primitives.asymmetric import bytes_to_private_key, bytes_to_public_key
+
+    # The package has a function of the same name.
+    mod = importlib.import_module("flwr.client.mod.secure_aggregation.secaggplus_mod")
 except ImportError as error:
-    sys.exit(f"this needs Flower and NumPy: pip install -r benches/peers/requirements.txt ({error})")
-
-# Flower's defaults.
-CLIP, RANGE, RING = 8.0, 1 << 22, 1 << 32
+    sys.exit(f"this needs Flower 1.42: pip install flwr==1.42.0 ({error})")
 
 
-def share_keys(clients, threshold):
-    """Stages 0 and 1 of one client. Gives its mask secrets, and the bytes that leave."""
-    private, public = generate_key_pairs()
-    _, channel = generate_key_pairs()
-    others = [generate_key_pairs()[1] for _ in range(clients - 1)]
+def timed(work, *arguments):
     start = time.perf_counter()
-    mine, _ = generate_key_pairs()
-    secret, _ = generate_key_pairs()
-    seed = os.urandom(32)
-    seed_shares = create_shares(seed, threshold, clients)
-    key_shares = create_shares(private_key_to_bytes(secret), threshold, clients)
-    pairwise, sent = [], len(public_key_to_bytes(public)) + len(public_key_to_bytes(channel))
-    for i, other in enumerate(others):
-        key = generate_shared_key(mine, other)
-        sent += len(encrypt(key, share_keys_plaintext_concat(0, i + 1, seed_shares[i + 1], key_shares[i + 1])))
-        pairwise.append(key)
-    del private
-    return time.perf_counter() - start, seed, pairwise, sent
+    result = work(*arguments)
+    return time.perf_counter() - start, result
 
 
-def mask(values, seed, pairwise):
-    """Stage 2 of one client: what leaves is one array of 64-bit integers."""
-    start = time.perf_counter()
-    vector = quantize([values], CLIP, RANGE)[0].astype(np.int64)
-    vector += pseudo_rand_gen(seed, RING, [values.shape])[0]
-    for i, key in enumerate(pairwise):
-        stream = pseudo_rand_gen(key, RING, [values.shape])[0]
-        vector = vector + stream if i % 2 else vector - stream
-    vector = np.mod(vector, RING)
-    return time.perf_counter() - start, vector.nbytes
+def set_up(nid, clients, threshold):
+    """A client after stage 0."""
+    state = mod.SecAggPlusState()
+    state.nid = nid
+    terms = {Key.SAMPLE_NUMBER: clients, Key.SHARE_NUMBER: clients, Key.THRESHOLD: threshold, Key.CLIPPING_RANGE: 8.0,
+             Key.TARGET_RANGE: 1 << 22, Key.MOD_RANGE: 1 << 32, Key.MAX_WEIGHT: 1000.0}
+    seconds, keys = timed(mod._setup, state, ConfigRecord(terms))
+    return seconds, state, keys
+
+
+def sealed_for(receiver, sender, shares):
+    """What `sender` seals for `receiver` in stage 1."""
+    key = generate_shared_key(bytes_to_private_key(sender.sk2), bytes_to_public_key(receiver.pk2))
+    return encrypt(key, share_keys_plaintext_concat(sender.nid, receiver.nid, *shares))
+
+
+def round_of_one(clients, values):
+    """The seconds of sharing and of masking of client 0 of `clients`, and the bytes of each."""
+    set_ups = [set_up(nid, clients, clients * 2 // 3 + 1) for nid in range(clients)]
+    state = set_ups[0][1]
+    public = ConfigRecord({str(nid): [keys[Key.PUBLIC_KEY_1], keys[Key.PUBLIC_KEY_2]]
+                           for nid, (_, _, keys) in enumerate(set_ups)})
+    seconds, shared = timed(mod._share_keys, state, public)
+    shares = (state.rd_seed_share_dict[0], state.sk1_share_dict[0])
+    others = [other for _, other, _ in set_ups[1:]]
+    received = ConfigRecord({Key.CIPHERTEXT_LIST: [sealed_for(state, other, shares) for other in others],
+                             Key.SOURCE_LIST: [other.nid for other in others]})
+    masking, masked = timed(mod._collect_masked_vectors, state, received, 100, ndarrays_to_parameters([values]))
+    return {
+        "share_keys": set_ups[0][0] + seconds,
+        "mask": masking,
+        "shares_bytes": sum(len(c) for c in shared[Key.CIPHERTEXT_LIST]) + len(state.pk1) + len(state.pk2),
+        "masked_bytes": sum(len(a) for a in masked[Key.MASKED_PARAMETERS]),
+    }
 
 
 def main():
@@ -72,19 +80,17 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     for clients in options.clients:
-        keys = [share_keys(clients, clients * 2 // 3 + 1) for _ in range(options.repeats)]
-        _, seed, pairwise, sent = keys[0]
         for d in options.values:
             values = np.random.default_rng(1).normal(size=d)
-            masked = [mask(values, seed, pairwise) for _ in range(options.repeats)]
+            rounds = [round_of_one(clients, values) for _ in range(options.repeats)]
             print(json.dumps({
                 "peer": f"flwr {flwr.__version__}",
                 "clients": clients,
                 "values": d,
-                "share_keys_ms": round(1e3 * min(k[0] for k in keys), 2),
-                "mask_ms": round(1e3 * min(m[0] for m in masked), 2),
-                "shares_bytes": sent,
-                "masked_bytes": masked[0][1],
+                "share_keys_ms": round(1e3 * min(r["share_keys"] for r in rounds), 1),
+                "mask_ms": round(1e3 * min(r["mask"] for r in rounds), 1),
+                "shares_bytes": rounds[0]["shares_bytes"],
+                "masked_bytes": rounds[0]["masked_bytes"],
             }), flush=True)
 
 

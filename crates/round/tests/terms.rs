@@ -192,7 +192,7 @@ fn an_input_that_comes_after_the_survivor_set_is_fixed_is_not_in_the_sum() {
     federation.now = due;
     federation.coordinator.handle_timeout(due);
     federation.pump();
-    assert_eq!(federation.coordinator_gets(2, &late[0].1), Ok(()));
+    federation.coordinator_gets(2, &late[0].1).unwrap();
     federation.run();
     assert_eq!(federation.coordinator.outcome(), Some(&Outcome::Completed));
     let record = &federation.published()[0];

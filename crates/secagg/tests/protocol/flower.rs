@@ -19,7 +19,7 @@ fn flower_mask(seed: &[u8], words: usize) -> Vec<u64> {
     let fold = seed.chunks(4).fold(0u32, |sum, chunk| {
         let mut word = [0; 4];
         word[..chunk.len()].copy_from_slice(chunk);
-        sum ^ u32::from_be_bytes(word)
+        sum ^ u32::from_le_bytes(word)
     });
     let mut state = u64::from(fold);
     (0..words)
@@ -74,7 +74,7 @@ fn control_flowers_rule_folds_two_seeds_to_one_mask_and_a_search_finds_the_mask_
     let folds: Vec<u32> = (0..3000)
         .map(|i| {
             let words = base64(&key(i));
-            words.chunks(4).fold(0u32, |sum, c| sum ^ u32::from_be_bytes(c.try_into().unwrap()))
+            words.chunks(4).fold(0u32, |sum, c| sum ^ u32::from_le_bytes(c.try_into().unwrap()))
         })
         .collect();
     assert_eq!(folds.iter().fold(0, |or, fold| or | fold), 0x7f7f_7f7f);
@@ -88,7 +88,7 @@ fn control_flowers_rule_folds_two_seeds_to_one_mask_and_a_search_finds_the_mask_
     let guesses = (0..1u32 << 14).map(|g| (fold & 0xffff_0000) | (g & 0x7f) | (g >> 7) << 8);
     let hits: Vec<Vec<u64>> = guesses
         .filter_map(|guess| {
-            let mask = flower_mask(&guess.to_be_bytes(), 4);
+            let mask = flower_mask(&guess.to_le_bytes(), 4);
             let plain: Vec<u64> = masked.iter().zip(mask).map(|(y, m)| y.wrapping_sub(m)).collect();
             plain.iter().all(|v| *v < 1 << 22).then_some(plain)
         })
@@ -191,7 +191,7 @@ fn control_flowers_rule_gives_a_client_named_alive_and_dead_away() {
         .collect();
     // A public key that the server relays; in this model it is the private one under a mask that everybody knows.
     let public = |i: usize| private[i];
-    let mask = |seed: u64| flower_mask(&seed.to_be_bytes(), WORDS);
+    let mask = |seed: u64| flower_mask(&seed.to_le_bytes(), WORDS);
     let input = [345u64, 821, 330];
     let mut sent = input.to_vec();
     for i in (0..n).filter(|i| *i != victim) {
