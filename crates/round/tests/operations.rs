@@ -11,7 +11,7 @@ use common::{Federation, engine, plan_with};
 use proptest::prelude::*;
 use sottovoce_round::{JournalEvent, Outcome, RoundResult, RunPlan};
 use sottovoce_types::{FlatParams, Lanes, Unit};
-use sottovoce_wire::{Decode, Kind};
+use sottovoce_wire::Decode;
 
 const CLIENTS: u8 = 5;
 const ROUNDS: u64 = 2;

@@ -8,7 +8,7 @@ use std::process::Command;
 use sottovoce_fuzz_targets::{TARGETS, Target};
 
 fn fuzz() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
 }
 
 /// The seeds of a target, by name.

@@ -19,7 +19,7 @@ use sottovoce_types::{AttemptId, Digest, Lanes, RingVec, RoundId, RunId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind};
 
 fn main() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let write = |target: &str, name: &str, bytes: &[u8]| {
         let folder: PathBuf = corpus.join(target);
         std::fs::create_dir_all(&folder).unwrap();
