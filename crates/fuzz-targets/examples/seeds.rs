@@ -10,8 +10,8 @@ use rand_core::SeedableRng;
 use sottovoce_dp::LedgerEntry;
 use sottovoce_fuzz_targets::WORDS;
 use sottovoce_round::{
-    ConfigStatement, Entry, Evidence, Finished, Heard, Hello, JournalEvent, Manifest, Member, PublicKey, RoundConfig,
-    RoundResult, Signed, Welcome,
+    ConfigStatement, Entry, Evidence, Finished, Heard, Hello, JoinRequest, JournalEvent, Manifest, Member, PublicKey,
+    RoundConfig, RoundResult, Signed, Welcome,
 };
 use sottovoce_secagg::{Abort, Advertised, CollectingAdverts, Identity, MaskSuite, SecureSum, Session};
 use sottovoce_transcript::{MemoryTap, Party, Tap as _};
@@ -177,6 +177,11 @@ fn files(write: &impl Fn(&str, &str, &[u8]), coordinator: &Identity, sites: &[Id
     let members = sites.iter().enumerate().map(member).collect();
     let manifest = Manifest::new("seeds".into(), PublicKey(coordinator.public_key()), members).unwrap();
     write("manifest", "honest", &text(&manifest));
+    let mut revised = manifest.revised(manifest.coordinator(), manifest.members()[..3].to_vec()).unwrap();
+    revised.endorse(&sites[3]);
+    write("manifest", "honest-revised", &text(&revised));
+    let request = JoinRequest::new(&sites[0], "seeds".into(), "site 0".into(), 2);
+    write("join_request", "honest", &text(&request));
     let statement = |model| ConfigStatement {
         manifest: manifest.digest(),
         plan: Digest::of(b"plan"),

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sottovoce_dp::LedgerEntry;
-use sottovoce_round::{Entry, Evidence, Heard, Manifest, compare};
+use sottovoce_round::{Entry, Evidence, Heard, JoinRequest, Manifest, compare};
 use sottovoce_store::Witness;
 use sottovoce_transcript::Transcript;
 
@@ -40,8 +40,15 @@ pub(crate) fn witness(bytes: &[u8]) -> Accepted {
 pub(crate) fn manifest(bytes: &[u8]) -> Accepted {
     let Some(manifest) = json::<Manifest>(bytes) else { return false };
     assert_eq!(manifest.keys().len(), manifest.members().len(), "one identity is two members");
-    let _ = manifest.digest();
+    let signers: std::collections::BTreeSet<_> = manifest.endorsed_by().collect();
+    assert_eq!(signers.len(), manifest.endorsed_by().count(), "one signer counts twice");
     true
+}
+
+/// A site's request to be let in. Whoever it lets in is the one whose key signed it.
+pub(crate) fn join_request(bytes: &[u8]) -> Accepted {
+    let Some(request) = json::<JoinRequest>(bytes) else { return false };
+    request.verify().is_ok()
 }
 
 /// A line of a site's statements, and a piece of evidence: checked against a manifest that nobody of it is in.

@@ -32,6 +32,7 @@ pub type Target = (&'static str, fn(&[u8]) -> Accepted);
 pub const TARGETS: &[Target] = &[
     ("certificate", certificate),
     ("evidence", files::evidence),
+    ("join_request", files::join_request),
     ("journal_row", files::journal_row),
     ("ledger_row", files::ledger_row),
     ("manifest", files::manifest),
