@@ -1,9 +1,11 @@
 //! Tests that need to see or spoil what is inside a state: cheating dealers, and what the masks do under split views.
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "counts of a handful of clients")]
 
+mod coalitions;
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests outside, which use all of it")]
 #[path = "../tests/protocol/driver.rs"]
 mod driver;
+mod views;
 
 use driver::{Cohort, WORDS};
 use sottovoce_types::RingVec;

@@ -69,9 +69,19 @@ impl Masking {
     }
 }
 
-/// For the tests in `inside.rs`, which take self masks off.
+/// For the tests in `inside.rs`, which take self masks off and pool what corrupt holders have.
 #[cfg(test)]
 impl Masking {
+    /// The shares of this dealer that this client holds.
+    pub(crate) fn held(&self, dealer: u32) -> &crate::envelope::SharePair {
+        &self.dealt.held[&dealer]
+    }
+
+    /// The public mask keys, in roster order.
+    pub(crate) fn public_mask_keys(&self) -> Vec<[u8; 32]> {
+        self.dealt.roster.members().map(|(_, member)| member.pk_mask).collect()
+    }
+
     pub(crate) fn self_seed(&self) -> &Quad {
         &self.b
     }
