@@ -1,5 +1,11 @@
 //! A whole training with canaries in it: silent on the pipeline as it is, loud on a broken one.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "tests"
+)]
 use std::convert::Infallible;
 
 use sottovoce_attack::bound::{

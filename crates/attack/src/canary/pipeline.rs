@@ -318,7 +318,9 @@ impl<N: NoiseSource> Pipeline<N> {
                 // Mean to C, times the number of units: the sum to that many C.
                 let most = c * units.len() as f64;
                 let factor = if norm(&values) > most { most / norm(&values) } else { 1.0 };
-                values.iter_mut().for_each(|v| *v = (f64::from(*v) * factor) as f32);
+                for v in &mut values {
+                    *v = (f64::from(*v) * factor) as f32;
+                }
                 Ok(vec![Clipped::new(&Update { values, examples: 1 }, bound)?])
             }
             Clipping::EachCoordinate => {
@@ -328,10 +330,10 @@ impl<N: NoiseSource> Pipeline<N> {
                 let factor = (c / norm(values)).min(1.0);
                 // The first step: m̂ = g and v̂ = g², so η·g/(|g| + 1e-8) with the learning rate η = 4C.
                 let rate = c * f64::from(CANARY_OVERSHOOT);
-                values.iter_mut().for_each(|v| {
+                for v in values {
                     let g = f64::from(*v) * factor;
                     *v = (rate * g / (g.abs() + 1e-8)) as f32;
-                });
+                }
             }),
             Clipping::UnlessNan => each(&|values| {
                 if let Some(last) = values.last_mut() {
@@ -339,7 +341,9 @@ impl<N: NoiseSource> Pipeline<N> {
                 }
                 let length = norm(values);
                 if length > c {
-                    values.iter_mut().for_each(|v| *v = (f64::from(*v) * c / length) as f32);
+                    for v in values.iter_mut() {
+                        *v = (f64::from(*v) * c / length) as f32;
+                    }
                 }
                 // As nan_to_num does, further on.
                 values.iter_mut().filter(|v| v.is_nan()).for_each(|v| *v = 0.0);

@@ -50,12 +50,19 @@ fn text(mechanisms: &[MutantRow], refused: &[RefusalRow], null: &[NullRow], pass
         out.push_str(&format!("\n\n{}\n\n{}", refusals_table(refused), null_table(null)));
     }
     for row in mechanisms.iter().filter(|m| mechanisms.len() == 1 || !m.as_expected) {
-        out.push_str(&format!("\n\n{}\n  again: {}", row.finding, row.finding.reproducer));
+        out.push_str(&format!("\n\n{}", row.finding));
+        if row.finding.verdict != Verdict::Violation {
+            out.push_str(&format!("\n  again: {}", row.finding.reproducer));
+        }
     }
-    out.push_str(if passed {
-        "\n\nevery defect was caught, what is private passed, and no bound cried wolf more often than it may"
-    } else {
-        "\n\nNOT AS EXPECTED: the audit, or what it audits, is broken, or there are too few canaries to tell"
+    out.push_str(match (passed, null.is_empty()) {
+        (true, true) => "\n\nas expected",
+        (true, false) => {
+            "\n\nevery defect was caught, what is private passed, and no bound cried wolf more often than it may"
+        }
+        (false, _) => {
+            "\n\nNOT AS EXPECTED: the audit, or what it audits, is broken, or there are too few canaries to tell"
+        }
     });
     out
 }
@@ -116,7 +123,7 @@ fn null_table(null: &[NullRow]) -> String {
             n.strategy.to_owned(),
             n.mechanism.clone(),
             format!("{} of {}", n.alarms, n.repetitions),
-            n.allowed.to_string(),
+            n.allowed.map_or_else(|| "promises none".to_owned(), |most| most.to_string()),
             if n.passed { "yes" } else { "NO" }.to_owned(),
         ]);
     }
