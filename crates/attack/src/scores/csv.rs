@@ -288,7 +288,7 @@ mod tests {
                 0 => -0.0,
                 1 => f64::from_bits(1),
                 2 => f64::MAX,
-                _ => s.normal() * 10f64.powi(s.below(600) as i32 - 300),
+                _ => s.normal() * 10f64.powf(s.below(600) as f64 - 300.0),
             };
             let units = (0..20).map(|i| Scored {
                 unit: format!("clip {i}"),

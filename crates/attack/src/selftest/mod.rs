@@ -4,6 +4,7 @@
 //! that release nothing; more false alarms than a binomial law of α allows, and the bound is wrong. [`Mutant`]s are defects
 //! that real systems had, planted in the code of a run; each must be a violation at the gate, and the same code without the
 //! defect must not.
+mod mechanisms;
 mod mutants;
 mod null;
 
