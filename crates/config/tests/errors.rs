@@ -465,3 +465,17 @@ fn a_key_of_local_training_that_utterances_do_not_have_and_a_warm_up_without_end
     let (place, what) = problem("[run]\nrounds = 5\n[training]\nwarmup_rounds = 5\n");
     assert_eq!((place, what), ("training.warmup_rounds", Problem::OutOfRange { must: "below run.rounds", is: 5.0 }));
 }
+
+#[test]
+fn shadow_models_come_in_pairs_and_by_tier() {
+    let must = "0 or an even number of at least 8: shadows come in pairs";
+    for is in [2, 9] {
+        let found = problem(&format!("[audit]\nshadows = {is}\n"));
+        assert_eq!(found, ("audit.shadows", Problem::OutOfRange { must, is: f64::from(is) }));
+    }
+    let audit = |text: &str| Config::parse(&format!("[audit]\n{text}"), NONE).unwrap().audit;
+    assert_eq!(audit("").shadow_models(true), 64);
+    assert_eq!(audit("tier = \"smoke\"\n").shadow_models(true), 16);
+    assert!(audit("tier = \"full\"\n").shadow_models(false) < audit("tier = \"full\"\n").shadow_models(true));
+    assert_eq!(audit("tier = \"full\"\nshadows = 10\n").shadow_models(true), 10);
+}
