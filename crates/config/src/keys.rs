@@ -353,7 +353,11 @@ const KEYS: &[Key] = &[
         "variant",
         "What is compared, written `[[sweep.variant]]`: a `name`; `set`, a list of lines as after `--set`; and `set_private`, a list that is set on top in cells with differential privacy, since noise grows with the model and with the rounds. `--set` on the command line wins over both. Not given: the run itself.",
     ),
-    key("audit", "attacks", "Of `membership`, `label-profile`, `canary`; each runs with its control."),
+    key(
+        "audit",
+        "attacks",
+        "Of `membership`, `label-profile`, `sex-inference`, `inversion`, `secagg-distinguisher`, `canary`; each runs with its control.",
+    ),
     key("audit", "canaries", "Canaries of the white-box audit."),
 ];
 

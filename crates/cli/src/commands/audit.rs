@@ -41,6 +41,7 @@ pub fn run(command: &AuditCommand, output: &Output) -> anyhow::Result<Exit> {
             };
             let audit = audited.audit(&workspace, output)?;
             dir.write_audit(&audit.attacks, audit.canary.as_ref())?;
+            dir.write_gallery(&audit.gallery)?;
             if dir.path().join("metrics.json").exists() {
                 dir.write_report()?;
             }

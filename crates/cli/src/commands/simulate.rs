@@ -47,6 +47,7 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
     }
     .audit(&workspace, output)?;
     dir.write_audit(&audit.attacks, audit.canary.as_ref())?;
+    dir.write_gallery(&audit.gallery)?;
     dir.write_report()?;
     let report = new.finish()?.path().join("report.html");
     output.result(&study.summary, || format!("{}\nreport: {}", summary_text(&study.summary), report.display()))?;
