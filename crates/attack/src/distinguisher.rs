@@ -220,7 +220,9 @@ pub fn against_cohort_size(
                 sum.iter_mut().zip(&clients[client]).for_each(|(s, v)| *s += v);
             }
             if noise > 0.0 {
-                sum.iter_mut().for_each(|s| *s += noise * stream.normal());
+                for s in &mut sum {
+                    *s += noise * stream.normal();
+                }
             }
             let (score, apart) = others.test(absent, present, &sum)?;
             d_prime = apart;

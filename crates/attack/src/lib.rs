@@ -7,6 +7,7 @@
 //! | [`inversion`] (R1, R2, R3, R5) | single updates | one clip, one step, no masks (must be exact); masked bytes (must be blind) |
 //! | [`attribute`] (A1, A2) | single updates | no masks (must win); masked bytes (must be chance) |
 //! | [`distinguisher`] (M13) | models and sums | a cohort of two (must win) |
+//! | [`malicious`] (R4, M12) | models of the coordinator's making | clients that train on whatever they are sent (must win); clients of this protocol (must refuse) |
 //! | [`canary`] (D1 + D6) | the auditor's: instrumented pipeline | broken pipelines (must be caught) |
 //!
 //! An [`Attack`] takes a [`view`] or a model, never a data set of the run; truths go to the scoring functions alone. All
@@ -47,6 +48,7 @@ pub mod distinguisher;
 pub mod inversion;
 pub mod label_profile;
 mod linear;
+pub mod malicious;
 pub mod membership;
 mod random;
 pub mod scores;

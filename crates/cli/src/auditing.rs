@@ -20,10 +20,10 @@ use sottovoce_attack::view::Observed;
 use sottovoce_config::{AttackName, Config};
 use sottovoce_dp::{OsNoise, gdp};
 use sottovoce_round::RunPlan;
-use sottovoce_secagg::honest_floor;
+use sottovoce_secagg::{MaskSuite, honest_floor};
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams};
+use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, Vantage};
 
 use crate::output::Output;
 use crate::study;
@@ -87,6 +87,12 @@ impl Audited<'_> {
             attacks.extend(sums::audit(self, output)?);
         }
         let canary = if wanted.contains(&AttackName::Canary) { self.canary()? } else { None };
+        if self.plan.spec().suite == MaskSuite::None {
+            // The bytes were read as what they are.
+            for score in attacks.iter_mut().filter(|a| a.vantage == Vantage::Coordinator) {
+                score.vantage = Vantage::CoordinatorPlain;
+            }
+        }
         Ok(Audit { attacks, canary, gallery })
     }
 

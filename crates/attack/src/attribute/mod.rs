@@ -247,7 +247,9 @@ impl<V: SingleUpdates> AttributeInference<V> {
         let there = updates.iter().flatten().count().max(1) as f64;
         let unit = |mut v: Vec<f64>| {
             let length = if known_noise { 1.0 } else { norm(&v).max(1e-300) };
-            v.iter_mut().for_each(|x| *x /= length);
+            for x in &mut v {
+                *x /= length;
+            }
             v
         };
         match form {

@@ -66,7 +66,7 @@ fn rank(rows: &[Vec<f64>], tolerance: f64) -> usize {
     loop {
         let Some(longest) = left.iter().max_by(|a, b| norm(a).total_cmp(&norm(b))) else { return found };
         let length = norm(longest);
-        if !(length > floor) || found == left.len() {
+        if length <= floor || length.is_nan() || found == left.len() {
             return found;
         }
         let direction: Vec<f64> = longest.iter().map(|v| v / length).collect();
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(exact.len(), 2);
         for x in &x {
             let hit = |c: &&Candidate| c.values.iter().zip(x).all(|(a, b)| (a - b).abs() < 1e-12);
-            assert!(exact.iter().any(|c| hit(c)));
+            assert!(exact.iter().any(hit));
         }
         let mixture = found.candidates.iter().find(|c| c.units == 1).unwrap();
         assert!((mixture.values[0] - 0.4).abs() < 1e-12 && (mixture.values[1] - 1.2).abs() < 1e-12);

@@ -65,7 +65,9 @@ pub(super) fn invert(
             let decays = [3.0 / 8.0, 5.0 / 8.0, 7.0 / 8.0].iter().filter(|&&at| done >= at).count();
             let step = settings.step * 0.1f64.powi(i32::try_from(decays).unwrap_or(0));
             adam.step(&mut z, &slope, step);
-            z.iter_mut().for_each(|v| *v = v.clamp(-settings.range, settings.range));
+            for v in &mut z {
+                *v = v.clamp(-settings.range, settings.range);
+            }
         }
         if best.as_ref().is_none_or(|b| 1.0 - closest.0 > b.cosine) {
             best = Some(Found { x: scaled(&closest.1), cosine: 1.0 - closest.0 });
