@@ -331,6 +331,17 @@ const KEYS: &[Key] = &[
     key("transport", "coordinator", "Where clients find it: `host:port`."),
     key("transport", "identity", "File of this party's private identity key. It never leaves the site."),
     key("transport", "manifest", "File of the federation's manifest: who belongs to it, by public key."),
+    key(
+        "transport",
+        "manifest_sha256",
+        "The manifest's digest, as `sottovoce cert show` prints it and as people compared it. A client needs this or `consortium`: a manifest that somebody else \
+         may change is no protection.",
+    ),
+    key(
+        "transport",
+        "consortium",
+        "Public keys of which every one must have signed the manifest (`sottovoce cert sign`). A later revision that they signed is accepted.",
+    ),
     key("transport", "state", "Folder of this party's journal, ledger and checkpoints."),
     key("transport", "join_deadline_ms", "How long the coordinator waits for members before the first round."),
     key("transport", "advert_deadline_ms", "How long a client may train before it advertises its keys."),

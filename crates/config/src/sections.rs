@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_round::AdaptiveClip;
+use sottovoce_round::{AdaptiveClip, PublicKey};
 use sottovoce_secagg::MaskSuite;
-use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
+use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
 use crate::variants::Variant;
@@ -326,6 +326,10 @@ pub struct Transport {
     pub identity: Option<PathBuf>,
     /// File of the federation's manifest.
     pub manifest: Option<PathBuf>,
+    /// Digest of the manifest's revision that is pinned.
+    pub manifest_sha256: Option<Digest>,
+    /// Keys of which every one must have signed the manifest.
+    pub consortium: Vec<PublicKey>,
     /// Folder of this party's journal, ledger and checkpoints.
     pub state: Option<PathBuf>,
     /// How long to wait for members before the first round.
@@ -343,6 +347,8 @@ impl Default for Transport {
             coordinator: "127.0.0.1:4470".into(),
             identity: None,
             manifest: None,
+            manifest_sha256: None,
+            consortium: Vec::new(),
             state: None,
             join_deadline_ms: 60_000,
             advert_deadline_ms: 60_000,

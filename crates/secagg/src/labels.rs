@@ -38,6 +38,7 @@ macro_rules! labels {
 
 labels! {
     MANIFEST = "manifest", "The federation's manifest.";
+    REQUEST = "request", "An institution's request to be a member.";
     JOURNAL_HEAD = "journal-head", "Where a party's journal ends.";
     HELLO = "hello", "A client's first message on a connection.";
     CONFIG = "config", "The configuration of an attempt.";
