@@ -6,6 +6,8 @@
 //! | [`label_profile`] (A4) | the coordinator's view of the wire | the same bytes without masks (must win) |
 //! | [`inversion`] (R1, R2, R3, R5) | single updates | one clip, one step, no masks (must be exact); masked bytes (must be blind) |
 //! | [`attribute`] (A1, A2) | single updates | no masks (must win); masked bytes (must be chance) |
+//! | [`attribute::CohortProperty`] (A3) | models and sums | a cohort of few |
+//! | [`gradient_cosine`] (M10) | single updates | no masks (must win); masked bytes (must be chance) |
 //! | [`distinguisher`] (M13) | models and sums | a cohort of two (must win) |
 //! | [`malicious`] (R4, M12) | models of the coordinator's making | clients that train on whatever they are sent (must win); clients of this protocol (must refuse) |
 //! | [`canary`] (D1 + D6) | the auditor's: instrumented pipeline | broken pipelines (must be caught) |
@@ -45,6 +47,7 @@ mod attack;
 pub mod attribute;
 pub mod canary;
 pub mod distinguisher;
+pub mod gradient_cosine;
 pub mod inversion;
 pub mod label_profile;
 mod linear;

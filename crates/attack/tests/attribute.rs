@@ -1,6 +1,7 @@
 //! Sex inference from real updates of speakers whose features differ by sex.
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     missing_docs,
@@ -13,8 +14,10 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use sottovoce_attack::attribute::{
-    AttributeError, AttributeInference, Knowledge, Role, SEX, Settings, ShadowSpeaker, Shadows, sex_record, unit_of,
+    AttributeError, AttributeInference, COHORT, CohortProperty, Knowledge, Role, SEX, Settings, ShadowSpeaker, Shadows,
+    sex_record, unit_of,
 };
+use sottovoce_attack::stats::{Trial, auc_with_interval};
 use sottovoce_attack::view::{MaskedTakenForPlain, Observed, ServerPlain};
 use sottovoce_attack::{Attack as _, Truth, Truths};
 use sottovoce_round::RunSpec;
@@ -61,12 +64,12 @@ struct World {
 
 fn world() -> World {
     let mut rng = ChaCha20Rng::seed_from_u64(4);
-    let sites: Vec<Examples> = (0..CLIENTS).map(|i| speaker(&mut rng, i % 2 == 0, &format!("c{i}"))).collect();
-    let truth = |i: usize| Truth { positive: i % 2 == 0, cluster: format!("c{i}"), slices: BTreeMap::new() };
+    let sites: Vec<Examples> = (0..CLIENTS).map(|i| speaker(&mut rng, i.is_multiple_of(2), &format!("c{i}"))).collect();
+    let truth = |i: usize| Truth { positive: i.is_multiple_of(2), cluster: format!("c{i}"), slices: BTreeMap::new() };
     let truths = (0..CLIENTS).map(|i| (unit_of(common::client(i)), truth(i))).collect();
     let shadow = |i: usize| {
         let name = format!("shadow{i}");
-        ShadowSpeaker { data: speaker(&mut rng, i % 2 == 0, &name), positive: i % 2 == 0, name }
+        ShadowSpeaker { data: speaker(&mut rng, i.is_multiple_of(2), &name), positive: i.is_multiple_of(2), name }
     };
     World { sites, truths, shadows: (0..24).map(shadow).collect() }
 }
@@ -147,4 +150,42 @@ fn too_few_shadows_and_empty_views_are_refused() {
     let nothing = Observed::new(&empty, plan).unwrap().server_plain().unwrap();
     let aux = Knowledge { trainer: &trainer, speakers: &world.shadows };
     assert_eq!(attack.run(&nothing, &aux, 1).unwrap_err(), AttributeError::NothingSeen);
+}
+
+/// A cohort of `n` clients, `women` of them women, guessed at from its sums.
+fn cohort(seed: u64, n: usize, women: usize, noise: f64) -> f64 {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let sites: Vec<Examples> = (0..n).map(|i| speaker(&mut rng, i < women, &format!("c{i}"))).collect();
+    let shadows = world().shadows;
+    let job = TrainJob { epochs: 2, batch: 8, learning_rate: 0.05, ..TrainJob::default() };
+    let spec = common::spec(model(), job, 2, MaskSuite::Aes256Ctr);
+    let spec = if noise > 0.0 { common::private(spec, 0.5, noise) } else { spec };
+    let (_, transcript, plan) = common::run(spec, &sites);
+    let view = Observed::new(&transcript, plan).unwrap().server_secagg().unwrap();
+    let trainer = Trainer::new(model(), Device::Cpu).unwrap();
+    let aux = Knowledge { trainer: &trainer, speakers: &shadows };
+    let attack = CohortProperty { rounds: 2, noise: noise * 0.5 / n as f64 };
+    let guesses = attack.run(&view, &aux, seed).unwrap();
+    assert_eq!((guesses.scores.len(), guesses.scores[0].0.as_str()), (1, COHORT));
+    guesses.scores[0].1
+}
+
+#[test]
+fn sums_of_few_clients_still_say_of_what_sex_most_are_and_noise_hides_it() {
+    let score = |noise: f64| {
+        let trials: Vec<Trial> = (0..12)
+            .map(|i| {
+                let women = if i % 2 == 0 { 4 } else { 0 };
+                Trial { score: cohort(100 + i, 4, women, noise), positive: women > 0, cluster: i.to_string() }
+            })
+            .collect();
+        auc_with_interval(&trials, 1).unwrap()
+    };
+    let (clean, noisy) = (score(0.0), score(60.0));
+    println!(
+        "A3: AUC {:.3} [{:.3}, {:.3}] without noise, {:.3} [{:.3}, {:.3}] with",
+        clean.value, clean.ci95.low, clean.ci95.high, noisy.value, noisy.ci95.low, noisy.ci95.high
+    );
+    assert!(clean.ci95.low > 0.6, "{clean:?}");
+    assert!(noisy.ci95.low <= 0.5, "{noisy:?}");
 }

@@ -1,6 +1,7 @@
 //! Reconstruction from real updates: exact where it must be, blind where it must be.
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     missing_docs,
@@ -37,7 +38,9 @@ fn clips(seed: u64, n: u16, frames: usize, width: usize) -> Examples {
         let mut x = Vec::new();
         for _ in 0..frames {
             x.extend(frame.iter().map(|&v| v as f32));
-            frame.iter_mut().for_each(|v| *v = 0.8 * *v + 0.6 * normal());
+            for v in &mut frame {
+                *v = 0.8 * *v + 0.6 * normal();
+            }
         }
         let meta = ExampleMeta {
             path: format!("{seed}-{clip}.wav"),

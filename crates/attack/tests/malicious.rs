@@ -2,6 +2,7 @@
 //! protocol.
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     missing_docs,

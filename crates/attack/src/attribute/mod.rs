@@ -13,12 +13,14 @@
 //!   the defence (Aerni, Zhang & Tramèr 2024, "Evaluations of machine learning privacy defenses are misleading").
 //!
 //! The attacker's own speakers must be others than the clients'.
+mod cohort;
 mod ridge;
 mod score;
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
+pub use cohort::{COHORT, COHORT_PROPERTY, CohortProperty};
 use rayon::prelude::*;
 pub use score::{Role, sex_record};
 use sottovoce_train::{TrainError, Trainer, unit_update};
