@@ -1,24 +1,30 @@
 //! The attacks of this version on one run, each with its control.
+mod control;
 mod membership;
+mod reconstruction;
+mod sex;
 mod shadows;
+mod sums;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
+use sottovoce_attack::Attack as _;
 use sottovoce_attack::canary::{CanaryClaim, CanaryDesign, Mutation, Pipeline, PipelineSpec, run_canaries};
-use sottovoce_attack::label_profile::{
-    self, InferSpec, MeanPrediction, ObserveSpec, Profiles, Role, Scale, infer_from_view, last_layer_bias,
-};
+use sottovoce_attack::inversion::Panel;
+use sottovoce_attack::label_profile::{self, InferSpec, LabelProfile, MeanPrediction, Profiles, Role, Scale};
 use sottovoce_attack::membership::{Exposed, SliceScore};
 use sottovoce_attack::scores::Scores;
-use sottovoce_config::{AggregationMode, AttackName, Config};
+use sottovoce_attack::view::Observed;
+use sottovoce_config::{AttackName, Config};
 use sottovoce_dp::{OsNoise, gdp};
 use sottovoce_round::RunPlan;
-use sottovoce_secagg::honest_floor;
+use sottovoce_secagg::{MaskSuite, honest_floor};
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, RoundRecord};
+use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, RoundRecord, Vantage};
 
 use crate::output::Output;
 use crate::study;
@@ -42,6 +48,8 @@ pub struct Audit {
     pub slices: Vec<SliceScore>,
     /// The clips and speakers that each attack is surest of.
     pub exposed: Vec<Exposed>,
+    /// What the control of the reconstruction recovered, beside the truth.
+    pub gallery: Vec<Panel>,
 }
 
 /// C of each of `records`, where the run clips; the plan's, where it does not adapt.
@@ -81,9 +89,27 @@ impl Audited<'_> {
         if wanted.contains(&AttackName::LabelProfile) {
             attacks.extend(self.label_profile(workspace, output)?);
         }
+        if wanted.contains(&AttackName::SexInference) {
+            attacks.extend(sex::audit(self, workspace, output)?);
+        }
+        let mut gallery = Vec::new();
+        if wanted.contains(&AttackName::Inversion) {
+            let (scores, panels) = reconstruction::audit(self, output)?;
+            attacks.extend(scores);
+            gallery = panels;
+        }
+        if wanted.contains(&AttackName::SecaggDistinguisher) {
+            attacks.extend(sums::audit(self, output)?);
+        }
         let canary = if wanted.contains(&AttackName::Canary) { self.canary()? } else { None };
+        if self.plan.spec().suite == MaskSuite::None {
+            // The bytes were read as what they are.
+            for score in attacks.iter_mut().filter(|a| a.vantage == Vantage::Coordinator) {
+                score.vantage = Vantage::CoordinatorPlain;
+            }
+        }
         let (scores, slices, exposed) = (membership.scores, membership.slices, membership.exposed);
-        Ok(Audit { attacks, canary, scores, slices, exposed })
+        Ok(Audit { attacks, canary, scores, slices, exposed, gallery })
     }
 
     fn label_profile(&self, workspace: &Path, output: &Output) -> Result<Vec<AttackScore>> {
@@ -98,14 +124,8 @@ impl Audited<'_> {
             }
         };
         // The same attack on the same federation without masks and without noise: it must win.
-        let mut config = self.config.clone();
-        config.aggregation.mode = AggregationMode::Plain;
-        config.privacy.drop_unit();
-        config.run.rounds = self.config.run.rounds.min(CONTROL_ROUNDS);
-        config.run.evaluate_every = 0;
-        config.privacy.epsilon = None;
-        config.privacy.noise_multiplier = None;
-        config.privacy.epsilon_budget = None;
+        let rounds = self.config.run.rounds.min(CONTROL_ROUNDS);
+        let config = control::config(self.config, self.partition.clients.len(), rounds)?;
         let control = study::simulate(&config, workspace, false, output)?;
         let truths = profiles(&control.plan, &control.partition, self.trainer.spec().classes());
         let guesses = infer_profiles(&control.plan, &control.transcript)?;
@@ -153,13 +173,10 @@ pub fn canary_audit(
 }
 
 fn infer_profiles(plan: &RunPlan, transcript: &Transcript) -> Result<Profiles> {
-    let layout = plan.layout();
-    let bias = last_layer_bias(layout).ok_or_else(|| anyhow::anyhow!("the model has no last-layer bias"))?;
-    let classes = bias.len();
-    let units: BTreeMap<ClientId, u32> = plan.manifest().keys().keys().map(|id| (*id, plan.units_of(id))).collect();
-    let seen = ObserveSpec { encode: *plan.encode(), message: plan.message_ctx(), bias, units };
+    let observed = Observed::new(transcript, Arc::new(plan.clone()))?;
+    let classes = plan.spec().model.classes();
     let spec = InferSpec { classes, scale: Scale::Unknown, mean_prediction: MeanPrediction::Uniform };
-    Ok(infer_from_view(&transcript.coordinator(), &seen, &spec)?)
+    Ok(LabelProfile::new(spec).run(&observed.masked_taken_for_plain()?, &(), plan.spec().job.seed)?)
 }
 
 /// What share of each client's training clips is of each class: the truth that only the auditor has.

@@ -466,6 +466,12 @@ pub enum AttackName {
     MembershipSpeaker,
     /// Histogram of a client's emotions from the last layer's bias.
     LabelProfile,
+    /// Sex of a client's speakers from the first layer of its updates.
+    SexInference,
+    /// Features of a client's clips from its updates.
+    Inversion,
+    /// Whether one clip of one unit shows in a sum, by how many units are in it.
+    SecaggDistinguisher,
     /// White-box canaries: empirical ε beside the accountant's.
     Canary,
 }

@@ -43,6 +43,7 @@ pub fn run(command: &AuditCommand, output: &Output) -> anyhow::Result<Exit> {
             };
             let audit = audited.audit(&workspace, output)?;
             dir.write_audit(&audit)?;
+            dir.write_gallery(&audit.gallery)?;
             if dir.path().join("metrics.json").exists() {
                 dir.write_report()?;
             }
