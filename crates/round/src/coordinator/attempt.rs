@@ -48,6 +48,11 @@ impl Coordinator {
 
     /// Waits for members: until all are there, or `open_at` with enough of them, or twice the join time in vain.
     pub(super) fn gather(&mut self, now: Tick, open_at: Tick) {
+        if self.stopping {
+            self.phase = Phase::Idle;
+            self.deadline = None;
+            return;
+        }
         self.phase = Phase::Gathering { open_at };
         let patience = self.plan.spec().deadlines.join_ms.saturating_mul(2);
         self.deadline = Some(now.after_ms(patience));
@@ -85,6 +90,7 @@ impl Coordinator {
             attempt: self.attempt,
             cohort: u32::try_from(cohort.len()).unwrap_or(u32::MAX),
         });
+        self.tell_charges();
         for client in cohort {
             self.ask_to_train(client);
         }
@@ -266,7 +272,7 @@ impl Coordinator {
         self.persist.push_back(Persist::entry(event, entry));
     }
 
-    fn abort_attempt(&mut self, now: Tick, reason: &str) {
+    pub(super) fn abort_attempt(&mut self, now: Tick, reason: &str) {
         // Nothing was revealed before the debit took the reservation: give it back. Without masks each input is revealed as
         // it comes, and the charge stays.
         let entry = match (&mut self.ledger, self.reservation.take()) {
@@ -280,7 +286,9 @@ impl Coordinator {
         let event = JournalEvent::AttemptAborted { run, round, attempt, reason: reason.to_owned() };
         self.persist.push_back(Persist::entry(event, entry));
         self.events.push_back(CoordinatorEvent::AttemptAborted { round, attempt, reason: reason.to_owned() });
-        if attempt.0 >= self.plan.spec().max_attempts {
+        self.tell_charges();
+        // Told to stop is no want of clients: the run goes on where it is started again.
+        if attempt.0 >= self.plan.spec().max_attempts && !self.stopping {
             self.finish(Outcome::QuorumLost { round });
         } else {
             self.gather(now, now);
