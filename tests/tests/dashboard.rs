@@ -219,7 +219,7 @@ async fn the_json_log_is_json_alone_and_holds_no_secret_and_no_byte_of_a_frame()
     assert!(published["timestamp"].is_string() && published["level"] == "INFO", "{published}");
     assert!(log.contains(&Federation::id(1).to_string()), "whose connection it was is logged");
 
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
     let list = |bytes: &[u8]| format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
     let holds = |log: &str, bytes: &[u8]| log.contains(&hex(bytes)) || log.contains(&list(bytes));
     for seed in (1..=CLIENTS).chain([100]) {

@@ -42,8 +42,8 @@ struct Answer {
 
 impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
-        let of = |line: &'_ str| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).is_some();
-        self.head.lines().find(|l| of(l)).and_then(|l| l.split_once(": ")).map(|(_, value)| value)
+        let headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
     }
 }
 
