@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_round::AdaptiveClip;
+use sottovoce_round::{AdaptiveClip, PublicKey};
 use sottovoce_secagg::MaskSuite;
-use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
+use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
+use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
 use crate::variants::Variant;
@@ -277,6 +278,30 @@ impl MaskCipher {
     }
 }
 
+/// Between whom secrets are shared and masks are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GraphChoice {
+    /// Everybody and everybody.
+    Complete,
+    /// Neighbours that clients choose.
+    Sparse,
+    /// Complete up to 128 clients on the roster, sparse above.
+    #[default]
+    Auto,
+}
+
+/// What a sparse graph has to withstand from the coordinator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GraphAdversary {
+    /// Whatever it does; and should it have two survivor sets signed, t shares of both secrets of one client are out of reach.
+    #[default]
+    Malicious,
+    /// Whatever it does, but for that second barrier: about half the neighbours.
+    OneSurvivorSet,
+}
+
 /// `[aggregation]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -293,10 +318,32 @@ pub struct Aggregation {
     pub n_min: u32,
     /// Clients that may be corrupt and collude with the coordinator.
     pub max_corrupt: u32,
+    /// Between whom secrets are shared and masks are made.
+    pub graph: GraphChoice,
+    /// Sparse: share of the clients that may drop out after they dealt their shares.
+    pub max_dropout: f64,
+    /// Sparse: what it has to withstand.
+    pub graph_adversary: GraphAdversary,
     /// Attempts at one round before the run fails.
     pub max_attempts: u32,
     /// Without DP: the largest update that can be encoded.
     pub max_update_l2: ClipNorm,
+}
+
+impl Aggregation {
+    /// What parties agree on.
+    pub fn mask_graph(&self) -> MaskGraph {
+        let adversary = match self.graph_adversary {
+            GraphAdversary::Malicious => Adversary::Malicious,
+            GraphAdversary::OneSurvivorSet => Adversary::OneSurvivorSet,
+        };
+        let terms = SparseTerms { max_dropout: self.max_dropout, adversary };
+        match self.graph {
+            GraphChoice::Complete => MaskGraph::Complete,
+            GraphChoice::Sparse => MaskGraph::Sparse(terms),
+            GraphChoice::Auto => MaskGraph::Auto(terms),
+        }
+    }
 }
 
 impl Default for Aggregation {
@@ -308,6 +355,9 @@ impl Default for Aggregation {
             rotation: Rotation::default(),
             n_min: 3,
             max_corrupt: 0,
+            graph: GraphChoice::default(),
+            max_dropout: 0.1,
+            graph_adversary: GraphAdversary::default(),
             max_attempts: 3,
             max_update_l2: ClipNorm::new(16.0).expect("16 is above 0"),
         }
@@ -326,6 +376,10 @@ pub struct Transport {
     pub identity: Option<PathBuf>,
     /// File of the federation's manifest.
     pub manifest: Option<PathBuf>,
+    /// Digest of the manifest's revision that is pinned.
+    pub manifest_sha256: Option<Digest>,
+    /// Keys of which every one must have signed the manifest.
+    pub consortium: Vec<PublicKey>,
     /// Folder of this party's journal, ledger and checkpoints.
     pub state: Option<PathBuf>,
     /// Where the coordinator shows the run, read-only, over HTTP.
@@ -347,6 +401,8 @@ impl Default for Transport {
             coordinator: "127.0.0.1:4470".into(),
             identity: None,
             manifest: None,
+            manifest_sha256: None,
+            consortium: Vec::new(),
             state: None,
             dashboard: SocketAddr::from(([127, 0, 0, 1], 4471)),
             dashboard_public: false,

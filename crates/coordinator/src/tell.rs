@@ -102,7 +102,7 @@ pub(crate) fn log(event: &CoordinatorEvent) {
 /// An event as JSON and as a sentence; `None` for what the rounds' events say anyway.
 pub(crate) fn describe(event: &CoordinatorEvent) -> Option<(Value, String)> {
     Some(match event {
-        CoordinatorEvent::Charged { .. } => return None,
+        CoordinatorEvent::Charged { .. } | CoordinatorEvent::PhaseOpened { .. } => return None,
         CoordinatorEvent::Joined { client } => {
             (json!({"event": "joined", "client": client}), format!("client {client} joined"))
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sottovoce_round::{CoordinatorEvent, Deadlines, MAX_REASON, Outcome, RunPlan};
 use sottovoce_types::{AttemptId, ClientId, Digest, RoundId, RoundRecord, RunId, Unit};
 
-/// The phases of an attempt, in order.
-pub const PHASES: [&str; 5] = ["adverts", "shares", "inputs", "signatures", "openings"];
+/// The phases that an attempt can have, in order.
+pub const PHASES: [&str; 6] = ["adverts", "picks", "shares", "inputs", "signatures", "openings"];
 
 /// Rounds that are kept; the run directory has all of them.
 const MOST_ROUNDS: usize = 2_000;
@@ -223,11 +223,14 @@ impl Board {
                 self.members.values_mut().for_each(|m| m.absence = None);
                 let (closed, debited) = (Vec::new(), false);
                 self.attempt = Some(Attempt { round: *round, attempt: *attempt, cohort: *cohort, closed, debited });
-                self.open = Some(phase_until(PHASES[0], now_ms, self.about.deadlines.advert_ms));
+                self.open = None;
+            }
+            CoordinatorEvent::PhaseOpened { phase, lasts_ms, .. } => {
+                self.open = Some(phase_until(phase, now_ms, *lasts_ms));
             }
             CoordinatorEvent::Charged { charges, epsilon_spent } => self.charged(*charges, *epsilon_spent),
             CoordinatorEvent::PhaseClosed { phase, answered, missing, .. } => {
-                self.closed(phase, *answered, missing, now_ms);
+                self.closed(phase, *answered, missing);
             }
             CoordinatorEvent::UnmaskRequested { .. } => {
                 if let Some(attempt) = &mut self.attempt {
@@ -274,6 +277,14 @@ impl Board {
     /// The attempt that is open, or was last.
     pub fn attempt(&self) -> Option<&Attempt> {
         self.attempt.as_ref()
+    }
+
+    /// The phases of the attempt, past, open and to come. Whether clients pick whom they mask with follows from how many came, so
+    /// `picks` is among them from when it is opened.
+    pub fn phases(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let closed = |phase| self.attempt.as_ref().is_some_and(|a| a.closed.iter().any(|c| c.phase == phase));
+        let open = |phase| self.open.is_some_and(|open| open.phase == phase);
+        PHASES.into_iter().filter(move |phase| *phase != "picks" || closed(*phase) || open(*phase))
     }
 
     /// The members.
@@ -364,7 +375,7 @@ impl Board {
         self.refused.push_back(Refused { client, round, attempt, reason: clean(reason), at_ms: now_ms });
     }
 
-    fn closed(&mut self, phase: &'static str, answered: u32, missing: &[ClientId], now_ms: u64) {
+    fn closed(&mut self, phase: &'static str, answered: u32, missing: &[ClientId]) {
         for client in missing {
             let Some(member) = self.members.get_mut(client) else { continue };
             // One that left or declined is missing too, and says so by itself.
@@ -374,11 +385,10 @@ impl Board {
                 self.late_total = self.late_total.saturating_add(1);
             }
         }
-        let Some(attempt) = &mut self.attempt else { return };
-        attempt.closed.push(ClosedPhase { phase, answered, missing: missing.to_vec() });
-        let next = PHASES.iter().position(|p| *p == phase).and_then(|i| PHASES.get(i + 1));
-        // After the last one the result, or the end of the attempt, is told at once.
-        self.open = next.map(|next| phase_until(next, now_ms, self.about.deadlines.phase_ms));
+        self.open = None;
+        if let Some(attempt) = &mut self.attempt {
+            attempt.closed.push(ClosedPhase { phase, answered, missing: missing.to_vec() });
+        }
     }
 }
 

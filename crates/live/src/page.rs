@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sottovoce_report::{Spending, page_style, progress_figures, spending_figure};
 use sottovoce_types::RoundRecord;
 
-use crate::board::{Absence, Attempt, Board, Member, PHASES, Presence};
+use crate::board::{Absence, Attempt, Board, Member, Presence};
 use crate::live::Snapshot;
 
 /// What makes the page follow the run.
@@ -116,7 +116,7 @@ fn now(snapshot: &Snapshot) -> Markup {
 fn phases(board: &Board, attempt: &Attempt) -> Markup {
     html! {
         ol.phases aria-label="Phases of the attempt" {
-            @for phase in PHASES {
+            @for phase in board.phases() {
                 @let closed = attempt.closed.iter().find(|c| c.phase == phase);
                 @let open = board.open().is_some_and(|open| open.phase == phase);
                 @match closed {
@@ -137,6 +137,7 @@ fn phases(board: &Board, attempt: &Attempt) -> Markup {
 fn meaning(phase: &str) -> &'static str {
     match phase {
         "adverts" => "sites train, then send one-time keys",
+        "picks" => "sites pick whom they mask with",
         "shares" => "sites deal shares of their secrets",
         "inputs" => "sites send their masked vectors",
         "signatures" => "sites sign whose vectors are in the sum",

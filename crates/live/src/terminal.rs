@@ -1,7 +1,7 @@
 //! The board in a terminal: a screen that is drawn over itself, or one line at a time where there is no screen.
 use std::fmt::Write as _;
 
-use crate::board::{Absence, Board, Member, PHASES, Presence};
+use crate::board::{Absence, Board, Member, Presence};
 use crate::live::Snapshot;
 use crate::page::{bytes, number};
 
@@ -120,9 +120,9 @@ fn now(snapshot: &Snapshot) -> String {
 fn phases(snapshot: &Snapshot) -> Vec<String> {
     let board = &snapshot.board;
     let Some(attempt) = board.attempt() else { return Vec::new() };
-    let one = |phase: &&str| {
-        let closed = attempt.closed.iter().find(|c| c.phase == *phase);
-        let open = board.open().is_some_and(|open| open.phase == *phase);
+    let one = |phase: &str| {
+        let closed = attempt.closed.iter().find(|c| c.phase == phase);
+        let open = board.open().is_some_and(|open| open.phase == phase);
         match closed {
             Some(c) if c.missing.is_empty() => format!("  ✓ {phase:<11} {} answered", c.answered),
             Some(c) => format!("  ✓ {phase:<11} {} answered, {} missing", c.answered, c.missing.len()),
@@ -130,7 +130,7 @@ fn phases(snapshot: &Snapshot) -> Vec<String> {
             None => format!("  · {phase}"),
         }
     };
-    PHASES.iter().map(one).collect()
+    board.phases().map(one).collect()
 }
 
 fn privacy(board: &Board) -> String {

@@ -16,6 +16,7 @@
 mod chain;
 mod client;
 mod coordinator;
+mod enrolment;
 mod evidence;
 mod fault;
 mod global_model;
@@ -34,10 +35,11 @@ pub use client::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Declined, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES,
 };
 pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
+pub use enrolment::JoinRequest;
 pub use evidence::{Evidence, EvidenceRefused, Shown, compare};
 pub use fault::{PeerFault, ProtocolFault, ResumeError};
 pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist, PublishedResult};
-pub use manifest::{Manifest, ManifestError, Member, PublicKey};
+pub use manifest::{Endorsement, Manifest, ManifestError, Member, PublicKey};
 pub use messages::{Finished, Hello, MAX_REASON, Refusal, RoundConfig, RoundResult, Welcome};
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
 pub use server::{

@@ -7,6 +7,7 @@
 )]
 pub mod browser;
 pub mod federation;
+pub mod sites;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ use sottovoce_live::{About, Board, Snapshot, TrafficTotals};
 use sottovoce_round::{
     CoordinatorEvent, Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec,
 };
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer};
 use sottovoce_transcript::NullTap;
@@ -73,6 +74,7 @@ pub fn named_plan(name: &str, member: &str, rounds: u64) -> Arc<RunPlan> {
         }),
         n_min: 3,
         max_corrupt: 1,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,
@@ -108,6 +110,10 @@ pub fn closed(phase: &'static str, missing: &[u8]) -> CoordinatorEvent {
     let missing: Vec<ClientId> = missing.iter().map(|i| id(*i)).collect();
     let answered = u32::from(MEMBERS) - u32::try_from(missing.len()).unwrap();
     CoordinatorEvent::PhaseClosed { round: RoundId(1), attempt: AttemptId(1), phase, answered, missing }
+}
+
+pub fn phase_opened(phase: &'static str) -> CoordinatorEvent {
+    CoordinatorEvent::PhaseOpened { round: RoundId(1), attempt: AttemptId(1), phase, lasts_ms: 1_000 }
 }
 
 pub fn joined(i: u8) -> CoordinatorEvent {

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sottovoce_dp::{Ledger, Reservation};
 use sottovoce_secagg::{
-    CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingShares, CollectingSignatures, Identity,
+    CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingPicks, CollectingShares, CollectingSignatures,
+    Identity,
 };
 use sottovoce_types::{AttemptId, ClientId, FlatParams, RoundId, RoundRecord, RunId, Tick};
 use sottovoce_wire::{Decode, Encode, Frame, Kind, Limits};
@@ -87,6 +88,8 @@ pub enum CoordinatorEvent {
     /// The ledger's charge changed: an attempt reserved its cost, or gave it back. `epsilon_spent` is that of all `charges` that
     /// stand, at the budget's δ.
     Charged { charges: u64, epsilon_spent: f64 },
+    /// A phase of an attempt began, and is waited for so long.
+    PhaseOpened { round: RoundId, attempt: AttemptId, phase: &'static str, lasts_ms: u64 },
     /// A phase closed.
     PhaseClosed { round: RoundId, attempt: AttemptId, phase: &'static str, answered: u32, missing: Vec<ClientId> },
     /// The debit is about to be durable, and the unmask request to leave.
@@ -108,6 +111,7 @@ enum Phase {
         open_at: Tick,
     },
     Adverts(Box<CollectingAdverts>),
+    Picks(Box<CollectingPicks>),
     Shares(Box<CollectingShares>),
     Inputs(Box<CollectingInputs>),
     Signatures(Box<CollectingSignatures>),
@@ -121,6 +125,7 @@ impl Phase {
             Self::Idle => "idle",
             Self::Gathering { .. } => "gathering",
             Self::Adverts(_) => "adverts",
+            Self::Picks(_) => "picks",
             Self::Shares(_) => "shares",
             Self::Inputs(_) => "inputs",
             Self::Signatures(_) => "signatures",
@@ -235,6 +240,7 @@ impl Coordinator {
         match frame.kind {
             Kind::Hello => return self.greet(now, from, &frame.body),
             Kind::Advert
+            | Kind::Picks
             | Kind::Shares
             | Kind::MaskedInput
             | Kind::SurvivorSignature
@@ -279,8 +285,8 @@ impl Coordinator {
     pub fn stop(&mut self, now: Tick) {
         self.stopping = true;
         match self.phase {
-            Phase::Adverts(_) | Phase::Shares(_) | Phase::Inputs(_) | Phase::Signatures(_) => {
-                self.abort_attempt(now, "the coordinator was told to stop");
+            Phase::Adverts(_) | Phase::Picks(_) | Phase::Shares(_) | Phase::Inputs(_) | Phase::Signatures(_) => {
+                self.abort_attempt(now, "the coordinator was told to stop")
             }
             Phase::Idle | Phase::Gathering { .. } => self.gather(now, now),
             Phase::Openings(_) | Phase::Done(_) => {}
@@ -409,7 +415,12 @@ impl Coordinator {
             // It may still train: the roster is not fixed before the adverts close.
             Phase::Adverts(_) if !self.asked.contains(&from) => self.ask_to_train(from),
             // It reconnected in a later phase of an attempt whose secrets it may have lost: it waits for the next.
-            Phase::Adverts(_) | Phase::Shares(_) | Phase::Inputs(_) | Phase::Signatures(_) | Phase::Openings(_)
+            Phase::Adverts(_)
+            | Phase::Picks(_)
+            | Phase::Shares(_)
+            | Phase::Inputs(_)
+            | Phase::Signatures(_)
+            | Phase::Openings(_)
                 if self.asked.contains(&from) =>
             {
                 self.gone.insert(from);
@@ -458,5 +469,6 @@ impl Coordinator {
 /// The largest frames that either side of a plan may send.
 pub(crate) fn limits(plan: &RunPlan) -> Limits {
     let members = usize::try_from(plan.manifest().len()).unwrap_or(usize::MAX);
-    Limits::new(members, plan.encode().words())
+    let degrees = plan.degrees();
+    Limits::new(members, plan.encode().words()).with_degrees(degrees.picks, degrees.holders, degrees.dealers)
 }
