@@ -14,6 +14,11 @@ impl Stream {
         Self(ChaCha20Rng::from_seed(*key.as_bytes()))
     }
 
+    /// The generator itself, for samplers that draw their own way.
+    pub(crate) fn rng(&mut self) -> &mut ChaCha20Rng {
+        &mut self.0
+    }
+
     /// A fair coin.
     pub(crate) fn coin(&mut self) -> bool {
         self.0.next_u32() & 1 == 1
@@ -32,13 +37,11 @@ impl Stream {
     }
 
     /// Uniform in [0, 1), 53 bits.
-    #[cfg(test)]
     pub(crate) fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Standard normal, by inversion.
-    #[cfg(test)]
     pub(crate) fn normal(&mut self) -> f64 {
         crate::stats::normal_quantile(self.uniform().max(1e-300))
     }

@@ -394,8 +394,26 @@ const KEYS: &[Key] = &[
         "variant",
         "What is compared, written `[[sweep.variant]]`: a `name`; `set`, a list of lines as after `--set`; and `set_private`, a list that is set on top in cells with differential privacy, since noise grows with the model and with the rounds. `--set` on the command line wins over both. Not given: the run itself.",
     ),
-    key("audit", "attacks", "Of `membership`, `label-profile`, `canary`; each runs with its control."),
+    key(
+        "audit",
+        "attacks",
+        "Of `membership` (loss threshold), `label-profile`, `sex-inference`, `inversion`, `secagg-distinguisher`, `canary`; each runs with its control. On \
+         membership also `membership-population`, `membership-quantile` and `membership-trajectory`, which need the run alone; `membership-reference`, \
+         `membership-lira-online`, `membership-lira-fixed-variance`, `membership-lira-offline`, `membership-rmia` and `membership-bavaria`, which train shadow \
+         models; and `membership-speaker`, which trains shadow models that leave out whole speakers.",
+    ),
     key("audit", "canaries", "Canaries of the white-box audit."),
+    key(
+        "audit",
+        "tier",
+        "How many shadow models: `smoke` (16 of a `dnn`, 8 of another model), `standard` (64, 16), `full` (256, 64).",
+    ),
+    key(
+        "audit",
+        "shadows",
+        "So many shadow models, an even number of 8 or more; 0 for the tier's. Each trains as the run does, on a random half of the training and held-out \
+         clips. They say most about a run whose `partition.holdout_fraction` is 0.5.",
+    ),
 ];
 
 /// The table of all keys and their defaults, in Markdown: what stands in `configs/README.md`.

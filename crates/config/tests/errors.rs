@@ -506,3 +506,17 @@ fn a_graph_is_read_agreed_on_and_refused_where_none_keeps_its_bounds() {
     let text = refused("[aggregation]\ngraph = \"ring\"\n").render(false);
     assert!(text.contains("`complete`") && text.contains("`sparse`") && text.contains("`auto`"), "{text}");
 }
+
+#[test]
+fn shadow_models_come_in_pairs_and_by_tier() {
+    let must = "0 or an even number of at least 8: shadows come in pairs";
+    for is in [2, 9] {
+        let found = problem(&format!("[audit]\nshadows = {is}\n"));
+        assert_eq!(found, ("audit.shadows", Problem::OutOfRange { must, is: f64::from(is) }));
+    }
+    let audit = |text: &str| Config::parse(&format!("[audit]\n{text}"), NONE).unwrap().audit;
+    assert_eq!(audit("").shadow_models(true), 64);
+    assert_eq!(audit("tier = \"smoke\"\n").shadow_models(true), 16);
+    assert!(audit("tier = \"full\"\n").shadow_models(false) < audit("tier = \"full\"\n").shadow_models(true));
+    assert_eq!(audit("tier = \"full\"\nshadows = 10\n").shadow_models(true), 10);
+}
