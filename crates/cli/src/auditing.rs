@@ -1,26 +1,34 @@
 //! The attacks of this version on one run, each with its control.
+mod control;
+mod membership;
+mod reconstruction;
+mod sex;
+mod shadows;
+mod sums;
+
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use sottovoce_attack::Attack as _;
 use sottovoce_attack::bound::NOT_DETECTABLE;
 use sottovoce_attack::canary::{
     CanaryClaim, CanaryDesign, CanaryTrials, Mutation, Pipeline, PipelineSpec, run_canaries,
 };
 use sottovoce_attack::gate::{Curve, GateReport, GateTest, Policy, StageOf, gate};
-use sottovoce_attack::label_profile::{
-    self, InferSpec, MeanPrediction, ObserveSpec, Profiles, Role, Scale, infer_from_view, last_layer_bias,
-};
-use sottovoce_attack::membership::{
-    Losses, OverfitSpec, blind_baseline, loss_threshold, may_be_blind, overfit_control,
-};
-use sottovoce_config::{AggregationMode, AttackName, Config};
+use sottovoce_attack::inversion::Panel;
+use sottovoce_attack::label_profile::{self, InferSpec, LabelProfile, MeanPrediction, Profiles, Role, Scale};
+use sottovoce_attack::membership::{Exposed, SliceScore};
+use sottovoce_attack::scores::Scores;
+use sottovoce_attack::view::Observed;
+use sottovoce_config::{AttackName, Config};
 use sottovoce_dp::{OsNoise, gdp};
 use sottovoce_round::RunPlan;
-use sottovoce_secagg::honest_floor;
+use sottovoce_secagg::{MaskSuite, honest_floor};
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams};
+use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, RoundRecord, Vantage};
 
 use crate::output::Output;
 use crate::study;
@@ -38,6 +46,19 @@ pub struct Audit {
     pub canary: Option<CanaryAudit>,
     /// What the gate says of the canaries; `None` without DP.
     pub gate: Option<GateReport>,
+    /// The scores behind `attacks`, one list an attack.
+    pub scores: Vec<Scores>,
+    /// Areas by emotion, sex and speaker.
+    pub slices: Vec<SliceScore>,
+    /// The clips and speakers that each attack is surest of.
+    pub exposed: Vec<Exposed>,
+    /// What the control of the reconstruction recovered, beside the truth.
+    pub gallery: Vec<Panel>,
+}
+
+/// C of each of `records`, where the run clips; the plan's, where it does not adapt.
+pub fn clips_of(records: &[RoundRecord], plan: &RunPlan) -> Vec<f64> {
+    records.iter().map(|r| r.clip_l2.unwrap_or_else(|| plan.spec().clip.value())).collect()
 }
 
 /// What is audited.
@@ -52,6 +73,10 @@ pub struct Audited<'a> {
     pub partition: &'a Partition,
     /// The released model.
     pub model: &'a FlatParams,
+    /// The initial model, and one a round.
+    pub models: &'a [FlatParams],
+    /// [`clips_of`] the rounds.
+    pub clips: Vec<f64>,
     /// What the coordinator saw.
     pub transcript: &'a Transcript,
     /// Rounds published.
@@ -63,43 +88,33 @@ impl Audited<'_> {
     pub fn audit(&self, workspace: &Path, output: &Output) -> Result<Audit> {
         let wanted = &self.config.audit.attacks;
         let mut attacks = Vec::new();
-        if wanted.contains(&AttackName::Membership) {
-            attacks.extend(self.membership(output)?);
-        }
+        let membership = self.membership(workspace, output)?;
+        attacks.extend(membership.records);
         if wanted.contains(&AttackName::LabelProfile) {
             attacks.extend(self.label_profile(workspace, output)?);
         }
+        if wanted.contains(&AttackName::SexInference) {
+            attacks.extend(sex::audit(self, workspace, output)?);
+        }
+        let mut gallery = Vec::new();
+        if wanted.contains(&AttackName::Inversion) {
+            let (scores, panels) = reconstruction::audit(self, output)?;
+            attacks.extend(scores);
+            gallery = panels;
+        }
+        if wanted.contains(&AttackName::SecaggDistinguisher) {
+            attacks.extend(sums::audit(self, output)?);
+        }
         let (canary, gate) =
             if wanted.contains(&AttackName::Canary) { self.canary(workspace)?.unzip() } else { (None, None) };
-        Ok(Audit { attacks, canary, gate })
-    }
-
-    fn membership(&self, output: &Output) -> Result<Vec<AttackScore>> {
-        let members = self.partition.pooled();
-        let non_members = &self.partition.holdout;
-        if non_members.is_empty() {
-            output.remark("membership is not audited: partition.holdout_fraction = 0 leaves no non-members");
-            return Ok(Vec::new());
+        if self.plan.spec().suite == MaskSuite::None {
+            // The bytes were read as what they are.
+            for score in attacks.iter_mut().filter(|a| a.vantage == Vantage::Coordinator) {
+                score.vantage = Vantage::CoordinatorPlain;
+            }
         }
-        let classes = self.trainer.spec().classes();
-        let seed = self.config.run.seed;
-        let losses = |data: &Examples| self.trainer.losses(self.model, data);
-        let speakers = |data: &Examples| -> Vec<String> { data.meta.iter().map(|m| m.speaker.clone()).collect() };
-        let (inside, outside) = (losses(&members)?, losses(non_members)?);
-        let (inside_of, outside_of) = (speakers(&members), speakers(non_members));
-        let attack = loss_threshold(
-            Losses { losses: &inside, speakers: &inside_of },
-            Losses { losses: &outside, speakers: &outside_of },
-            seed,
-        )?;
-        let mut scores = attack.into_scores();
-        scores.push(overfit_control(&members, non_members, classes, &OverfitSpec::default(), self.trainer.device())?);
-        let blind = blind_baseline(&members, non_members, classes, seed)?;
-        if !may_be_blind(&blind) {
-            output.remark("membership: the blind baseline tells members from non-members without the model; the split differs, and the attack's score shows nothing");
-        }
-        scores.push(blind);
-        Ok(scores)
+        let (scores, slices, exposed) = (membership.scores, membership.slices, membership.exposed);
+        Ok(Audit { attacks, canary, gate, scores, slices, exposed, gallery })
     }
 
     fn label_profile(&self, workspace: &Path, output: &Output) -> Result<Vec<AttackScore>> {
@@ -114,14 +129,8 @@ impl Audited<'_> {
             }
         };
         // The same attack on the same federation without masks and without noise: it must win.
-        let mut config = self.config.clone();
-        config.aggregation.mode = AggregationMode::Plain;
-        config.privacy.drop_unit();
-        config.run.rounds = self.config.run.rounds.min(CONTROL_ROUNDS);
-        config.run.evaluate_every = 0;
-        config.privacy.epsilon = None;
-        config.privacy.noise_multiplier = None;
-        config.privacy.epsilon_budget = None;
+        let rounds = self.config.run.rounds.min(CONTROL_ROUNDS);
+        let config = control::config(self.config, self.partition.clients.len(), rounds)?;
         let control = study::simulate(&config, workspace, false, output)?;
         let truths = profiles(&control.plan, &control.partition, self.trainer.spec().classes());
         let guesses = infer_profiles(&control.plan, &control.transcript)?;
@@ -198,13 +207,10 @@ pub fn canaries(pipeline: PipelineSpec, mutation: Mutation, design: CanaryDesign
 }
 
 fn infer_profiles(plan: &RunPlan, transcript: &Transcript) -> Result<Profiles> {
-    let layout = plan.layout();
-    let bias = last_layer_bias(layout).ok_or_else(|| anyhow::anyhow!("the model has no last-layer bias"))?;
-    let classes = bias.len();
-    let units: BTreeMap<ClientId, u32> = plan.manifest().keys().keys().map(|id| (*id, plan.units_of(id))).collect();
-    let seen = ObserveSpec { encode: *plan.encode(), message: plan.message_ctx(), bias, units };
+    let observed = Observed::new(transcript, Arc::new(plan.clone()))?;
+    let classes = plan.spec().model.classes();
     let spec = InferSpec { classes, scale: Scale::Unknown, mean_prediction: MeanPrediction::Uniform };
-    Ok(infer_from_view(&transcript.coordinator(), &seen, &spec)?)
+    Ok(LabelProfile::new(spec).run(&observed.masked_taken_for_plain()?, &(), plan.spec().job.seed)?)
 }
 
 /// What share of each client's training clips is of each class: the truth that only the auditor has.

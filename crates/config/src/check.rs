@@ -25,6 +25,11 @@ pub(crate) fn check(config: &Config) -> Found {
     }
     privacy(config)?;
     cohort(config)?;
+    let shadows = config.audit.shadows;
+    if shadows != 0 && (shadows < 8 || shadows % 2 == 1) {
+        let must = "0 or an even number of at least 8: shadows come in pairs";
+        return Err(("audit.shadows", Problem::OutOfRange { must, is: shadows.into() }));
+    }
     crate::sweep::check(&config.sweep, &config.partition)?;
     rehearse(config).map_err(|e| (blame(&e), Problem::Plan(e)))
 }
@@ -125,6 +130,11 @@ fn data(c: &Config) -> Found {
     {
         let written = c.transport.coordinator.as_str().into();
         return Err(("transport.coordinator", Problem::NotAnAddress(written)));
+    }
+    match (c.transport.dashboard.ip().is_loopback(), c.transport.dashboard_public) {
+        (false, false) => return Err(("transport.dashboard", Problem::DashboardOpen)),
+        (true, true) => return Err(("transport.dashboard_public", Problem::DashboardClosed)),
+        _ => {}
     }
     Ok(())
 }

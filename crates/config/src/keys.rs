@@ -363,6 +363,16 @@ const KEYS: &[Key] = &[
         "Public keys of which every one must have signed the manifest (`sottovoce cert sign`). A later revision that they signed is accepted.",
     ),
     key("transport", "state", "Folder of this party's journal, ledger and checkpoints."),
+    key(
+        "transport",
+        "dashboard",
+        "Where the coordinator shows the run over HTTP, read-only: a page, `/state.json`, `/events`, Prometheus metrics at `/metrics` ([docs/operating.md](../docs/operating.md)). Port 0 takes a free one; where the port is taken, a free one is used and named. `--no-dashboard` leaves it out.",
+    ),
+    key(
+        "transport",
+        "dashboard_public",
+        "Whether `dashboard` may be an address that other machines reach. It has no password: whoever reaches it sees who takes part, and when.",
+    ),
     key("transport", "join_deadline_ms", "How long the coordinator waits for members before the first round."),
     key("transport", "advert_deadline_ms", "How long a client may train before it advertises its keys."),
     key("transport", "phase_deadline_ms", "How long each later phase of a round may last."),
@@ -384,8 +394,26 @@ const KEYS: &[Key] = &[
         "variant",
         "What is compared, written `[[sweep.variant]]`: a `name`; `set`, a list of lines as after `--set`; and `set_private`, a list that is set on top in cells with differential privacy, since noise grows with the model and with the rounds. `--set` on the command line wins over both. Not given: the run itself.",
     ),
-    key("audit", "attacks", "Of `membership`, `label-profile`, `canary`; each runs with its control."),
+    key(
+        "audit",
+        "attacks",
+        "Of `membership` (loss threshold), `label-profile`, `sex-inference`, `inversion`, `secagg-distinguisher`, `canary`; each runs with its control. On \
+         membership also `membership-population`, `membership-quantile` and `membership-trajectory`, which need the run alone; `membership-reference`, \
+         `membership-lira-online`, `membership-lira-fixed-variance`, `membership-lira-offline`, `membership-rmia` and `membership-bavaria`, which train shadow \
+         models; and `membership-speaker`, which trains shadow models that leave out whole speakers.",
+    ),
     key("audit", "canaries", "Canaries of the white-box audit."),
+    key(
+        "audit",
+        "tier",
+        "How many shadow models: `smoke` (16 of a `dnn`, 8 of another model), `standard` (64, 16), `full` (256, 64).",
+    ),
+    key(
+        "audit",
+        "shadows",
+        "So many shadow models, an even number of 8 or more; 0 for the tier's. Each trains as the run does, on a random half of the training and held-out \
+         clips. They say most about a run whose `partition.holdout_fraction` is 0.5.",
+    ),
 ];
 
 /// The table of all keys and their defaults, in Markdown: what stands in `configs/README.md`.

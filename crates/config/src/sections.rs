@@ -382,6 +382,10 @@ pub struct Transport {
     pub consortium: Vec<PublicKey>,
     /// Folder of this party's journal, ledger and checkpoints.
     pub state: Option<PathBuf>,
+    /// Where the coordinator shows the run, read-only, over HTTP.
+    pub dashboard: SocketAddr,
+    /// Whether that may be an address which other machines reach.
+    pub dashboard_public: bool,
     /// How long to wait for members before the first round.
     pub join_deadline_ms: u64,
     /// How long a client may train before it advertises its keys.
@@ -400,6 +404,8 @@ impl Default for Transport {
             manifest_sha256: None,
             consortium: Vec::new(),
             state: None,
+            dashboard: SocketAddr::from(([127, 0, 0, 1], 4471)),
+            dashboard_public: false,
             join_deadline_ms: 60_000,
             advert_deadline_ms: 60_000,
             phase_deadline_ms: 10_000,
@@ -442,12 +448,51 @@ impl Default for Sweep {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttackName {
-    /// Loss-threshold membership inference on the final model.
+    /// Loss-threshold membership inference on the final model (M1).
     Membership,
+    /// By the losses of public clips of the same class (M2).
+    MembershipPopulation,
+    /// By shadows that did not train on the clip (M3).
+    MembershipReference,
+    /// Likelihood ratio with shadows, a variance for each clip (M4).
+    MembershipLiraOnline,
+    /// The same with one variance a side.
+    MembershipLiraFixedVariance,
+    /// Likelihood ratio with shadows that did not train on the clip (M5).
+    MembershipLiraOffline,
+    /// The relative attack (M6).
+    MembershipRmia,
+    /// Likelihood ratio with Bayesian variances (M7).
+    MembershipBavaria,
+    /// By a regression on public clips (M8).
+    MembershipQuantile,
+    /// By the slope over the models of all rounds (M9).
+    MembershipTrajectory,
+    /// Membership of a speaker, from clips that were not trained on (U1).
+    MembershipSpeaker,
     /// Histogram of a client's emotions from the last layer's bias.
     LabelProfile,
+    /// Sex of a client's speakers from the first layer of its updates.
+    SexInference,
+    /// Features of a client's clips from its updates.
+    Inversion,
+    /// Whether one clip of one unit shows in a sum, by how many units are in it.
+    SecaggDistinguisher,
     /// White-box canaries: empirical ε beside the accountant's.
     Canary,
+}
+
+/// How much an audit may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditTier {
+    /// For continuous integration: less than 90 seconds on two cores.
+    Smoke,
+    /// Minutes.
+    #[default]
+    Standard,
+    /// Overnight.
+    Full,
 }
 
 /// `[audit]`
@@ -458,10 +503,34 @@ pub struct Audit {
     pub attacks: Vec<AttackName>,
     /// Canaries of the white-box audit.
     pub canaries: u32,
+    /// How much it may take.
+    pub tier: AuditTier,
+    /// Shadow models; 0 for as many as the tier has.
+    pub shadows: u32,
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { attacks: vec![AttackName::Membership, AttackName::LabelProfile, AttackName::Canary], canaries: 1000 }
+        Self {
+            attacks: vec![AttackName::Membership, AttackName::LabelProfile, AttackName::Canary],
+            canaries: 1000,
+            tier: AuditTier::default(),
+            shadows: 0,
+        }
+    }
+}
+
+impl Audit {
+    /// Shadow models of a model that trains in plain loops (`dnn`), or of one that needs the tensor library.
+    pub fn shadow_models(&self, plain: bool) -> u32 {
+        match (self.shadows, self.tier, plain) {
+            (0, AuditTier::Smoke, true) => 16,
+            (0, AuditTier::Smoke, false) => 8,
+            (0, AuditTier::Standard, true) => 64,
+            (0, AuditTier::Standard, false) => 16,
+            (0, AuditTier::Full, true) => 256,
+            (0, AuditTier::Full, false) => 64,
+            (asked, ..) => asked,
+        }
     }
 }

@@ -467,6 +467,23 @@ fn a_key_of_local_training_that_utterances_do_not_have_and_a_warm_up_without_end
 }
 
 #[test]
+fn a_dashboard_that_other_machines_reach_must_be_asked_for_by_name() {
+    for open in ["0.0.0.0:4471", "192.0.2.7:4471", "[::]:4471"] {
+        let (place, what) = problem(&format!("[transport]\ndashboard = \"{open}\"\n"));
+        assert_eq!((place, &what), ("transport.dashboard", &Problem::DashboardOpen));
+        assert!(
+            what.to_string().contains("no password") && what.to_string().contains("transport.dashboard_public = true")
+        );
+        Config::parse(&format!("[transport]\ndashboard = \"{open}\"\ndashboard_public = true\n"), NONE).unwrap();
+    }
+    for closed in ["127.0.0.1:0", "[::1]:9000"] {
+        Config::parse(&format!("[transport]\ndashboard = \"{closed}\"\n"), NONE).unwrap();
+    }
+    let (place, what) = problem("[transport]\ndashboard_public = true\n");
+    assert_eq!((place, what), ("transport.dashboard_public", Problem::DashboardClosed));
+}
+
+#[test]
 fn a_graph_is_read_agreed_on_and_refused_where_none_keeps_its_bounds() {
     let config = |graph: &str| Config::parse(&format!("[aggregation]\n{graph}\n"), NONE);
     let auto = config("").unwrap();
@@ -488,4 +505,18 @@ fn a_graph_is_read_agreed_on_and_refused_where_none_keeps_its_bounds() {
     assert!(found.to_string().contains("use the complete graph"), "{found}");
     let text = refused("[aggregation]\ngraph = \"ring\"\n").render(false);
     assert!(text.contains("`complete`") && text.contains("`sparse`") && text.contains("`auto`"), "{text}");
+}
+
+#[test]
+fn shadow_models_come_in_pairs_and_by_tier() {
+    let must = "0 or an even number of at least 8: shadows come in pairs";
+    for is in [2, 9] {
+        let found = problem(&format!("[audit]\nshadows = {is}\n"));
+        assert_eq!(found, ("audit.shadows", Problem::OutOfRange { must, is: f64::from(is) }));
+    }
+    let audit = |text: &str| Config::parse(&format!("[audit]\n{text}"), NONE).unwrap().audit;
+    assert_eq!(audit("").shadow_models(true), 64);
+    assert_eq!(audit("tier = \"smoke\"\n").shadow_models(true), 16);
+    assert!(audit("tier = \"full\"\n").shadow_models(false) < audit("tier = \"full\"\n").shadow_models(true));
+    assert_eq!(audit("tier = \"full\"\nshadows = 10\n").shadow_models(true), 10);
 }

@@ -71,6 +71,7 @@ fn client() -> impl Sized {
         lanes: Lanes::new(2).unwrap(),
         words: 2,
         suite: MaskSuite::Aes256Ctr,
+        graph: sottovoce_secagg::graph::MaskGraph::Complete,
         allow_plain: false,
     };
     let (state, own) = Advertised::start(session.clone(), &sites[0], &mut rng).unwrap();
@@ -85,7 +86,7 @@ fn client() -> impl Sized {
     let mut roster = RosterMsg { adverts, signature: [0; 64] };
     roster.sign(&session.cfg, &coordinator);
     // Boxed: what a driver keeps of a client lies on the heap.
-    let boxed = Box::new(state.roster(roster, &sites[0], &mut rng).unwrap());
+    let boxed = Box::new(state.roster(roster, &sites[0], &mut rng).unwrap().complete().unwrap());
     drop(peers);
     (boxed, RingVec::zeros(2, session.lanes))
 }

@@ -10,7 +10,7 @@ use sottovoce_transcript::Transcript;
 use sottovoce_types::{CanaryAudit, SCHEMA_VERSION, Verdict};
 
 use crate::args::AuditCommand;
-use crate::auditing::Audited;
+use crate::auditing::{Audited, clips_of};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::run_dir::RunDir;
@@ -38,11 +38,14 @@ pub fn run(command: &AuditCommand, output: &Output) -> anyhow::Result<Exit> {
                 trainer: &trainer,
                 partition: &partition,
                 model,
+                models: &models,
+                clips: clips_of(&records, &plan),
                 transcript: &transcript,
                 rounds,
             };
             let audit = audited.audit(&workspace, output)?;
-            dir.write_audit(&audit.attacks, audit.canary.as_ref())?;
+            dir.write_audit(&audit)?;
+            dir.write_gallery(&audit.gallery)?;
             if dir.path().join("metrics.json").exists() {
                 dir.write_report()?;
             }
