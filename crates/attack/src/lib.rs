@@ -2,7 +2,7 @@
 //!
 //! | attack | sees | control |
 //! |---|---|---|
-//! | [`membership`] (M1) | the released model | an overfit model (must win), a blind baseline (must fail) |
+//! | [`membership`] (M1 to M9, U1) | the released model, and [`shadows`] of its training | an overfit model (must win), a blind baseline (must fail) |
 //! | [`label_profile`] (A4) | the coordinator's view of the wire | the same bytes without masks (must win) |
 //! | [`inversion`] (R1, R2, R3, R5) | single updates | one clip, one step, no masks (must be exact); masked bytes (must be blind) |
 //! | [`attribute`] (A1, A2) | single updates | no masks (must win); masked bytes (must be chance) |
@@ -55,6 +55,7 @@ pub mod malicious;
 pub mod membership;
 mod random;
 pub mod scores;
+pub mod shadows;
 pub mod stats;
 pub mod view;
 

@@ -1,7 +1,9 @@
 //! The attacks of this version on one run, each with its control.
 mod control;
+mod membership;
 mod reconstruction;
 mod sex;
+mod shadows;
 mod sums;
 
 use std::collections::BTreeMap;
@@ -13,9 +15,8 @@ use sottovoce_attack::Attack as _;
 use sottovoce_attack::canary::{CanaryClaim, CanaryDesign, Mutation, Pipeline, PipelineSpec, run_canaries};
 use sottovoce_attack::inversion::Panel;
 use sottovoce_attack::label_profile::{self, InferSpec, LabelProfile, MeanPrediction, Profiles, Role, Scale};
-use sottovoce_attack::membership::{
-    Losses, OverfitSpec, blind_baseline, loss_threshold, may_be_blind, overfit_control,
-};
+use sottovoce_attack::membership::{Exposed, SliceScore};
+use sottovoce_attack::scores::Scores;
 use sottovoce_attack::view::Observed;
 use sottovoce_config::{AttackName, Config};
 use sottovoce_dp::{OsNoise, gdp};
@@ -23,7 +24,7 @@ use sottovoce_round::RunPlan;
 use sottovoce_secagg::{MaskSuite, honest_floor};
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, Vantage};
+use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, RoundRecord, Vantage};
 
 use crate::output::Output;
 use crate::study;
@@ -43,6 +44,17 @@ pub struct Audit {
     pub canary: Option<CanaryAudit>,
     /// What the control of the reconstruction recovered, beside the truth.
     pub gallery: Vec<Panel>,
+    /// The scores behind `attacks`, one list an attack.
+    pub scores: Vec<Scores>,
+    /// Areas by emotion, sex and speaker.
+    pub slices: Vec<SliceScore>,
+    /// The clips and speakers that each attack is surest of.
+    pub exposed: Vec<Exposed>,
+}
+
+/// C of each of `records`, where the run clips; the plan's, where it does not adapt.
+pub fn clips_of(records: &[RoundRecord], plan: &RunPlan) -> Vec<f64> {
+    records.iter().map(|r| r.clip_l2.unwrap_or_else(|| plan.spec().clip.value())).collect()
 }
 
 /// What is audited.
@@ -57,6 +69,10 @@ pub struct Audited<'a> {
     pub partition: &'a Partition,
     /// The released model.
     pub model: &'a FlatParams,
+    /// The initial model, and one a round.
+    pub models: &'a [FlatParams],
+    /// [`clips_of`] the rounds.
+    pub clips: Vec<f64>,
     /// What the coordinator saw.
     pub transcript: &'a Transcript,
     /// Rounds published.
@@ -68,9 +84,8 @@ impl Audited<'_> {
     pub fn audit(&self, workspace: &Path, output: &Output) -> Result<Audit> {
         let wanted = &self.config.audit.attacks;
         let mut attacks = Vec::new();
-        if wanted.contains(&AttackName::Membership) {
-            attacks.extend(self.membership(output)?);
-        }
+        let membership = self.membership(workspace, output)?;
+        attacks.extend(membership.records);
         if wanted.contains(&AttackName::LabelProfile) {
             attacks.extend(self.label_profile(workspace, output)?);
         }
@@ -93,35 +108,8 @@ impl Audited<'_> {
                 score.vantage = Vantage::CoordinatorPlain;
             }
         }
-        Ok(Audit { attacks, canary, gallery })
-    }
-
-    fn membership(&self, output: &Output) -> Result<Vec<AttackScore>> {
-        let members = self.partition.pooled();
-        let non_members = &self.partition.holdout;
-        if non_members.is_empty() {
-            output.remark("membership is not audited: partition.holdout_fraction = 0 leaves no non-members");
-            return Ok(Vec::new());
-        }
-        let classes = self.trainer.spec().classes();
-        let seed = self.config.run.seed;
-        let losses = |data: &Examples| self.trainer.losses(self.model, data);
-        let speakers = |data: &Examples| -> Vec<String> { data.meta.iter().map(|m| m.speaker.clone()).collect() };
-        let (inside, outside) = (losses(&members)?, losses(non_members)?);
-        let (inside_of, outside_of) = (speakers(&members), speakers(non_members));
-        let attack = loss_threshold(
-            Losses { losses: &inside, speakers: &inside_of },
-            Losses { losses: &outside, speakers: &outside_of },
-            seed,
-        )?;
-        let mut scores = attack.into_scores();
-        scores.push(overfit_control(&members, non_members, classes, &OverfitSpec::default(), self.trainer.device())?);
-        let blind = blind_baseline(&members, non_members, classes, seed)?;
-        if !may_be_blind(&blind) {
-            output.remark("membership: the blind baseline tells members from non-members without the model; the split differs, and the attack's score shows nothing");
-        }
-        scores.push(blind);
-        Ok(scores)
+        let (scores, slices, exposed) = (membership.scores, membership.slices, membership.exposed);
+        Ok(Audit { attacks, canary, gallery, scores, slices, exposed })
     }
 
     fn label_profile(&self, workspace: &Path, output: &Output) -> Result<Vec<AttackScore>> {

@@ -56,6 +56,7 @@ pub fn spec(model: ModelSpec, job: TrainJob, rounds: u64, suite: MaskSuite) -> R
         privacy: None,
         n_min: 3,
         max_corrupt: 0,
+        graph: sottovoce_secagg::graph::MaskGraph::Complete,
         suite,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,
