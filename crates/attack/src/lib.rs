@@ -13,7 +13,8 @@
 //! | [`canary`] (D1 + D6) | the auditor's: instrumented pipeline | broken pipelines (must be caught) |
 //!
 //! An [`Attack`] takes a [`view`] or a model, never a data set of the run; truths go to the scoring functions alone. All
-//! statistics live in [`stats`], which sees scores and truths only. Not here: any claim that an attack's failure proves privacy.
+//! statistics live in [`stats`], [`bound`] and [`gate`], which see scores and truths only; [`selftest`] shows that they are silent on
+//! what is private and loud on what is broken. Not here: any claim that an attack's failure proves privacy.
 //!
 //! Read [`view`] and [`canary::run_canaries`] first.
 //!
@@ -45,8 +46,10 @@
 
 mod attack;
 pub mod attribute;
+pub mod bound;
 pub mod canary;
 pub mod distinguisher;
+pub mod gate;
 pub mod gradient_cosine;
 pub mod inversion;
 pub mod label_profile;
@@ -55,6 +58,7 @@ pub mod malicious;
 pub mod membership;
 mod random;
 pub mod scores;
+pub mod selftest;
 pub mod shadows;
 pub mod stats;
 pub mod view;

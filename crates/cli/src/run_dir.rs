@@ -176,7 +176,6 @@ impl RunDir {
         if let Some(canary) = &audit.canary {
             write_text(self.path.join("canary.json"), &(serde_json::to_string_pretty(canary)? + "\n"))?;
         }
-        self.write_gallery(&audit.gallery)?;
         let folder = self.path.join("scores");
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| format!("cannot replace {}", folder.display()))?;
@@ -193,15 +192,13 @@ impl RunDir {
         Ok(())
     }
 
-    /// Writes `reconstructions.json`: true features beside recovered ones. Nothing recovered leaves no file.
-    fn write_gallery(&self, panels: &[Panel]) -> Result<()> {
-        let file = self.path.join("reconstructions.json");
-        if !panels.is_empty() {
-            let gallery = json!({"schema": SCHEMA_VERSION, "panels": panels});
-            write_text(file, &(serde_json::to_string(&gallery)? + "\n"))?;
-        } else if file.exists() {
-            std::fs::remove_file(&file).with_context(|| format!("cannot replace {}", file.display()))?;
+    /// Writes `reconstructions.json`: true features beside recovered ones. Nothing where nothing was recovered.
+    pub fn write_gallery(&self, panels: &[Panel]) -> Result<()> {
+        if panels.is_empty() {
+            return Ok(());
         }
+        let gallery = json!({"schema": SCHEMA_VERSION, "panels": panels});
+        write_text(self.path.join("reconstructions.json"), &(serde_json::to_string(&gallery)? + "\n"))?;
         Ok(())
     }
 
