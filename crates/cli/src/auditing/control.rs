@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use sottovoce_config::{AggregationMode, Config};
+use sottovoce_config::{AggregationMode, Config, GraphChoice};
 use sottovoce_round::RunPlan;
 use sottovoce_sim::{Script, SimClient, Simulation};
 use sottovoce_train::{Partition, Trainer};
@@ -19,6 +19,8 @@ pub fn config(of: &Config, clients: usize, rounds: u64) -> Result<Config> {
     config.privacy.epsilon = None;
     config.privacy.noise_multiplier = None;
     config.privacy.epsilon_budget = None;
+    // The masks' graph is nobody's concern without masks, and a sparse one asks for more clients.
+    config.aggregation.graph = GraphChoice::Complete;
     config.aggregation.max_corrupt = 0;
     config.aggregation.n_min = config.aggregation.n_min.min(u32::try_from(clients)?).max(3);
     config.run.rounds = rounds;

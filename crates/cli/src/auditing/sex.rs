@@ -160,7 +160,7 @@ fn truths(plan: &RunPlan, partition: &Partition) -> Truths {
 /// `None` without noise.
 fn noise_of_one_client(plan: &RunPlan) -> Option<f64> {
     let (spec, privacy) = (plan.spec(), plan.spec().privacy?);
-    let members = u32::try_from(plan.manifest().len()).ok()?;
+    let members = plan.manifest().len();
     let honest = f64::from(honest_floor(members, spec.max_corrupt).max(1));
     let units = plan.total_units() as f64 / f64::from(members.max(1));
     Some(privacy.noise_multiplier.value() * spec.clip.value() / honest.sqrt() / units.max(1.0))
