@@ -79,8 +79,11 @@ fn main() {
     files(&write, &coordinator, &sites);
 }
 
+/// The encoding of a message, and the target that reads it.
+type Said = (&'static str, Vec<u8>);
+
 /// One message of each kind of an honest attempt of four, one of whom drops out.
-fn attempt() -> (Vec<(&'static str, Vec<u8>)>, SecureSum, Identity, Vec<Identity>) {
+fn attempt() -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let coordinator = Identity::generate(&mut rng);
     let mut sites: Vec<Identity> = (0..4).map(|_| Identity::generate(&mut rng)).collect();
