@@ -107,3 +107,50 @@ fn claim_a_site_refuses_a_manifest_that_it_did_not_pin() {
         .expect(2)
         .complains(&["no such member"]);
 }
+
+fn verdicts(report: &Value) -> Vec<(&str, &str)> {
+    let text = |value: &Value| -> &'static str { Box::leak(value.as_str().unwrap().to_owned().into_boxed_str()) };
+    report["checks"].as_array().unwrap().iter().map(|c| (text(&c["of"]), text(&c["verdict"]))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn preflight_finds_what_would_stop_a_run() {
+    let sites = Sites::bring_up(3, AGREED);
+    let config = sites.site(1).join("client.toml");
+    let preflight = |set: &[&str], code| {
+        let set: Vec<&str> = set.iter().flat_map(|one| ["--set", one]).collect();
+        run(&[&["preflight", arg(&config), "--format", "json"], &set[..]].concat()).expect(code).json()
+    };
+    let all = ["membership", "data", "state", "coordinator", "disk", "clock"];
+    // Nobody listens there.
+    let report = preflight(&["transport.coordinator=\"127.0.0.1:9\""], 1);
+    assert_eq!(verdicts(&report).iter().map(|v| v.0).collect::<Vec<_>>(), all);
+    assert_eq!(report["ready"], false);
+    let bad: Vec<_> = verdicts(&report).into_iter().filter(|v| v.1 == "bad").collect();
+    assert_eq!(bad, [("coordinator", "bad")], "{report}");
+
+    let coordinator_config = sites.path().join("coordinator.toml");
+    let its = run(&["preflight", arg(&coordinator_config), "--format", "json"]).expect(0).json();
+    assert_eq!((&its["role"], &its["ready"]), (&"coordinator".into(), &true.into()), "{its}");
+
+    let coordinator = sites.coordinator().await;
+    let address = format!("transport.coordinator=\"{}\"", coordinator.address);
+    let report = tokio::task::block_in_place(|| preflight(&[&address], 0));
+    assert!(verdicts(&report).iter().all(|v| v.1 == "good"), "{report}");
+    assert_eq!(report["plan"], its["plan"]);
+    // Another's key: the coordinator does not let it in, and it is no member.
+    let stranger = sites.path().join("stranger.key");
+    run(&["cert", "init", "--out", arg(&stranger)]).expect(0);
+    let as_stranger = format!("transport.identity={:?}", arg(&stranger));
+    let report = tokio::task::block_in_place(|| preflight(&[&address, &as_stranger], 1));
+    let bad: Vec<_> = verdicts(&report).into_iter().filter(|v| v.1 == "bad").map(|v| v.0).collect();
+    assert_eq!(bad, ["membership", "data", "coordinator"], "{report}");
+    // A budget that is spent already, and a corpus with more speakers than were declared.
+    let report = tokio::task::block_in_place(|| preflight(&[&address, "privacy.site_epsilon_cap=1e-9"], 0));
+    assert_eq!(report["ready"], true, "nothing is spent yet: {report}");
+    let everyone = format!("corpus.path={:?}", arg(&sites.path().join("all")));
+    let another = format!("corpus.cache={:?}", arg(&sites.path().join("all.h5")));
+    let report = tokio::task::block_in_place(|| preflight(&[&address, &everyone, &another], 1));
+    let data = &report["checks"][1];
+    assert!(data["says"].as_str().unwrap().contains("6 speakers, but the manifest declares 2 units"), "{data}");
+}

@@ -2,12 +2,12 @@
 //!
 //! | attack | sees | control |
 //! |---|---|---|
-//! | [`membership`] (M1) | the released model | an overfit model (must win), a blind baseline (must fail) |
+//! | [`membership`] (M1 to M9, U1) | the released model, and [`shadows`] of its training | an overfit model (must win), a blind baseline (must fail) |
 //! | [`label_profile`] (A4) | the coordinator's view of the wire | the same bytes without masks (must win) |
 //! | [`canary`] (D1 + D6) | the auditor's: instrumented pipeline | broken pipelines (must be caught) |
 //!
 //! An attack takes a view or a model, never a data set of the run; truths go to the scoring functions alone. All
-//! statistics live in [`stats`], which sees scores and truths only. Not here: shadow-model attacks, gradient inversion,
+//! statistics live in [`stats`], which sees scores and truths only. Not here: gradient inversion,
 //! attribute inference (later changes), and any claim that an attack's failure proves privacy.
 //!
 //! Read [`label_profile::infer_from_view`] and [`canary::run_canaries`] first.
@@ -43,4 +43,5 @@ pub mod label_profile;
 pub mod membership;
 mod random;
 pub mod scores;
+pub mod shadows;
 pub mod stats;

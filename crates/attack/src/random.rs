@@ -32,13 +32,11 @@ impl Stream {
     }
 
     /// Uniform in [0, 1), 53 bits.
-    #[cfg(test)]
     pub(crate) fn uniform(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Standard normal, by inversion.
-    #[cfg(test)]
     pub(crate) fn normal(&mut self) -> f64 {
         crate::stats::normal_quantile(self.uniform().max(1e-300))
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::bench::{BenchCommand, BenchSecaggArgs, MaskGraph, SuiteName};
+pub use self::bench::{AdversaryName, BenchCommand, BenchSecaggArgs, GraphName, SuiteName};
 pub use self::privacy::{AccountantArg, AdjacencyArg, PrivacyCommand, ReleasedArgs};
 
 const EXIT_CODES: &str = "\
@@ -86,6 +86,8 @@ pub enum Command {
     /// Identities and the federation's manifest.
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Checks what a run will need, before it: identity, manifest, state, budget, data, disk, clock, and that the coordinator lets this site in.
+    Preflight(ConfigArgs),
     /// Who can learn what under a config, before anything is run: epsilon by vantage, the coordinator with c clients, what is not hidden.
     Explain(ExplainArgs),
     /// Privacy arithmetic and ledgers.

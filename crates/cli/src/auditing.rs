@@ -1,4 +1,7 @@
 //! The attacks of this version on one run, each with its control.
+mod membership;
+mod shadows;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -7,16 +10,15 @@ use sottovoce_attack::canary::{CanaryClaim, CanaryDesign, Mutation, Pipeline, Pi
 use sottovoce_attack::label_profile::{
     self, InferSpec, MeanPrediction, ObserveSpec, Profiles, Role, Scale, infer_from_view, last_layer_bias,
 };
-use sottovoce_attack::membership::{
-    Losses, OverfitSpec, blind_baseline, loss_threshold, may_be_blind, overfit_control,
-};
+use sottovoce_attack::membership::{Exposed, SliceScore};
+use sottovoce_attack::scores::Scores;
 use sottovoce_config::{AggregationMode, AttackName, Config};
 use sottovoce_dp::{OsNoise, gdp};
 use sottovoce_round::RunPlan;
 use sottovoce_secagg::honest_floor;
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams};
+use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, RoundRecord};
 
 use crate::output::Output;
 use crate::study;
@@ -34,6 +36,17 @@ pub struct Audit {
     pub attacks: Vec<AttackScore>,
     /// Empirical epsilon beside the claim; `None` without DP.
     pub canary: Option<CanaryAudit>,
+    /// The scores behind `attacks`, one list an attack.
+    pub scores: Vec<Scores>,
+    /// Areas by emotion, sex and speaker.
+    pub slices: Vec<SliceScore>,
+    /// The clips and speakers that each attack is surest of.
+    pub exposed: Vec<Exposed>,
+}
+
+/// C of each of `records`, where the run clips; the plan's, where it does not adapt.
+pub fn clips_of(records: &[RoundRecord], plan: &RunPlan) -> Vec<f64> {
+    records.iter().map(|r| r.clip_l2.unwrap_or_else(|| plan.spec().clip.value())).collect()
 }
 
 /// What is audited.
@@ -48,6 +61,10 @@ pub struct Audited<'a> {
     pub partition: &'a Partition,
     /// The released model.
     pub model: &'a FlatParams,
+    /// The initial model, and one a round.
+    pub models: &'a [FlatParams],
+    /// [`clips_of`] the rounds.
+    pub clips: Vec<f64>,
     /// What the coordinator saw.
     pub transcript: &'a Transcript,
     /// Rounds published.
@@ -59,42 +76,14 @@ impl Audited<'_> {
     pub fn audit(&self, workspace: &Path, output: &Output) -> Result<Audit> {
         let wanted = &self.config.audit.attacks;
         let mut attacks = Vec::new();
-        if wanted.contains(&AttackName::Membership) {
-            attacks.extend(self.membership(output)?);
-        }
+        let membership = self.membership(workspace, output)?;
+        attacks.extend(membership.records);
         if wanted.contains(&AttackName::LabelProfile) {
             attacks.extend(self.label_profile(workspace, output)?);
         }
         let canary = if wanted.contains(&AttackName::Canary) { self.canary()? } else { None };
-        Ok(Audit { attacks, canary })
-    }
-
-    fn membership(&self, output: &Output) -> Result<Vec<AttackScore>> {
-        let members = self.partition.pooled();
-        let non_members = &self.partition.holdout;
-        if non_members.is_empty() {
-            output.remark("membership is not audited: partition.holdout_fraction = 0 leaves no non-members");
-            return Ok(Vec::new());
-        }
-        let classes = self.trainer.spec().classes();
-        let seed = self.config.run.seed;
-        let losses = |data: &Examples| self.trainer.losses(self.model, data);
-        let speakers = |data: &Examples| -> Vec<String> { data.meta.iter().map(|m| m.speaker.clone()).collect() };
-        let (inside, outside) = (losses(&members)?, losses(non_members)?);
-        let (inside_of, outside_of) = (speakers(&members), speakers(non_members));
-        let attack = loss_threshold(
-            Losses { losses: &inside, speakers: &inside_of },
-            Losses { losses: &outside, speakers: &outside_of },
-            seed,
-        )?;
-        let mut scores = attack.into_scores();
-        scores.push(overfit_control(&members, non_members, classes, &OverfitSpec::default(), self.trainer.device())?);
-        let blind = blind_baseline(&members, non_members, classes, seed)?;
-        if !may_be_blind(&blind) {
-            output.remark("membership: the blind baseline tells members from non-members without the model; the split differs, and the attack's score shows nothing");
-        }
-        scores.push(blind);
-        Ok(scores)
+        let (scores, slices, exposed) = (membership.scores, membership.slices, membership.exposed);
+        Ok(Audit { attacks, canary, scores, slices, exposed })
     }
 
     fn label_profile(&self, workspace: &Path, output: &Output) -> Result<Vec<AttackScore>> {

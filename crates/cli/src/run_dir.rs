@@ -9,7 +9,9 @@ use sottovoce_report::{RunReport, html, read_jsonl, write_text};
 use sottovoce_round::{Manifest, RunPlan};
 use sottovoce_store::{CheckpointInfo, load_checkpoint, save_checkpoint};
 use sottovoce_train::Partition;
-use sottovoce_types::{AttackScore, CanaryAudit, Digest, FlatParams, RoundRecord, RunSummary, SCHEMA_VERSION};
+use sottovoce_types::{Digest, FlatParams, RoundRecord, RunSummary, SCHEMA_VERSION};
+
+use crate::auditing::Audit;
 
 /// A run's directory.
 pub struct RunDir {
@@ -166,13 +168,26 @@ impl RunDir {
         Ok(())
     }
 
-    /// Writes `attacks.jsonl` and `canary.json`, replacing earlier ones.
-    pub fn write_audit(&self, attacks: &[AttackScore], canary: Option<&CanaryAudit>) -> Result<()> {
-        let lines: Vec<String> = attacks.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    /// Writes `attacks.jsonl`, `canary.json`, `exposure.json` and `scores/ATTACK.csv`, replacing earlier ones.
+    pub fn write_audit(&self, audit: &Audit) -> Result<()> {
+        let lines: Vec<String> = audit.attacks.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         write_text(self.path.join("attacks.jsonl"), &(lines.join("\n") + "\n"))?;
-        if let Some(canary) = canary {
+        if let Some(canary) = &audit.canary {
             write_text(self.path.join("canary.json"), &(serde_json::to_string_pretty(canary)? + "\n"))?;
         }
+        let folder = self.path.join("scores");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot replace {}", folder.display()))?;
+        }
+        if audit.scores.is_empty() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for scores in &audit.scores {
+            write_text(folder.join(format!("{}.csv", scores.of.attack)), &scores.to_csv())?;
+        }
+        let exposure = json!({"schema": SCHEMA_VERSION, "slices": audit.slices, "most_exposed": audit.exposed});
+        write_text(self.path.join("exposure.json"), &(serde_json::to_string_pretty(&exposure)? + "\n"))?;
         Ok(())
     }
 

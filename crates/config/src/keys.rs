@@ -305,8 +305,28 @@ const KEYS: &[Key] = &[
     ),
     key(
         "aggregation",
+        "graph",
+        "Between whom secrets are shared and masks are made: `complete` (everybody and everybody), `sparse` (neighbours that clients \
+         choose by themselves; their number k and the threshold t follow from the roster, `max_corrupt`, `max_dropout` and \
+         `graph_adversary`, so that privacy fails with probability 2^-40 and an attempt with 2^-20 at most), or `auto` (complete up to \
+         128 clients on a round's roster, sparse above). The same at every party. `sottovoce explain` shows what comes of it.",
+    ),
+    key(
+        "aggregation",
+        "max_dropout",
+        "Sparse graphs: the share of the clients that may fall silent after they dealt their shares, from 0 to below 1. More of them \
+         can end an attempt; nobody's privacy depends on it.",
+    ),
+    key(
+        "aggregation",
+        "graph_adversary",
+        "Sparse graphs: `malicious`, or `one-survivor-set`, which relies on the quorum's signatures alone to keep the coordinator from \
+         opening two survivor sets, for about half the neighbours.",
+    ),
+    key(
+        "aggregation",
         "max_attempts",
-        "Attempts at one round before the run fails. Each attempt that reached the unmasking is charged.",
+        "Attempts at one round before the run fails; clients join no more of them. Each attempt that reached the unmasking is charged.",
     ),
     key("aggregation", "max_update_l2", "With `privacy.unit = \"none\"`: the largest update that can be encoded."),
     key(
@@ -364,8 +384,26 @@ const KEYS: &[Key] = &[
         "variant",
         "What is compared, written `[[sweep.variant]]`: a `name`; `set`, a list of lines as after `--set`; and `set_private`, a list that is set on top in cells with differential privacy, since noise grows with the model and with the rounds. `--set` on the command line wins over both. Not given: the run itself.",
     ),
-    key("audit", "attacks", "Of `membership`, `label-profile`, `canary`; each runs with its control."),
+    key(
+        "audit",
+        "attacks",
+        "Of `membership` (loss threshold), `label-profile`, `canary`; each runs with its control. On membership also `membership-population`, \
+         `membership-quantile` and `membership-trajectory`, which need the run alone; `membership-reference`, `membership-lira-online`, \
+         `membership-lira-fixed-variance`, `membership-lira-offline`, `membership-rmia` and `membership-bavaria`, which train shadow models; and \
+         `membership-speaker`, which trains shadow models that leave out whole speakers.",
+    ),
     key("audit", "canaries", "Canaries of the white-box audit."),
+    key(
+        "audit",
+        "tier",
+        "How many shadow models: `smoke` (16 of a `dnn`, 8 of another model), `standard` (64, 16), `full` (256, 64).",
+    ),
+    key(
+        "audit",
+        "shadows",
+        "So many shadow models, an even number of 8 or more; 0 for the tier's. Each trains as the run does, on a random half of the training and held-out \
+         clips. They say most about a run whose `partition.holdout_fraction` is 0.5.",
+    ),
 ];
 
 /// The table of all keys and their defaults, in Markdown: what stands in `configs/README.md`.

@@ -208,6 +208,7 @@ impl Config {
             privacy,
             n_min: self.aggregation.n_min,
             max_corrupt: self.aggregation.max_corrupt,
+            graph: self.aggregation.mask_graph(),
             suite: match self.aggregation.mode {
                 AggregationMode::Secure => self.aggregation.mask_suite.suite(),
                 AggregationMode::Plain => MaskSuite::None,

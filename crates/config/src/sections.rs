@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sottovoce_round::{AdaptiveClip, PublicKey};
 use sottovoce_secagg::MaskSuite;
+use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
@@ -277,6 +278,30 @@ impl MaskCipher {
     }
 }
 
+/// Between whom secrets are shared and masks are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GraphChoice {
+    /// Everybody and everybody.
+    Complete,
+    /// Neighbours that clients choose.
+    Sparse,
+    /// Complete up to 128 clients on the roster, sparse above.
+    #[default]
+    Auto,
+}
+
+/// What a sparse graph has to withstand from the coordinator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GraphAdversary {
+    /// Whatever it does; and should it have two survivor sets signed, t shares of both secrets of one client are out of reach.
+    #[default]
+    Malicious,
+    /// Whatever it does, but for that second barrier: about half the neighbours.
+    OneSurvivorSet,
+}
+
 /// `[aggregation]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -293,10 +318,32 @@ pub struct Aggregation {
     pub n_min: u32,
     /// Clients that may be corrupt and collude with the coordinator.
     pub max_corrupt: u32,
+    /// Between whom secrets are shared and masks are made.
+    pub graph: GraphChoice,
+    /// Sparse: share of the clients that may drop out after they dealt their shares.
+    pub max_dropout: f64,
+    /// Sparse: what it has to withstand.
+    pub graph_adversary: GraphAdversary,
     /// Attempts at one round before the run fails.
     pub max_attempts: u32,
     /// Without DP: the largest update that can be encoded.
     pub max_update_l2: ClipNorm,
+}
+
+impl Aggregation {
+    /// What parties agree on.
+    pub fn mask_graph(&self) -> MaskGraph {
+        let adversary = match self.graph_adversary {
+            GraphAdversary::Malicious => Adversary::Malicious,
+            GraphAdversary::OneSurvivorSet => Adversary::OneSurvivorSet,
+        };
+        let terms = SparseTerms { max_dropout: self.max_dropout, adversary };
+        match self.graph {
+            GraphChoice::Complete => MaskGraph::Complete,
+            GraphChoice::Sparse => MaskGraph::Sparse(terms),
+            GraphChoice::Auto => MaskGraph::Auto(terms),
+        }
+    }
 }
 
 impl Default for Aggregation {
@@ -308,6 +355,9 @@ impl Default for Aggregation {
             rotation: Rotation::default(),
             n_min: 3,
             max_corrupt: 0,
+            graph: GraphChoice::default(),
+            max_dropout: 0.1,
+            graph_adversary: GraphAdversary::default(),
             max_attempts: 3,
             max_update_l2: ClipNorm::new(16.0).expect("16 is above 0"),
         }
@@ -392,12 +442,45 @@ impl Default for Sweep {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttackName {
-    /// Loss-threshold membership inference on the final model.
+    /// Loss-threshold membership inference on the final model (M1).
     Membership,
+    /// By the losses of public clips of the same class (M2).
+    MembershipPopulation,
+    /// By shadows that did not train on the clip (M3).
+    MembershipReference,
+    /// Likelihood ratio with shadows, a variance for each clip (M4).
+    MembershipLiraOnline,
+    /// The same with one variance a side.
+    MembershipLiraFixedVariance,
+    /// Likelihood ratio with shadows that did not train on the clip (M5).
+    MembershipLiraOffline,
+    /// The relative attack (M6).
+    MembershipRmia,
+    /// Likelihood ratio with Bayesian variances (M7).
+    MembershipBavaria,
+    /// By a regression on public clips (M8).
+    MembershipQuantile,
+    /// By the slope over the models of all rounds (M9).
+    MembershipTrajectory,
+    /// Membership of a speaker, from clips that were not trained on (U1).
+    MembershipSpeaker,
     /// Histogram of a client's emotions from the last layer's bias.
     LabelProfile,
     /// White-box canaries: empirical ε beside the accountant's.
     Canary,
+}
+
+/// How much an audit may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditTier {
+    /// For continuous integration: less than 90 seconds on two cores.
+    Smoke,
+    /// Minutes.
+    #[default]
+    Standard,
+    /// Overnight.
+    Full,
 }
 
 /// `[audit]`
@@ -408,10 +491,34 @@ pub struct Audit {
     pub attacks: Vec<AttackName>,
     /// Canaries of the white-box audit.
     pub canaries: u32,
+    /// How much it may take.
+    pub tier: AuditTier,
+    /// Shadow models; 0 for as many as the tier has.
+    pub shadows: u32,
 }
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { attacks: vec![AttackName::Membership, AttackName::LabelProfile, AttackName::Canary], canaries: 1000 }
+        Self {
+            attacks: vec![AttackName::Membership, AttackName::LabelProfile, AttackName::Canary],
+            canaries: 1000,
+            tier: AuditTier::default(),
+            shadows: 0,
+        }
+    }
+}
+
+impl Audit {
+    /// Shadow models of a model that trains in plain loops (`dnn`), or of one that needs the tensor library.
+    pub fn shadow_models(&self, plain: bool) -> u32 {
+        match (self.shadows, self.tier, plain) {
+            (0, AuditTier::Smoke, true) => 16,
+            (0, AuditTier::Smoke, false) => 8,
+            (0, AuditTier::Standard, true) => 64,
+            (0, AuditTier::Standard, false) => 16,
+            (0, AuditTier::Full, true) => 256,
+            (0, AuditTier::Full, false) => 64,
+            (asked, ..) => asked,
+        }
     }
 }

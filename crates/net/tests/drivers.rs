@@ -16,6 +16,7 @@ use sottovoce_round::{
     JournalError, JournalEvent, LocalTrainer, Manifest, Member, MemoryJournal, Outcome, Persist, PrivacyPlan,
     PublicKey, PublishedResult, RunPlan, RunSpec, ServerSpec, ServerState, TrainFailed, UnitSum, Work,
 };
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_transcript::MemoryTap;
 use sottovoce_types::{
@@ -74,6 +75,7 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         }),
         n_min,
         max_corrupt: 0,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 20_000, advert_ms, phase_ms: 20_000 },
         adaptive_clip: None,

@@ -44,6 +44,7 @@ pub use messages::{Finished, Hello, MAX_REASON, Refusal, RoundConfig, RoundResul
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
 pub use server::{
     AdaptiveClip, AdaptiveClipRefused, ServerOutOfRange, ServerRule, ServerSpec, ServerState, ServerStateError,
+    ServerSteps,
 };
 pub use statement::{ConfigStatement, Heard, ResultStatement, Signed, Statement};
 pub use terms::RoundTerms;

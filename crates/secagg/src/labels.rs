@@ -47,6 +47,7 @@ labels! {
     CTX1 = "ctx1", "Context once the roster is fixed.";
     NBRS = "nbrs", "A client's signed list of the neighbours it picked.";
     SHARES = "shares", "A dealer's signed list of share commitments.";
+    DEALING = "dealing", "A dealing with its signature, where its hash stands for it.";
     SHARE_COMMIT = "share-commit", "The commitment to one share.";
     ENV_KEY = "env-key", "The key of one envelope, and its associated data.";
     ENVELOPE = "envelope", "The hash of one envelope.";

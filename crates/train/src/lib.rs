@@ -55,6 +55,7 @@ mod optimiser;
 mod partition;
 mod pass;
 mod random;
+mod small;
 mod trainer;
 mod training;
 mod units;
@@ -66,6 +67,7 @@ pub use partition::{
     ClientData, Fold, FoldBy, Leak, Partition, PartitionCounts, PartitionError, PartitionMode, PartitionSpec, Place,
     SetCounts, Split, TestSpeakers, TooFewSpeakers,
 };
+pub use small::SmallDnn;
 pub use sottovoce_types::Device;
 pub use trainer::{ClippedGradient, EpochLoss, InputError, TrainError, Trainer};
 pub use training::square_product;

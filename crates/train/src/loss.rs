@@ -17,13 +17,23 @@ pub(crate) struct Loss {
 impl Loss {
     /// `data` is what the weights are balanced over.
     pub(crate) fn new(weights: &ClassWeights, smoothing: f64, data: &Examples, classes: usize) -> Self {
+        Self::of_labels(weights, smoothing, data.labels.iter().copied(), classes)
+    }
+
+    /// `labels` are what the weights are balanced over.
+    pub(crate) fn of_labels(
+        weights: &ClassWeights,
+        smoothing: f64,
+        labels: impl ExactSizeIterator<Item = u16>,
+        classes: usize,
+    ) -> Self {
         let weights = match weights {
             ClassWeights::None => vec![1.0; classes],
             ClassWeights::Given(weights) => weights.clone(),
             ClassWeights::Balanced => {
                 let mut counts = vec![0u32; classes];
-                data.labels.iter().for_each(|&y| counts[usize::from(y)] += 1);
-                let even = data.len() as f64 / classes as f64;
+                let even = labels.len() as f64 / classes as f64;
+                labels.for_each(|y| counts[usize::from(y)] += 1);
                 counts.iter().map(|&c| if c == 0 { 0.0 } else { even / f64::from(c) }).collect()
             }
         };
@@ -35,20 +45,25 @@ impl Loss {
         indices.iter().map(|&i| self.weights[usize::from(data.labels[i])]).sum()
     }
 
+    /// y of an example of each class, `[classes, classes]`.
+    pub(crate) fn by_label(&self) -> Vec<Vec<f32>> {
+        let classes = self.weights.len();
+        let spread = self.smoothing / classes as f64;
+        let row = |label| {
+            let own = move |k| if k == label { 1.0 - self.smoothing } else { 0.0 };
+            self.weights.iter().enumerate().map(|(k, w)| (w * (own(k) + spread)) as f32).collect()
+        };
+        (0..classes).map(row).collect()
+    }
+
     /// y, `[n, classes]`.
     ///
     /// A matrix rather than class indices: a gather's backward pass on a GPU adds with atomics, in no fixed order.
     pub(crate) fn targets<B: Backend>(&self, data: &Examples, indices: &[usize], device: &B::Device) -> Tensor<B, 2> {
         let classes = self.weights.len();
-        let spread = self.smoothing / classes as f64;
-        let row = |&i: &usize| {
-            let label = usize::from(data.labels[i]);
-            self.weights.iter().enumerate().map(move |(k, w)| {
-                let own = if k == label { 1.0 - self.smoothing } else { 0.0 };
-                (w * (own + spread)) as f32
-            })
-        };
-        let values: Vec<f32> = indices.iter().flat_map(row).collect();
+        let rows = self.by_label();
+        let values: Vec<f32> =
+            indices.iter().flat_map(|&i| rows[usize::from(data.labels[i])].iter().copied()).collect();
         Tensor::from_data(TensorData::new(values, [indices.len(), classes]), device)
     }
 }

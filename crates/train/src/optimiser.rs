@@ -4,8 +4,8 @@ use burn::tensor::backend::Backend;
 use sottovoce_types::{LocalOptimiser, TrainJob};
 
 /// AdamW's β₁, β₂ and ε: PyTorch's defaults.
-const BETAS: (f64, f64) = (0.9, 0.999);
-const EPSILON: f64 = 1e-8;
+pub(crate) const BETAS: (f64, f64) = (0.9, 0.999);
+pub(crate) const EPSILON: f64 = 1e-8;
 
 /// What every step adds to the gradient, and the optimiser's own memory.
 ///

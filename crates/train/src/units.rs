@@ -1,7 +1,7 @@
 //! Privacy units: one Update for each, made from the model and that unit's data alone.
-use sottovoce_types::{Examples, FlatParams, Sha256Writer, TrainJob, Update};
+use sottovoce_types::{Examples, FlatParams, TrainJob, Update};
 
-use crate::random::purpose;
+use crate::small::of_unit;
 use crate::trainer::{TrainError, Trainer};
 
 /// The Update of one privacy unit: it trains alone from θ_t.
@@ -18,10 +18,7 @@ pub fn unit_update(
     name: &str,
     data: &Examples,
 ) -> Result<Update, TrainError> {
-    let digest = Sha256Writer::new(purpose::UNIT).number(job.seed).field(name.as_bytes()).finish();
-    let mut seed = [0; 8];
-    seed.copy_from_slice(&digest.as_bytes()[..8]);
-    trainer.train(global, data, &TrainJob { seed: u64::from_le_bytes(seed), ..job.clone() })
+    trainer.train(global, data, &of_unit(job, name))
 }
 
 /// The Update of one utterance, the only example of `data`: a step downhill along the gradient of its own loss, for the mean that is

@@ -6,15 +6,53 @@
 //!
 //! Members and non-members must be random halves of the clips of the *same* speakers ([`halves_within_speakers`]).
 //! Training speakers against test speakers is no membership test.
+//!
+//! | attack | needs | file |
+//! |---|---|---|
+//! | M1 loss threshold | the model | here |
+//! | M2 [`population`] | public clips | `population.rs` |
+//! | M3 [`reference`] | shadows | `reference.rs` |
+//! | M4, M5 [`lira_online`], [`lira_offline`] | shadows | `lira.rs` |
+//! | M6 [`rmia`] | few shadows, public clips | `rmia.rs` |
+//! | M7 [`bavaria`] | few shadows | `bavaria.rs` |
+//! | M8 [`quantile()`] | public clips | `quantile.rs` |
+//! | M9 [`trajectory`] | the models of all rounds | `trajectory.rs` |
+//! | U1 [`by_speaker`] | shadows that leave out whole speakers | `speaker.rs` |
+//!
+//! Each makes one score a clip ([`ShadowAttack`] names those with shadows); [`scored`] joins them with the truths, and [`records`], [`by_slice`] and
+//! [`most_exposed`] report them. A [`View`] is all that an attack with shadows sees.
+mod bavaria;
 mod blind;
+mod evidence;
+mod lira;
 mod overfit;
 mod pooled;
+mod population;
+mod quantile;
+mod record;
+mod reference;
+mod rmia;
+mod shadow_attacks;
+mod speaker;
+mod trajectory;
 
+pub use bavaria::bavaria;
 pub use blind::{BLIND_BASELINE, blind_baseline, may_be_blind};
+pub use evidence::{Evidence, Rehearsal, View};
+pub use lira::{Offline, Variance, lira_offline, lira_online};
 pub use overfit::{OVERFIT_CONTROL, OverfitError, OverfitSpec, overfit_control};
+pub use population::population;
+pub use quantile::{gaussian_head, quantile};
+pub use record::{Exposed, LEAST_OF_A_SLICE, SLICES, SliceScore, by_slice, most_exposed, records, scored};
+pub use reference::reference;
+pub use rmia::{GAMMA, ratios, rmia, tuned};
+pub use shadow_attacks::ShadowAttack;
 use sottovoce_types::{AttackScore, Examples, SCHEMA_VERSION, Vantage};
+pub use speaker::{Pool, by_speaker};
+pub use trajectory::{Signal, trajectory};
 
 use crate::random::Stream;
+use crate::scores::Described;
 use crate::stats::{RocError, Trial, auc_with_interval, tpr_at_fpr};
 
 /// The attack's name in records.
@@ -22,6 +60,29 @@ pub const LOSS_THRESHOLD: &str = "membership-loss-threshold";
 
 const CITATION: &str = "M1: score = -loss(theta_T; x). Yeom, Giacomelli, Fredrikson, Jha, \"Privacy Risk in Machine \
                         Learning: Analyzing the Connection to Overfitting\", CSF 2018, Adversary 1 (arXiv:1709.01604)";
+
+/// M1, as [`scored`] names it.
+pub const OF_LOSS_THRESHOLD: Described =
+    Described { attack: LOSS_THRESHOLD, vantage: Vantage::Released, citation: CITATION };
+
+/// M2.
+pub const OF_POPULATION: Described =
+    Described { attack: "membership-population", vantage: Vantage::Released, citation: population::CITATION };
+
+/// M8.
+pub const OF_QUANTILE: Described =
+    Described { attack: "membership-quantile", vantage: Vantage::Released, citation: quantile::CITATION };
+
+/// M9: whoever sees the model of each round, as coordinator and clients do.
+pub const OF_TRAJECTORY: Described =
+    Described { attack: "membership-trajectory", vantage: Vantage::Coordinator, citation: trajectory::CITATION };
+
+/// U1.
+pub const OF_SPEAKER: Described =
+    Described { attack: "membership-speaker", vantage: Vantage::Released, citation: speaker::CITATION };
+
+/// U1 against each shadow in turn.
+pub const OF_SPEAKER_OVER_SHADOWS: Described = Described { attack: "membership-speaker-over-shadows", ..OF_SPEAKER };
 
 /// The false-positive rates that are reported wherever enough non-members stand behind them.
 const RATES: [f64; 2] = [0.01, 0.001];
@@ -70,6 +131,12 @@ pub enum MembershipError {
         members: usize,
         /// Features of a non-member.
         non_members: usize,
+    },
+    /// Too few public clips for a regression.
+    #[error("{found} public clips: a regression needs at least 20; keep more test speakers (partition.test_speakers)")]
+    FewPublic {
+        /// Clips found.
+        found: usize,
     },
     /// The trials carry no ROC curve.
     #[error(transparent)]
@@ -159,6 +226,9 @@ pub fn halves_within_speakers(examples: &Examples, seed: u64) -> (Examples, Exam
     non_members.sort_unstable();
     (examples.select(&members), examples.select(&non_members))
 }
+
+#[cfg(test)]
+mod power;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -8,7 +8,7 @@ use sottovoce_transcript::Transcript;
 use sottovoce_types::{CanaryAudit, ClipNorm, Delta, Epsilon, Lanes, Rotation, SCHEMA_VERSION, Verdict};
 
 use crate::args::AuditCommand;
-use crate::auditing::{Audited, canary_audit};
+use crate::auditing::{Audited, canary_audit, clips_of};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::run_dir::RunDir;
@@ -36,11 +36,13 @@ pub fn run(command: &AuditCommand, output: &Output) -> anyhow::Result<Exit> {
                 trainer: &trainer,
                 partition: &partition,
                 model,
+                models: &models,
+                clips: clips_of(&records, &plan),
                 transcript: &transcript,
                 rounds,
             };
             let audit = audited.audit(&workspace, output)?;
-            dir.write_audit(&audit.attacks, audit.canary.as_ref())?;
+            dir.write_audit(&audit)?;
             if dir.path().join("metrics.json").exists() {
                 dir.write_report()?;
             }

@@ -19,7 +19,7 @@ use sottovoce_types::{RunSummary, SCHEMA_VERSION};
 use self::federation::Sites;
 use self::processes::{Killed, Processes};
 use crate::args::DemoArgs;
-use crate::auditing::{Audit, Audited};
+use crate::auditing::{Audit, Audited, clips_of};
 use crate::commands::audit::{canary_text, exit_of};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -84,7 +84,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Exit> {
 
     output.remark("5/6  attacks, each with its control");
     let audit = audited.audit(&root, output)?;
-    dir.write_audit(&audit.attacks, audit.canary.as_ref())?;
+    dir.write_audit(&audit)?;
 
     output.remark("6/6  report");
     let report = dir.write_report()?;
@@ -163,7 +163,8 @@ struct Finished {
     plan: std::sync::Arc<RunPlan>,
     trainer: sottovoce_train::Trainer,
     partition: Partition,
-    model: sottovoce_types::FlatParams,
+    models: Vec<sottovoce_types::FlatParams>,
+    clips: Vec<f64>,
     transcript: Transcript,
     rounds: u64,
 }
@@ -175,7 +176,9 @@ impl Finished {
             plan: &self.plan,
             trainer: &self.trainer,
             partition: &self.partition,
-            model: &self.model,
+            model: self.models.last().expect("one was published"),
+            models: &self.models,
+            clips: self.clips.clone(),
             transcript: &self.transcript,
             rounds: self.rounds,
         }
@@ -218,8 +221,9 @@ fn evaluate(
     summary.wall_s = began.elapsed().as_secs_f64();
     let rounds = records.len() as u64;
     let transcript = Transcript::read(dir.transcript())?;
-    let finished =
-        Finished { config: config.clone(), plan, trainer, partition: partition.clone(), model, transcript, rounds };
+    let clips = clips_of(&records, &plan);
+    let partition = partition.clone();
+    let finished = Finished { config: config.clone(), plan, trainer, partition, models, clips, transcript, rounds };
     Ok((summary, finished))
 }
 

@@ -4,7 +4,7 @@ use sottovoce_round::Outcome;
 
 use super::load_config;
 use crate::args::SimulateArgs;
-use crate::auditing::Audited;
+use crate::auditing::{Audited, clips_of};
 use crate::exit::{Exit, WithExit};
 use crate::output::Output;
 use crate::run_dir::NewRun;
@@ -42,11 +42,13 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
         trainer: &study.trainer,
         partition: &study.partition,
         model: study.models.last().expect("the initial model at least"),
+        models: &study.models,
+        clips: clips_of(&study.records, &study.plan),
         transcript: &study.transcript,
         rounds: study.summary.rounds,
     }
     .audit(&workspace, output)?;
-    dir.write_audit(&audit.attacks, audit.canary.as_ref())?;
+    dir.write_audit(&audit)?;
     dir.write_report()?;
     let report = new.finish()?.path().join("report.html");
     output.result(&study.summary, || format!("{}\nreport: {}", summary_text(&study.summary), report.display()))?;

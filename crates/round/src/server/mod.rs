@@ -74,6 +74,22 @@ impl Clone for Box<dyn ServerOptimiser> {
     }
 }
 
+/// A run's server optimiser by itself, without its messages: for whoever repeats the arithmetic, as shadow models of attacks do.
+#[derive(Clone)]
+pub struct ServerSteps(Box<dyn ServerOptimiser>);
+
+impl ServerSteps {
+    /// As a run of a model of `dim` parameters begins; `None` for SCAFFOLD, which is more than steps.
+    pub fn new(spec: &ServerSpec, dim: usize) -> Option<Self> {
+        (!spec.is_scaffold()).then(|| Self(optimiser(spec, dim)))
+    }
+
+    /// θ_t becomes θ_{t+1} by the mean of a round, `[dim]` both.
+    pub fn step(&mut self, theta: &mut [f32], mean: &[f32]) {
+        self.0.step(theta, mean);
+    }
+}
+
 /// The optimiser of a run with all that it carries.
 #[derive(Clone)]
 pub(crate) struct Server {

@@ -138,3 +138,18 @@ fn every_number_of_a_rule_is_in_the_digest() {
         .collect();
     assert_eq!(digests.len(), specs.len());
 }
+
+#[test]
+fn the_steps_by_themselves_are_the_servers_and_scaffold_has_none() {
+    let v = vectors();
+    for rule in rules(&v) {
+        let spec = ServerSpec { rule, learning_rate: v.learning_rate };
+        let mut steps = ServerSteps::new(&spec, v.start.len()).unwrap();
+        let mut theta = v.start.clone();
+        v.means.iter().for_each(|mean| steps.step(&mut theta, mean));
+        let expected = &v.models[rule.name()].last().unwrap();
+        let apart = theta.iter().zip(*expected).map(|(t, e)| (f64::from(*t) - e).abs()).fold(0.0, f64::max);
+        assert!(apart < 1e-6, "{}: {apart}", rule.name());
+    }
+    assert!(ServerSteps::new(&ServerSpec { rule: ServerRule::Scaffold, learning_rate: 1.0 }, 3).is_none());
+}

@@ -1,12 +1,13 @@
 //! R2: adds up masked inputs as they come; closes into the survivor set.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::{Agreed, CollectingSignatures, count, has};
 use crate::context;
 use crate::dealing::inputs_root;
-use crate::fault::{PeerFault, Phase, QuorumLost};
+use crate::fault::{CloseFailed, PeerFault, Phase, QuorumLost};
+use crate::graph::GraphRefused;
 use crate::identity::verify;
 use crate::labels;
 use crate::messages::{InputRoot, MaskedInputMsg, SurvivorsMsg};
@@ -55,20 +56,29 @@ impl CollectingInputs {
         self.agreed.missing(&self.roots)
     }
 
-    /// Fixes the survivor set U3, for all in it.
+    /// Fixes the survivor set U3, for all in it ([`CollectingSignatures::expected`]).
+    ///
+    /// On a sparse graph every dealer, survivor or not, needs t of its picks among the survivors: its masks could not be taken off
+    /// otherwise, and clients would sign nothing. What has been added cannot be taken out again, so the attempt ends there.
     ///
     /// # Errors
-    /// [`QuorumLost`] when fewer than q inputs came.
-    pub fn close(self) -> Result<(CollectingSignatures, Vec<(ClientId, SurvivorsMsg)>), QuorumLost> {
+    /// [`CloseFailed`]: fewer than q inputs came, or a dealer is starved.
+    pub fn close(self) -> Result<(CollectingSignatures, SurvivorsMsg), CloseFailed> {
         let Self { agreed, accumulator, roots } = self;
         let (have, need) = (count(&roots), agreed.roster.q);
         if have < need {
-            return Err(QuorumLost { phase: Phase::Inputs, have, need });
+            return Err(QuorumLost { phase: Phase::Inputs, have, need }.into());
+        }
+        let survivors: BTreeSet<u32> = roots.keys().copied().collect();
+        for dealer in &agreed.dealers {
+            agreed
+                .topology
+                .check_live(*dealer, &survivors)
+                .map_err(|fault| GraphRefused::by_id(&fault, |i| agreed.roster.client(i)))?;
         }
         let message = SurvivorsMsg { inputs: roots.iter().map(|(i, r)| InputRoot { index: *i, root: *r }).collect() };
         let root = inputs_root(&message.inputs);
-        let ctx3 = context::ctx3(&agreed.ctx2, agreed.roster.len(), roots.keys().copied(), &root);
-        let addressed = roots.keys().map(|i| (agreed.roster.client(*i), message.clone())).collect();
-        Ok((CollectingSignatures::new(agreed, accumulator, roots, ctx3), addressed))
+        let ctx3 = context::ctx3(&agreed.ctx2, agreed.roster.len(), survivors.iter().copied(), &root);
+        Ok((CollectingSignatures::new(agreed, accumulator, roots, ctx3), message))
     }
 }

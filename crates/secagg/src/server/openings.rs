@@ -23,9 +23,10 @@ pub struct CollectingOpenings {
     ctx3: Digest,
     signers: BTreeSet<u32>,
     certificate: Certificate,
-    /// By holder: its shares, by dealer.
-    openings: BTreeMap<u32, BTreeMap<u32, Quad>>,
-    complaints: Vec<Complaint>,
+    /// By holder that opened: the dealers whose envelopes it complains about.
+    openings: BTreeMap<u32, Vec<Complaint>>,
+    /// By dealer: the shares of its secret, by ascending holder.
+    shares: BTreeMap<u32, BTreeMap<u32, Quad>>,
 }
 
 impl CollectingOpenings {
@@ -45,7 +46,7 @@ impl CollectingOpenings {
             signers,
             certificate,
             openings: BTreeMap::new(),
-            complaints: Vec::new(),
+            shares: BTreeMap::new(),
         }
     }
 
@@ -57,20 +58,23 @@ impl CollectingOpenings {
     pub fn opening(&mut self, from: ClientId, message: OpeningMsg) -> Result<(), PeerFault> {
         let roster = &self.agreed.roster;
         let (holder, member) = owed(roster, from, |i| self.signers.contains(&i), &self.openings)?;
-        if message.opened.len() != self.agreed.dealings.len() {
+        let dealers: Vec<u32> = self.agreed.topology.dealers(holder, &self.agreed.dealers).collect();
+        if message.opened.len() != dealers.len() {
             return Err(PeerFault::Shape { client: from });
         }
         verify(&member.identity, labels::OPEN, message.signed(&self.ctx3).as_bytes(), &message.signature)
             .map_err(|_| PeerFault::Signature { client: from })?;
-        let mut shares = BTreeMap::new();
+        let mut shares = Vec::with_capacity(dealers.len());
         let mut complaints = Vec::new();
-        for ((dealer, dealing), opened) in self.agreed.dealings.iter().zip(&message.opened) {
+        for (dealer, opened) in dealers.iter().zip(&message.opened) {
             let dealer_id = roster.client(*dealer);
             let Some(opened) = opened else {
                 complaints.push(Complaint { holder: from, dealer: dealer_id });
                 continue;
             };
-            let entry = usize::try_from(holder).ok().and_then(|i| dealing.entries.get(i));
+            let slot = self.agreed.topology.slot(*dealer, holder);
+            let dealing = self.agreed.dealings.get(dealer);
+            let entry = slot.zip(dealing).and_then(|(slot, dealing)| dealing.entries.get(slot));
             let entry = entry.expect("a dealing with another number of entries was refused");
             let (kind, committed) = if self.survivors.contains(dealer) {
                 (ShareKind::SelfMask, entry.commit_b)
@@ -82,10 +86,12 @@ impl CollectingOpenings {
             if share.commitment(&roster.ctx1, kind, &dealer_id, &from) != committed {
                 return Err(wrong);
             }
-            shares.insert(*dealer, share.value);
+            shares.push((*dealer, share.value));
         }
-        self.openings.insert(holder, shares);
-        self.complaints.extend(complaints);
+        for (dealer, share) in shares {
+            self.shares.entry(dealer).or_default().insert(holder, share);
+        }
+        self.openings.insert(holder, complaints);
         Ok(())
     }
 
@@ -107,7 +113,7 @@ impl CollectingOpenings {
 
     /// Whether t shares of every secret are there, so that closing gives the sum (unless a dealer cheated).
     pub fn ready(&self) -> bool {
-        self.agreed.dealings.keys().all(|dealer| self.holders(*dealer).len() >= self.threshold())
+        self.agreed.dealers.iter().all(|dealer| self.shares_of(*dealer).len() >= self.threshold())
     }
 
     /// Puts the secrets together, verifies each against what its dealer advertised, takes the masks off and gives the sum.
@@ -124,14 +130,14 @@ impl CollectingOpenings {
     /// # Errors
     /// Those of [`Self::close`].
     pub fn close_on(self, workers: NonZeroUsize) -> Result<SecureSum, OpenFailed> {
-        let (have, need) = (count(&self.openings), self.agreed.roster.q);
+        let (have, need) = (count(&self.openings), self.agreed.topology.threshold());
         if have < need {
             return Err(OpenFailed::TooFewOpenings { have, need });
         }
         let mut weights = Weights::default();
         let (mut self_masks, mut gone) = (Vec::new(), Vec::new());
         let mut spoilt = Vec::new();
-        for dealer in self.agreed.dealings.keys() {
+        for dealer in &self.agreed.dealers {
             let fault = if self.survivors.contains(dealer) {
                 let (key, fault) = self.verified(&mut weights, *dealer, |b| self.self_mask(*dealer, b))?;
                 self_masks.push((key, Sign::Subtract));
@@ -144,7 +150,8 @@ impl CollectingOpenings {
             spoilt.extend(fault);
         }
         let mut sum = self.accumulator;
-        let Self { agreed, survivors, ctx3, openings, complaints, certificate, .. } = self;
+        let Self { agreed, survivors, ctx3, openings, certificate, .. } = self;
+        let complaints = openings.values().flatten().copied().collect();
         if let Some(prg) = agreed.roster.prg() {
             expand_all(prg, self_masks, sum.words_mut(), workers);
             for (dealer, secret) in gone {
@@ -169,10 +176,8 @@ impl CollectingOpenings {
             Ok(verified) => return Ok((verified, None)),
             Err(fault) => fault,
         };
-        let holders = self.holders(dealer);
-        let shares: Vec<&Quad> =
-            holders.iter().filter_map(|h| self.openings.get(h).and_then(|shares| shares.get(&dealer))).collect();
-        let decoder = Decoder::new(&holders, self.agreed.roster.q).map_err(|_| fault.clone())?;
+        let (holders, shares): (Vec<u32>, Vec<&Quad>) = self.shares_of(dealer).iter().map(|(h, s)| (*h, s)).unzip();
+        let decoder = Decoder::new(&holders, self.agreed.topology.threshold()).map_err(|_| fault.clone())?;
         let found = decoder.decode(&shares).map_err(|_| fault.clone())?;
         let verified = check(&found.secret).map_err(|_| fault)?;
         let roster = &self.agreed.roster;
@@ -200,40 +205,40 @@ impl CollectingOpenings {
         Ok(secret)
     }
 
-    /// Who opened a share of this dealer's secret.
-    fn holders(&self, dealer: u32) -> Vec<u32> {
-        self.openings.iter().filter(|(_, shares)| shares.contains_key(&dealer)).map(|(holder, _)| *holder).collect()
+    /// What was opened of this dealer's secret, by holder.
+    fn shares_of(&self, dealer: u32) -> &BTreeMap<u32, Quad> {
+        static NONE: BTreeMap<u32, Quad> = BTreeMap::new();
+        self.shares.get(&dealer).unwrap_or(&NONE)
     }
 
     fn threshold(&self) -> usize {
-        usize::try_from(self.agreed.roster.q).unwrap_or(usize::MAX)
+        usize::try_from(self.agreed.topology.threshold()).unwrap_or(usize::MAX)
     }
 }
 
-/// Lagrange weights by holder set: nearly always one set for all dealers.
+/// The last Lagrange weights and the holders that they are for: on the complete graph nearly always the same for all dealers.
 #[derive(Default)]
-struct Weights(BTreeMap<Vec<u32>, Lagrange>);
+struct Weights(Option<(Vec<u32>, Lagrange)>);
 
 impl Weights {
     /// The secret of a dealer from the first t shares opened.
     fn secret(&mut self, phase: &CollectingOpenings, dealer: u32) -> Result<Quad, OpenFailed> {
-        let mut holders = phase.holders(dealer);
-        let have = u32::try_from(holders.len()).unwrap_or(u32::MAX);
-        let roster = &phase.agreed.roster;
-        if have < roster.q {
-            return Err(OpenFailed::SharesMissing { dealer: roster.client(dealer), have, need: roster.q });
+        let opened = phase.shares_of(dealer);
+        let (have, need) = (count(opened), phase.agreed.topology.threshold());
+        if have < need {
+            return Err(OpenFailed::SharesMissing { dealer: phase.agreed.roster.client(dealer), have, need });
         }
-        holders.truncate(phase.threshold());
-        let shares: Vec<&Quad> =
-            holders.iter().filter_map(|h| phase.openings.get(h).and_then(|shares| shares.get(&dealer))).collect();
-        let weights = self.0.entry(holders).or_insert_with_key(|holders| {
-            Lagrange::at_zero(holders).expect("holders are distinct positions, and at least one")
-        });
-        Ok(weights.combine(shares))
+        let holders: Vec<u32> = opened.keys().copied().take(phase.threshold()).collect();
+        if self.0.as_ref().is_none_or(|(of, _)| *of != holders) {
+            let weights = Lagrange::at_zero(&holders).expect("holders are distinct positions, and at least one");
+            self.0 = Some((holders, weights));
+        }
+        let (_, weights) = self.0.as_ref().expect("just made");
+        Ok(weights.combine(opened.values().take(phase.threshold())))
     }
 }
 
-/// The masks between a dealer that dropped out and the survivors, each with the sign that undoes what the survivor did. The
+/// The masks between a dealer that dropped out and the survivors that it masked with, each with the sign that undoes what the survivor did. The
 /// key agreements, which for short vectors cost more than the masks, are shared out among the threads.
 fn left_by(
     agreed: &Agreed,
@@ -244,7 +249,7 @@ fn left_by(
 ) -> Vec<(MaskKey, Sign)> {
     let (roster, ctx2) = (&agreed.roster, &agreed.ctx2);
     let gone = roster.client(dealer);
-    let survivors: Vec<u32> = survivors.iter().copied().collect();
+    let survivors = agreed.topology.mask_peers(dealer, survivors);
     parallel_map(&survivors, workers, |survivor| {
         let peer = roster.at(*survivor).expect("survivors are on the roster");
         let shared = secret.agree(&peer.pk_mask).expect("low-order keys were refused with the adverts");

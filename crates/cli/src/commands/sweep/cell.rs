@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use sottovoce_config::{Config, CorpusKind, Privacy, Sweep, SweepCell};
 use sottovoce_types::{AttackScore, Digest, Epsilon, SCHEMA_VERSION, SweepRow, Unit};
 
-use crate::auditing::{Audit, Audited};
+use crate::auditing::{Audit, Audited, clips_of};
 use crate::output::Output;
 use crate::speech;
 use crate::study::{self, Study};
@@ -84,6 +84,8 @@ impl Cells<'_> {
             trainer: &study.trainer,
             partition: &study.partition,
             model: study.models.last().context("a model")?,
+            models: &study.models,
+            clips: clips_of(&study.records, &study.plan),
             transcript: &study.transcript,
             rounds: study.summary.rounds,
         }
