@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{
     Advertised, CollectingAdverts, Consistent, Identity, MaskSuite, Masking, Session, Shared, Submitted,
 };
@@ -73,6 +74,7 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
         max_corrupt: 1,
         lanes,
         words: lanes.words(VALUES),
+        graph: MaskGraph::Complete,
         suite,
         allow_plain: false,
     };
@@ -95,11 +97,12 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
         server.advert(site.identity.client_id(), m).unwrap();
         advertised.push(state);
     }
-    let (mut server, roster) = server.close(&coordinator).unwrap();
+    let (server, roster) = server.close(&coordinator).unwrap();
+    let mut server = server.complete().unwrap();
     say("roster", encoded(&roster));
     let mut shared: Vec<Shared> = Vec::new();
     for (site, state) in sites.iter_mut().zip(advertised) {
-        let (state, m) = state.roster(roster.clone(), &site.identity, &mut site.rng).unwrap();
+        let (state, m) = state.roster(roster.clone(), &site.identity, &mut site.rng).unwrap().complete().unwrap();
         say("shares", encoded(&m));
         server.shares(site.identity.client_id(), m).unwrap();
         shared.push(state);
@@ -121,12 +124,12 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
         submitted.push((i, state));
     }
     let (mut server, survivors) = server.close().unwrap();
-    say("survivors", encoded(&survivors[0].1));
+    say("survivors", encoded(&survivors));
     let mut consistent: Vec<(usize, Consistent)> = Vec::new();
-    for ((i, state), (id, m)) in submitted.into_iter().zip(survivors) {
-        let (state, m) = state.survivors(m, &sites[i].identity).unwrap();
+    for (i, state) in submitted {
+        let (state, m) = state.survivors(survivors.clone(), &sites[i].identity).unwrap();
         say("signatures", encoded(&m));
-        server.signature(id, m).unwrap();
+        server.signature(sites[i].identity.client_id(), m).unwrap();
         consistent.push((i, state));
     }
     let ctx3 = server.ctx3();

@@ -98,7 +98,7 @@ fn carry<M: Encode + Decode<MessageCtx> + Clone + PartialEq>(
             let mut bytes = message.to_bytes();
             let place = byte % bytes.len();
             bytes[place] ^= 1 << (bit % 8);
-            let changed = M::decode_exact(&cohort.session.message_ctx(), &bytes).ok()?;
+            let changed = M::decode_exact(&cohort.session.message_ctx().unwrap(), &bytes).ok()?;
             assert!(changed != *message, "two encodings of one message");
             Some(changed)
         }
@@ -174,13 +174,15 @@ fn attempt(cohort: &mut Cohort, faults: &Faults, seed: u64) -> (Option<SecureSum
         let client = cohort.id(i);
         assert_eq!(server.advert(client, second), Err(PeerFault::Repeated { client }));
     }
-    let Ok((mut server, roster)) = server.close(&cohort.coordinator) else { return (None, opened) };
+    let Ok((server, roster)) = server.close(&cohort.coordinator) else { return (None, opened) };
+    let mut server = server.complete().unwrap();
 
     let mut shared = BTreeMap::new();
     let mut sent = Vec::new();
     for (i, state) in states.into_iter().filter(|(i, _)| counted.contains(i)) {
         let Some(arrived) = carry(cohort, faults.at(Step::Roster, i), &roster) else { continue };
-        let Ok((state, message)) = state.roster(arrived, &cohort.sites[i], &mut rng) else { continue };
+        let Ok(on_roster) = state.roster(arrived, &cohort.sites[i], &mut rng) else { continue };
+        let (state, message) = on_roster.complete().unwrap();
         shared.insert(i, state);
         if !faults.died_before(Step::Shares, i) {
             sent.push((i, message));
@@ -203,12 +205,11 @@ fn attempt(cohort: &mut Cohort, faults: &Faults, seed: u64) -> (Option<SecureSum
     }
     let counted = arrivals.take(Step::Input, sent, |id, m| server.input(id, m));
     let Ok((mut server, survivors)) = server.close() else { return (None, opened) };
-    let survivors: BTreeMap<_, _> = survivors.into_iter().collect();
 
     let mut consistent = BTreeMap::new();
     let mut sent = Vec::new();
     for (i, state) in submitted.into_iter().filter(|(i, _)| counted.contains(i)) {
-        let Some(arrived) = carry(cohort, faults.at(Step::Survivors, i), &survivors[&cohort.id(i)]) else { continue };
+        let Some(arrived) = carry(cohort, faults.at(Step::Survivors, i), &survivors) else { continue };
         let Ok((state, message)) = state.survivors(arrived, &cohort.sites[i]) else { continue };
         consistent.insert(i, state);
         if !faults.died_before(Step::Signature, i) {

@@ -38,12 +38,12 @@ fn attempt(cohort: &mut Cohort, cfg: &[u8], earlier: Option<&Said>) -> Said {
         // Another dealer's old envelope and dealing among the fresh ones.
         let (mut states, _, messages) = cohort.until_envelopes();
         let mut mixed = messages[0].clone();
-        mixed.dealt[2] = old.envelopes.dealt[2].clone();
+        mixed.dealt[1] = old.envelopes.dealt[1].clone();
         let dealer = cohort.id(2);
         assert_eq!(states.remove(0).envelopes(mixed).map(|_| ()), Err(Abort::DealingSignature { dealer }));
         let (mut states, _, messages) = cohort.until_envelopes();
         let mut mixed = messages[0].clone();
-        mixed.dealt[2].envelope.clone_from(&old.envelopes.dealt[2].envelope);
+        mixed.dealt[1].envelope.clone_from(&old.envelopes.dealt[1].envelope);
         assert_eq!(states.remove(0).envelopes(mixed).map(|_| ()), Err(Abort::EnvelopeAltered { dealer }));
         let (mut states, ..) = cohort.until_survivors(&[0, 1, 2, 3]);
         let answer = states.remove(0).survivors(old.survivors.clone(), &cohort.sites[0]);
@@ -63,13 +63,14 @@ fn attempt(cohort: &mut Cohort, cfg: &[u8], earlier: Option<&Said>) -> Said {
         states.push(state);
         adverts.push(m);
     }
-    let (mut server, roster) = server.close(&cohort.coordinator).unwrap();
+    let (server, roster) = server.close(&cohort.coordinator).unwrap();
+    let mut server = server.complete().unwrap();
     if let Some(old) = earlier {
         refused(server.shares(cohort.id(0), old.shares.clone()), "shares");
     }
     let (mut shared, mut dealt) = (Vec::new(), Vec::new());
     for (i, state) in states.into_iter().enumerate() {
-        let (state, m) = state.roster(roster.clone(), &cohort.sites[i], &mut cohort.rng).unwrap();
+        let (state, m) = state.roster(roster.clone(), &cohort.sites[i], &mut cohort.rng).unwrap().complete().unwrap();
         server.shares(cohort.id(i), m.clone()).unwrap();
         shared.push(state);
         dealt.push(m);
@@ -92,7 +93,7 @@ fn attempt(cohort: &mut Cohort, cfg: &[u8], earlier: Option<&Said>) -> Said {
     }
     let (mut consistent, mut signatures) = (Vec::new(), Vec::new());
     for (i, state) in submitted.into_iter().enumerate() {
-        let (state, m) = state.survivors(survivors[i].1.clone(), &cohort.sites[i]).unwrap();
+        let (state, m) = state.survivors(survivors.clone(), &cohort.sites[i]).unwrap();
         server.signature(cohort.id(i), m.clone()).unwrap();
         consistent.push(state);
         signatures.push(m);
@@ -114,7 +115,7 @@ fn attempt(cohort: &mut Cohort, cfg: &[u8], earlier: Option<&Said>) -> Said {
         shares: dealt.remove(0),
         envelopes: envelopes[0].1.clone(),
         input: inputs.remove(0),
-        survivors: survivors[0].1.clone(),
+        survivors,
         signature: signatures.remove(0),
         quorum,
         opening: openings.remove(0),
@@ -231,7 +232,7 @@ fn an_input_without_masks_is_taken_is_its_senders_own_loss_and_spoils_the_sum() 
     let (mut server, survivors) = server.close().unwrap();
     let mut consistent = Vec::new();
     for (i, state) in submitted {
-        let (state, m) = state.survivors(survivors[i].1.clone(), &cohort.sites[i]).unwrap();
+        let (state, m) = state.survivors(survivors.clone(), &cohort.sites[i]).unwrap();
         server.signature(cohort.id(i), m).unwrap();
         consistent.push((i, state));
     }
@@ -279,10 +280,10 @@ fn no_key_envelope_or_mask_repeats_in_a_thousand_attempts() {
     for _ in 0..1000 {
         let (states, _, messages) = cohort.until_envelopes();
         for (i, (state, message)) in states.into_iter().zip(messages).enumerate() {
-            let other = message.dealt[1 - i].clone();
-            fresh(&other.envelope.as_ref().unwrap().0, "an envelope");
-            fresh(&other.dealing.entries[i].commit_s.0, "a commitment to a share of s");
-            fresh(&other.dealing.entries[i].commit_b.0, "a commitment to a share of b");
+            let other = message.dealt[0].clone();
+            fresh(&other.envelope.0, "an envelope");
+            fresh(&other.entry.commit_s.0, "a commitment to a share of s");
+            fresh(&other.entry.commit_b.0, "a commitment to a share of b");
             let zeros = RingVec::zeros(cohort.session.words, cohort.session.lanes);
             let (_, input) = state.envelopes(message).unwrap().submit(zeros, &cohort.sites[i]).unwrap();
             let bytes: Vec<u8> = input.words.iter().flat_map(|w| w.to_le_bytes()).collect();
