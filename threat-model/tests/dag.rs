@@ -24,7 +24,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["dp", "round", "secagg"]),
     ("net", &["wire", "round", "transcript", "secagg"]),
     ("sim", &["wire", "encode", "dp", "secagg", "round", "transcript"]),
-    ("coordinator", &["wire", "secagg", "config", "round", "dp", "store", "net", "transcript"]),
+    ("live", &["round", "report"]),
+    ("coordinator", &["wire", "secagg", "config", "round", "dp", "store", "net", "transcript", "live"]),
     (
         "cli",
         &[
@@ -69,7 +70,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("quinn", &["net"]),
     ("rustls", &["net"]),
     ("rcgen", &["net"]),
-    ("tokio", &["net", "coordinator", "cli"]),
+    ("tokio", &["net", "live", "coordinator", "cli"]),
     ("rusqlite", &["store"]),
     ("safetensors", &["store"]),
     ("toml", &["config", "cli", "threat-model"]),
@@ -78,7 +79,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "coordinator"]),
     ("indicatif", &["cli"]),
     ("rustix", &["cli"]),
-    ("maud", &["report"]),
+    ("maud", &["report", "live"]),
+    ("axum", &["live"]),
 ];
 
 /// What must not be in the coordinator, at any depth: it sees sums of updates and never a recording or a model's code.

@@ -4,13 +4,19 @@
 //! |---|---|---|
 //! | [`membership`] (M1 to M9, U1) | the released model, and [`shadows`] of its training | an overfit model (must win), a blind baseline (must fail) |
 //! | [`label_profile`] (A4) | the coordinator's view of the wire | the same bytes without masks (must win) |
+//! | [`inversion`] (R1, R2, R3, R5) | single updates | one clip, one step, no masks (must be exact); masked bytes (must be blind) |
+//! | [`attribute`] (A1, A2) | single updates | no masks (must win); masked bytes (must be chance) |
+//! | [`attribute::CohortProperty`] (A3) | models and sums | a cohort of few |
+//! | [`gradient_cosine`] (M10) | single updates | no masks (must win); masked bytes (must be chance) |
+//! | [`distinguisher`] (M13) | models and sums | a cohort of two (must win) |
+//! | [`malicious`] (R4, M12) | models of the coordinator's making | clients that train on whatever they are sent (must win); clients of this protocol (must refuse) |
 //! | [`canary`] (D1 + D6) | the auditor's: instrumented pipeline | broken pipelines (must be caught) |
 //!
-//! An attack takes a view or a model, never a data set of the run; truths go to the scoring functions alone. All
-//! statistics live in [`stats`], which sees scores and truths only. Not here: gradient inversion,
-//! attribute inference (later changes), and any claim that an attack's failure proves privacy.
+//! An [`Attack`] takes a [`view`] or a model, never a data set of the run; truths go to the scoring functions alone. All
+//! statistics live in [`stats`], [`bound`] and [`gate`], which see scores and truths only; [`selftest`] shows that they are silent on
+//! what is private and loud on what is broken. Not here: any claim that an attack's failure proves privacy.
 //!
-//! Read [`label_profile::infer_from_view`] and [`canary::run_canaries`] first.
+//! Read [`view`] and [`canary::run_canaries`] first.
 //!
 //! ```
 //! use sottovoce_attack::membership::{Losses, loss_threshold};
@@ -38,10 +44,23 @@
     reason = "samples, batches and plots, not privacy"
 )]
 
+mod attack;
+pub mod attribute;
+pub mod bound;
 pub mod canary;
+pub mod distinguisher;
+pub mod gate;
+pub mod gradient_cosine;
+pub mod inversion;
 pub mod label_profile;
+mod linear;
+pub mod malicious;
 pub mod membership;
 mod random;
 pub mod scores;
+pub mod selftest;
 pub mod shadows;
 pub mod stats;
+pub mod view;
+
+pub use attack::{Attack, Guesses, Truth, Truths};

@@ -14,6 +14,11 @@ impl Stream {
         Self(ChaCha20Rng::from_seed(*key.as_bytes()))
     }
 
+    /// The generator itself, for samplers that draw their own way.
+    pub(crate) fn rng(&mut self) -> &mut ChaCha20Rng {
+        &mut self.0
+    }
+
     /// A fair coin.
     pub(crate) fn coin(&mut self) -> bool {
         self.0.next_u32() & 1 == 1

@@ -8,6 +8,10 @@ use sottovoce_types::Vantage;
 
 use crate::stats::Trial;
 
+mod csv;
+
+pub use self::csv::{CsvError, CsvForm, SCORES_CSV};
+
 /// Which attack, what it saw and where it was published.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Described {

@@ -9,9 +9,8 @@ use std::convert::Infallible;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use sottovoce_attack::canary::{
-    CanaryClaim, CanaryDesign, Mutation, Pipeline, PipelineSpec, gdp_mu_lower, run_canaries,
-};
+use sottovoce_attack::bound::gdp_mu_lower;
+use sottovoce_attack::canary::{CanaryClaim, CanaryDesign, Mutation, Pipeline, PipelineSpec, run_canaries};
 use sottovoce_dp::noise::{DiscreteGaussian, IntegerNoise as _};
 use sottovoce_dp::sampling::{SamplingProbability, poisson};
 use sottovoce_dp::{RoundedGaussian, SeededNoise, Sigma, gdp};

@@ -1,4 +1,5 @@
 //! The command line: what `--help` says is the contract.
+mod audit;
 mod bench;
 mod privacy;
 
@@ -6,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::audit::{AuditCommand, DesignArg, ImportScoresArgs, SelftestArgs};
 pub use self::bench::{AdversaryName, BenchCommand, BenchSecaggArgs, GraphName, SuiteName};
 pub use self::privacy::{AccountantArg, AdjacencyArg, PrivacyCommand, ReleasedArgs};
 
@@ -407,25 +409,6 @@ pub struct PredictArgs {
     /// wav or flac files.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-}
-
-/// `audit`
-#[derive(Subcommand, Debug)]
-pub enum AuditCommand {
-    /// Attacks a finished run and sets empirical epsilon against its bound.
-    Run {
-        /// Run directory.
-        run: PathBuf,
-        /// Overrides of the run's config, for example --set corpus.cache=evaluation.h5 for a deployed run (repeatable).
-        #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-        set: Vec<String>,
-    },
-    /// Shows that the audit catches broken privacy and does not cry wolf on a private mechanism.
-    Selftest {
-        /// Canaries.
-        #[arg(long, default_value_t = 1000)]
-        canaries: u32,
-    },
 }
 
 /// `sweep`

@@ -1,24 +1,34 @@
 //! The attacks of this version on one run, each with its control.
+mod control;
 mod membership;
+mod reconstruction;
+mod sex;
 mod shadows;
+mod sums;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::Result;
-use sottovoce_attack::canary::{CanaryClaim, CanaryDesign, Mutation, Pipeline, PipelineSpec, run_canaries};
-use sottovoce_attack::label_profile::{
-    self, InferSpec, MeanPrediction, ObserveSpec, Profiles, Role, Scale, infer_from_view, last_layer_bias,
+use anyhow::{Context, Result};
+use sottovoce_attack::Attack as _;
+use sottovoce_attack::bound::NOT_DETECTABLE;
+use sottovoce_attack::canary::{
+    CanaryClaim, CanaryDesign, CanaryTrials, Mutation, Pipeline, PipelineSpec, run_canaries,
 };
+use sottovoce_attack::gate::{Curve, GateReport, GateTest, Policy, StageOf, gate};
+use sottovoce_attack::inversion::Panel;
+use sottovoce_attack::label_profile::{self, InferSpec, LabelProfile, MeanPrediction, Profiles, Role, Scale};
 use sottovoce_attack::membership::{Exposed, SliceScore};
 use sottovoce_attack::scores::Scores;
-use sottovoce_config::{AggregationMode, AttackName, Config};
+use sottovoce_attack::view::Observed;
+use sottovoce_config::{AttackName, Config};
 use sottovoce_dp::{OsNoise, gdp};
 use sottovoce_round::RunPlan;
-use sottovoce_secagg::honest_floor;
+use sottovoce_secagg::{MaskSuite, honest_floor};
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, RoundRecord};
+use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, RoundRecord, Vantage};
 
 use crate::output::Output;
 use crate::study;
@@ -27,8 +37,6 @@ use crate::study;
 const CONTROL_ROUNDS: u64 = 4;
 /// Confidence of the canaries' lower bound.
 const CONFIDENCE: f64 = 0.99;
-/// Noise that falls short by more than this factor must be caught with probability 0.95, or the audit is inconclusive.
-const MAX_SHORTFALL: f64 = 1.5;
 
 /// What an audit found.
 pub struct Audit {
@@ -36,12 +44,16 @@ pub struct Audit {
     pub attacks: Vec<AttackScore>,
     /// Empirical epsilon beside the claim; `None` without DP.
     pub canary: Option<CanaryAudit>,
+    /// What the gate says of the canaries; `None` without DP.
+    pub gate: Option<GateReport>,
     /// The scores behind `attacks`, one list an attack.
     pub scores: Vec<Scores>,
     /// Areas by emotion, sex and speaker.
     pub slices: Vec<SliceScore>,
     /// The clips and speakers that each attack is surest of.
     pub exposed: Vec<Exposed>,
+    /// What the control of the reconstruction recovered, beside the truth.
+    pub gallery: Vec<Panel>,
 }
 
 /// C of each of `records`, where the run clips; the plan's, where it does not adapt.
@@ -81,9 +93,28 @@ impl Audited<'_> {
         if wanted.contains(&AttackName::LabelProfile) {
             attacks.extend(self.label_profile(workspace, output)?);
         }
-        let canary = if wanted.contains(&AttackName::Canary) { self.canary()? } else { None };
+        if wanted.contains(&AttackName::SexInference) {
+            attacks.extend(sex::audit(self, workspace, output)?);
+        }
+        let mut gallery = Vec::new();
+        if wanted.contains(&AttackName::Inversion) {
+            let (scores, panels) = reconstruction::audit(self, output)?;
+            attacks.extend(scores);
+            gallery = panels;
+        }
+        if wanted.contains(&AttackName::SecaggDistinguisher) {
+            attacks.extend(sums::audit(self, output)?);
+        }
+        let (canary, gate) =
+            if wanted.contains(&AttackName::Canary) { self.canary(workspace)?.unzip() } else { (None, None) };
+        if self.plan.spec().suite == MaskSuite::None {
+            // The bytes were read as what they are.
+            for score in attacks.iter_mut().filter(|a| a.vantage == Vantage::Coordinator) {
+                score.vantage = Vantage::CoordinatorPlain;
+            }
+        }
         let (scores, slices, exposed) = (membership.scores, membership.slices, membership.exposed);
-        Ok(Audit { attacks, canary, scores, slices, exposed })
+        Ok(Audit { attacks, canary, gate, scores, slices, exposed, gallery })
     }
 
     fn label_profile(&self, workspace: &Path, output: &Output) -> Result<Vec<AttackScore>> {
@@ -98,14 +129,8 @@ impl Audited<'_> {
             }
         };
         // The same attack on the same federation without masks and without noise: it must win.
-        let mut config = self.config.clone();
-        config.aggregation.mode = AggregationMode::Plain;
-        config.privacy.drop_unit();
-        config.run.rounds = self.config.run.rounds.min(CONTROL_ROUNDS);
-        config.run.evaluate_every = 0;
-        config.privacy.epsilon = None;
-        config.privacy.noise_multiplier = None;
-        config.privacy.epsilon_budget = None;
+        let rounds = self.config.run.rounds.min(CONTROL_ROUNDS);
+        let config = control::config(self.config, self.partition.clients.len(), rounds)?;
         let control = study::simulate(&config, workspace, false, output)?;
         let truths = profiles(&control.plan, &control.partition, self.trainer.spec().classes());
         let guesses = infer_profiles(&control.plan, &control.transcript)?;
@@ -113,53 +138,79 @@ impl Audited<'_> {
         Ok(vec![attack.correlation, attack.top1, control.correlation, control.top1])
     }
 
-    fn canary(&self) -> Result<Option<CanaryAudit>> {
-        let spec = self.plan.spec();
-        let Some(privacy) = spec.privacy else { return Ok(None) };
+    /// Canaries in all rounds, against the accountant's curve, in two stages.
+    fn canary(&self, workspace: &Path) -> Result<Option<(CanaryAudit, GateReport)>> {
+        let Some((pipeline, claim)) = canary_claim(self.config, self.plan, self.rounds)? else { return Ok(None) };
+        let z = pipeline.noise_multiplier.value();
         let rounds = u32::try_from(self.rounds.max(1))?;
-        let mu = f64::from(rounds).sqrt() / privacy.noise_multiplier.value();
-        let claimed = gdp::epsilon(mu, privacy.delta).upper;
-        let canaries = usize::try_from(self.config.audit.canaries)?;
-        let pipeline = PipelineSpec {
-            clip: spec.clip,
-            clip_bits: spec.clip_bits,
-            lanes: spec.lanes,
-            rotation: spec.rotation,
-            noise_multiplier: privacy.noise_multiplier,
-            honest: honest_floor(spec.n_min, spec.max_corrupt),
-            canaries,
+        let seed = self.config.run.seed;
+        let run = workspace.parent().unwrap_or(workspace).display();
+        let mut of_first = None;
+        let test = GateTest {
+            component: "clip, quantise, noise share, sum, decode".to_owned(),
+            rounds: 1..=u64::from(rounds),
+            declared: Curve::gaussian(f64::from(rounds).sqrt() / z),
+            canaries: pipeline.canaries as u64,
+            reproducer: format!("sottovoce audit run {run} --set 'audit.attacks=[\"canary\"]'"),
+            run: Box::new(|stage| {
+                let seed = 2 * seed + u64::from(stage == StageOf::Second);
+                let design = CanaryDesign { canaries: pipeline.canaries, rounds, seed };
+                let trials = canaries(pipeline, Mutation::None, design)?;
+                let errors = trials.errors();
+                if stage == StageOf::First {
+                    of_first = Some(trials);
+                }
+                anyhow::Ok(errors)
+            }),
         };
-        let claim = CanaryClaim {
-            epsilon: Epsilon::new(claimed)?,
-            delta: privacy.delta,
-            confidence: CONFIDENCE,
-            max_shortfall: MAX_SHORTFALL,
+        let report = gate(vec![test], Policy::default())?;
+        let trials = of_first.context("the gate ran its test")?;
+        // The gate decides, not the bound at one level: its verdict, and its power.
+        let power = report.findings.iter().map(|f| f.detectable_noise_shortfall).fold(0.0, f64::max);
+        let canary = CanaryAudit {
+            verdict: report.verdict,
+            detectable_noise_shortfall: power.min(NOT_DETECTABLE),
+            ..trials.audit(claim)
         };
-        let design = CanaryDesign { canaries, rounds, seed: self.config.run.seed };
-        Ok(Some(canary_audit(pipeline, Mutation::None, design, claim)?))
+        Ok(Some((canary, report)))
     }
 }
 
+/// What canaries of a plan are put through, and what the accountant says of `rounds` rounds; `None` without DP.
+pub fn canary_claim(config: &Config, plan: &RunPlan, rounds: u64) -> Result<Option<(PipelineSpec, CanaryClaim)>> {
+    let spec = plan.spec();
+    let Some(privacy) = spec.privacy else { return Ok(None) };
+    let rounds = u32::try_from(rounds.max(1))?;
+    let mu = f64::from(rounds).sqrt() / privacy.noise_multiplier.value();
+    let pipeline = PipelineSpec {
+        clip: spec.clip,
+        clip_bits: spec.clip_bits,
+        lanes: spec.lanes,
+        rotation: spec.rotation,
+        noise_multiplier: privacy.noise_multiplier,
+        honest: honest_floor(spec.n_min, spec.max_corrupt),
+        canaries: usize::try_from(config.audit.canaries)?,
+    };
+    let claim = CanaryClaim {
+        epsilon: Epsilon::new(gdp::epsilon(mu, privacy.delta).upper)?,
+        delta: privacy.delta,
+        confidence: CONFIDENCE,
+        max_shortfall: Policy::default().max_shortfall,
+    };
+    Ok(Some((pipeline, claim)))
+}
+
 /// Runs canaries through the pipeline, with a defect or none, and noise from the operating system.
-pub fn canary_audit(
-    pipeline: PipelineSpec,
-    mutation: Mutation,
-    design: CanaryDesign,
-    claim: CanaryClaim,
-) -> Result<CanaryAudit> {
+pub fn canaries(pipeline: PipelineSpec, mutation: Mutation, design: CanaryDesign) -> Result<CanaryTrials> {
     let mut pipeline = Pipeline::new(pipeline, mutation, OsNoise)?;
-    let trials = run_canaries(design, |included| pipeline.round(included))?;
-    Ok(trials.audit(claim))
+    Ok(run_canaries(design, |included| pipeline.round(included))?)
 }
 
 fn infer_profiles(plan: &RunPlan, transcript: &Transcript) -> Result<Profiles> {
-    let layout = plan.layout();
-    let bias = last_layer_bias(layout).ok_or_else(|| anyhow::anyhow!("the model has no last-layer bias"))?;
-    let classes = bias.len();
-    let units: BTreeMap<ClientId, u32> = plan.manifest().keys().keys().map(|id| (*id, plan.units_of(id))).collect();
-    let seen = ObserveSpec { encode: *plan.encode(), message: plan.message_ctx(), bias, units };
+    let observed = Observed::new(transcript, Arc::new(plan.clone()))?;
+    let classes = plan.spec().model.classes();
     let spec = InferSpec { classes, scale: Scale::Unknown, mean_prediction: MeanPrediction::Uniform };
-    Ok(infer_from_view(&transcript.coordinator(), &seen, &spec)?)
+    Ok(LabelProfile::new(spec).run(&observed.masked_taken_for_plain()?, &(), plan.spec().job.seed)?)
 }
 
 /// What share of each client's training clips is of each class: the truth that only the auditor has.

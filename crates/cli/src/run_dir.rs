@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
+use sottovoce_attack::inversion::Panel;
 use sottovoce_config::Config;
 use sottovoce_report::{RunReport, html, read_jsonl, write_text};
 use sottovoce_round::{Manifest, RunPlan};
@@ -188,6 +189,16 @@ impl RunDir {
         }
         let exposure = json!({"schema": SCHEMA_VERSION, "slices": audit.slices, "most_exposed": audit.exposed});
         write_text(self.path.join("exposure.json"), &(serde_json::to_string_pretty(&exposure)? + "\n"))?;
+        Ok(())
+    }
+
+    /// Writes `reconstructions.json`: true features beside recovered ones. Nothing where nothing was recovered.
+    pub fn write_gallery(&self, panels: &[Panel]) -> Result<()> {
+        if panels.is_empty() {
+            return Ok(());
+        }
+        let gallery = json!({"schema": SCHEMA_VERSION, "panels": panels});
+        write_text(self.path.join("reconstructions.json"), &(serde_json::to_string(&gallery)? + "\n"))?;
         Ok(())
     }
 

@@ -131,6 +131,11 @@ fn data(c: &Config) -> Found {
         let written = c.transport.coordinator.as_str().into();
         return Err(("transport.coordinator", Problem::NotAnAddress(written)));
     }
+    match (c.transport.dashboard.ip().is_loopback(), c.transport.dashboard_public) {
+        (false, false) => return Err(("transport.dashboard", Problem::DashboardOpen)),
+        (true, true) => return Err(("transport.dashboard_public", Problem::DashboardClosed)),
+        _ => {}
+    }
     Ok(())
 }
 

@@ -132,6 +132,15 @@ pub enum Problem {
         /// The unit.
         unit: &'static str,
     },
+    /// A dashboard that other machines reach, which nobody asked for by name.
+    #[error(
+        "is an address that other machines reach, and the dashboard has no password: use a loopback address such as 127.0.0.1:4471 and \
+         reach it through ssh or a proxy that asks who comes, or set transport.dashboard_public = true"
+    )]
+    DashboardOpen,
+    /// Leave for a public dashboard that is not public.
+    #[error("does nothing while transport.dashboard is a loopback address: leave it out")]
+    DashboardClosed,
     /// A key of adaptive clipping without adaptive clipping.
     #[error("does nothing while the clipping norm stays: set privacy.adaptive_clip = true, or leave it out")]
     ClipStays,

@@ -363,6 +363,16 @@ const KEYS: &[Key] = &[
         "Public keys of which every one must have signed the manifest (`sottovoce cert sign`). A later revision that they signed is accepted.",
     ),
     key("transport", "state", "Folder of this party's journal, ledger and checkpoints."),
+    key(
+        "transport",
+        "dashboard",
+        "Where the coordinator shows the run over HTTP, read-only: a page, `/state.json`, `/events`, Prometheus metrics at `/metrics` ([docs/operating.md](../docs/operating.md)). Port 0 takes a free one; where the port is taken, a free one is used and named. `--no-dashboard` leaves it out.",
+    ),
+    key(
+        "transport",
+        "dashboard_public",
+        "Whether `dashboard` may be an address that other machines reach. It has no password: whoever reaches it sees who takes part, and when.",
+    ),
     key("transport", "join_deadline_ms", "How long the coordinator waits for members before the first round."),
     key("transport", "advert_deadline_ms", "How long a client may train before it advertises its keys."),
     key("transport", "phase_deadline_ms", "How long each later phase of a round may last."),
@@ -387,10 +397,10 @@ const KEYS: &[Key] = &[
     key(
         "audit",
         "attacks",
-        "Of `membership` (loss threshold), `label-profile`, `canary`; each runs with its control. On membership also `membership-population`, \
-         `membership-quantile` and `membership-trajectory`, which need the run alone; `membership-reference`, `membership-lira-online`, \
-         `membership-lira-fixed-variance`, `membership-lira-offline`, `membership-rmia` and `membership-bavaria`, which train shadow models; and \
-         `membership-speaker`, which trains shadow models that leave out whole speakers.",
+        "Of `membership` (loss threshold), `label-profile`, `sex-inference`, `inversion`, `secagg-distinguisher`, `canary`; each runs with its control. On \
+         membership also `membership-population`, `membership-quantile` and `membership-trajectory`, which need the run alone; `membership-reference`, \
+         `membership-lira-online`, `membership-lira-fixed-variance`, `membership-lira-offline`, `membership-rmia` and `membership-bavaria`, which train shadow \
+         models; and `membership-speaker`, which trains shadow models that leave out whole speakers.",
     ),
     key("audit", "canaries", "Canaries of the white-box audit."),
     key(

@@ -382,6 +382,10 @@ pub struct Transport {
     pub consortium: Vec<PublicKey>,
     /// Folder of this party's journal, ledger and checkpoints.
     pub state: Option<PathBuf>,
+    /// Where the coordinator shows the run, read-only, over HTTP.
+    pub dashboard: SocketAddr,
+    /// Whether that may be an address which other machines reach.
+    pub dashboard_public: bool,
     /// How long to wait for members before the first round.
     pub join_deadline_ms: u64,
     /// How long a client may train before it advertises its keys.
@@ -400,6 +404,8 @@ impl Default for Transport {
             manifest_sha256: None,
             consortium: Vec::new(),
             state: None,
+            dashboard: SocketAddr::from(([127, 0, 0, 1], 4471)),
+            dashboard_public: false,
             join_deadline_ms: 60_000,
             advert_deadline_ms: 60_000,
             phase_deadline_ms: 10_000,
@@ -466,6 +472,12 @@ pub enum AttackName {
     MembershipSpeaker,
     /// Histogram of a client's emotions from the last layer's bias.
     LabelProfile,
+    /// Sex of a client's speakers from the first layer of its updates.
+    SexInference,
+    /// Features of a client's clips from its updates.
+    Inversion,
+    /// Whether one clip of one unit shows in a sum, by how many units are in it.
+    SecaggDistinguisher,
     /// White-box canaries: empirical ε beside the accountant's.
     Canary,
 }

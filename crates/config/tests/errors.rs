@@ -467,6 +467,23 @@ fn a_key_of_local_training_that_utterances_do_not_have_and_a_warm_up_without_end
 }
 
 #[test]
+fn a_dashboard_that_other_machines_reach_must_be_asked_for_by_name() {
+    for open in ["0.0.0.0:4471", "192.0.2.7:4471", "[::]:4471"] {
+        let (place, what) = problem(&format!("[transport]\ndashboard = \"{open}\"\n"));
+        assert_eq!((place, &what), ("transport.dashboard", &Problem::DashboardOpen));
+        assert!(
+            what.to_string().contains("no password") && what.to_string().contains("transport.dashboard_public = true")
+        );
+        Config::parse(&format!("[transport]\ndashboard = \"{open}\"\ndashboard_public = true\n"), NONE).unwrap();
+    }
+    for closed in ["127.0.0.1:0", "[::1]:9000"] {
+        Config::parse(&format!("[transport]\ndashboard = \"{closed}\"\n"), NONE).unwrap();
+    }
+    let (place, what) = problem("[transport]\ndashboard_public = true\n");
+    assert_eq!((place, what), ("transport.dashboard_public", Problem::DashboardClosed));
+}
+
+#[test]
 fn a_graph_is_read_agreed_on_and_refused_where_none_keeps_its_bounds() {
     let config = |graph: &str| Config::parse(&format!("[aggregation]\n{graph}\n"), NONE);
     let auto = config("").unwrap();

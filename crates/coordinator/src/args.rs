@@ -20,12 +20,21 @@ pub(crate) struct Args {
     /// Events: text for people on stderr, or json, one object a line on stdout.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Draws the run in this terminal, on stdout; where stdout is none, says one line for each change. No events are told then.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) watch: bool,
+    /// Leaves out the page, /state.json and /metrics that transport.dashboard serves.
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
+    /// Logs on stderr: text, or json, one object a line, events among them, so that stderr holds nothing else.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) log_format: Format,
     /// More about connections, on stderr.
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }
 
-/// How events are told.
+/// How events are told, and logs written.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people.

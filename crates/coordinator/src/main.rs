@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod log;
+mod records;
 mod service;
+mod show;
 mod tell;
 
 use std::process::ExitCode;
@@ -14,6 +17,7 @@ use clap::Parser;
 use sottovoce_config::{Config, Role};
 
 use crate::args::Args;
+use crate::tell::Voice;
 
 /// Exit codes, as `--help` lists them.
 mod exit {
@@ -25,20 +29,20 @@ mod exit {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let level = if args.verbose { tracing::Level::DEBUG } else { tracing::Level::WARN };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    log::start(args.log_format, args.verbose);
+    let voice = Voice::of(&args);
     let config =
         match Config::load(&args.config, &args.set).and_then(|c| c.deployment(Role::Coordinator).map(|d| (c, d))) {
             Ok(loaded) => loaded,
             Err(error) => {
-                tell::complain(&error.render(false));
+                voice.complain(&error.render(false));
                 return ExitCode::from(exit::USAGE);
             }
         };
-    match service::run(&config.0, &config.1, &args) {
+    match service::run(&config.0, &config.1, &args, voice) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            tell::complain(&format!("error: {error:#}"));
+            voice.complain(&format!("error: {error:#}"));
             ExitCode::from(exit::FAILED)
         }
     }

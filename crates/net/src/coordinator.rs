@@ -58,6 +58,9 @@ pub enum Served {
 
 /// Runs a coordinator until its run is over or `shutdown` resolves.
 ///
+/// When `shutdown` resolves, the open attempt is given up, durably, unless its sum is being opened: that is paid for, and ends
+/// first, the phase's deadline at the latest ([`Coordinator::stop`]).
+///
 /// `on_event` sees each event after everything that led to it is durable and queued to leave. At the end of a run the
 /// driver stays for [`crate::TransportOptions::close_timeout`] at most, for clients to take their last frames; where the run
 /// was over before it began (a restart), for the plan's join time at most, for every member to come for the last model.
@@ -185,6 +188,7 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
         linger: std::time::Duration,
     ) -> Result<Served, NetError> {
         let mut shutdown = pin!(shutdown);
+        let mut told = false;
         let mut leave_at: Option<Instant> = None;
         let mut not_before = Instant::now();
         // A run that was over when this process began, one that was killed after its last round: its clients may not have
@@ -200,6 +204,9 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
         self.engine.start(self.clock.now());
         loop {
             self.pump().await?;
+            if told && self.engine.is_stopped() && !self.engine.is_finished() {
+                return Ok(Served::Shutdown);
+            }
             if self.engine.is_finished() && leave_at.is_none() {
                 last_call = Instant::now() + linger * LAST_CALL;
                 leave_at = Some(Instant::now() + linger);
@@ -216,7 +223,13 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
             let timeout = self.engine.poll_timeout().map(|tick| self.clock.instant_of(tick).max(not_before));
             let due = leave_at.or(timeout);
             tokio::select! {
-                () = &mut shutdown => return Ok(Served::Shutdown),
+                () = &mut shutdown, if !told => {
+                    if leave_at.is_some() {
+                        return Ok(Served::Shutdown);
+                    }
+                    told = true;
+                    self.engine.stop(self.clock.now());
+                }
                 input = inputs.recv() => match input {
                     Some(input) => {
                         if let Input::Frame { client, .. } = &input {

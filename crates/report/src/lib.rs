@@ -30,6 +30,7 @@ mod figures;
 mod files;
 mod html;
 mod intervals;
+mod progress;
 mod run;
 pub mod speech;
 mod svg;
@@ -45,7 +46,8 @@ pub use figures::{
 pub use files::{Jsonl, ReportError, append_jsonl, read_jsonl, write_text};
 pub use html::{html, sweep_html};
 pub use intervals::{Estimate, Over};
+pub use progress::{Spending, progress_figures, spending_figure};
 pub use run::RunReport;
-pub use svg::Figure;
+pub use svg::{Figure, page_style};
 pub use sweep::{SweepGroup, SweepReport, read_results_csv, write_results_csv};
 pub use text::{Align, TextTable, attacks_text, rounds_text, summary_text, sweep_text};

@@ -66,6 +66,12 @@ impl Clips {
         Tensor::from_data(TensorData::new(values, [self.len(), self.period]), device)
     }
 
+    /// The clips' own rows of `[rows, width]`, one clip after the other.
+    pub(crate) fn own_rows(&self, values: &[f32], width: usize) -> Vec<f32> {
+        let own = |(i, &length): (usize, &usize)| values[self.first(i) * width..][..length * width].to_vec();
+        self.lengths.iter().enumerate().flat_map(own).collect()
+    }
+
     fn per_row(&self, own: impl Fn(usize) -> f32, other: f32) -> Vec<f32> {
         let mut values = vec![other; self.rows()];
         for (i, &length) in self.lengths.iter().enumerate() {

@@ -37,7 +37,8 @@ pub(crate) fn lstm<B: Recurrence>(pass: &mut Pass<'_, B>, direction: Direction, 
     let named = |part: &str| format!("lstm.{part}_l0{suffix}");
     let biases = [named("bias_ih"), named("bias_hh")];
     let biases: Vec<&str> = biases.iter().map(String::as_str).collect();
-    let (gates, site) = pass.affine(&named("weight_ih"), &biases, &frames.value());
+    let inputs = pass.input(frames.values.clone());
+    let (gates, site) = pass.affine(&named("weight_ih"), &biases, &inputs);
     let recurrent = pass.matrix(&named("weight_hh"));
     let clips = Arc::clone(&frames.clips);
     let place = gates.place();

@@ -251,6 +251,26 @@ impl Trainer {
         Ok(ClippedGradient { norms, sum })
     }
 
+    /// The gradient of the mean loss with respect to the features, frame by frame in the order of `data`: as many values as it has
+    /// features. It serves attacks that look for the features behind an update.
+    ///
+    /// # Errors
+    /// As [`Self::gradients`].
+    pub fn input_gradient(&self, params: &FlatParams, data: &Examples, job: &TrainJob) -> Result<Vec<f32>, TrainError> {
+        job.check(self.spec.classes())?;
+        self.check_inputs(params, data)?;
+        let run = Run::new(&self.spec, job, data);
+        match self.device {
+            Device::Cpu => Ok(training::input_gradient::<Flex>(&FlexDevice, params, &run)),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(index) => {
+                Ok(training::input_gradient::<burn::backend::Cuda>(&cuda_device(index), params, &run))
+            }
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda(index) => Err(DeviceError::NotCompiledIn { index }.into()),
+        }
+    }
+
     fn fit(
         &self,
         start: &FlatParams,

@@ -164,6 +164,23 @@ pub(crate) fn clipped_gradient<B: Recurrence>(
     (norms, read(sum))
 }
 
+/// ∂ℓ/∂x of the mean loss ℓ over all examples, frame by frame as the examples hold them.
+pub(crate) fn input_gradient<B: Recurrence>(device: &B::Device, start: &FlatParams, run: &Run<'_>) -> Vec<f32> {
+    let (params, loss) = (Parameters::<B>::upload(start, device), run.loss());
+    let all: Vec<usize> = (0..run.data.len()).collect();
+    let weight = loss.weight(run.data, &all).max(f64::MIN_POSITIVE);
+    let mut gradient = Vec::with_capacity(run.data.features.len());
+    for examples in all.chunks(run.job.batch as usize).flat_map(|b| in_memory(run.spec, run.data, b)) {
+        let batch = Batch::<B>::new(run.spec, run.data, examples, device);
+        let mut pass = Pass::to_inputs(&params);
+        let logits = models::logits(run.spec, &mut pass, &batch);
+        let (_, of_loss) = cross_entropy(logits.tensor.clone(), loss.targets(run.data, examples, device));
+        let input = pass.backward(&logits, of_loss).input.expect("every model begins from its inputs");
+        gradient.extend(batch.frames.clips.own_rows(&read(input / weight), run.data.width));
+    }
+    gradient
+}
+
 fn by_batch<B: Recurrence>(device: &B::Device, start: &FlatParams, run: &Run<'_>, each: &mut dyn FnMut(Backward<B>)) {
     let (params, loss) = (Parameters::<B>::upload(start, device), run.loss());
     let all: Vec<usize> = (0..run.data.len()).collect();

@@ -132,7 +132,12 @@ phase_deadline_ms = 30000
 
     /// Starts the coordinator. It listens where it did before, if it did, so that clients find it again.
     pub async fn coordinator(&self) -> CoordinatorProcess {
-        CoordinatorProcess::listening(&self.path().join("coordinator.toml"), self.path()).await
+        self.coordinator_with(&["--no-dashboard"]).await
+    }
+
+    /// The same with more on its command line.
+    pub async fn coordinator_with(&self, arguments: &[&str]) -> CoordinatorProcess {
+        CoordinatorProcess::listening(&self.path().join("coordinator.toml"), self.path(), arguments).await
     }
 
     /// The transport identity of member i.
@@ -244,25 +249,29 @@ pub struct CoordinatorProcess {
     events: UnboundedReceiver<Value>,
     stderr: PathBuf,
     pub address: SocketAddr,
+    /// Where it shows the run.
+    pub dashboard: Option<String>,
 }
 
 impl CoordinatorProcess {
     /// Starts it and waits until it listens. From the second start on the port is the first one's: clients keep the address
     /// that they were configured with.
-    pub async fn listening(config: &Path, dir: &Path) -> Self {
-        let mut process = Self::start(config, dir);
+    pub async fn listening(config: &Path, dir: &Path, arguments: &[&str]) -> Self {
+        let mut process = Self::start(config, dir, arguments);
         let listening = process.event("listening").await;
         process.address = listening["address"].as_str().unwrap().parse().unwrap();
+        process.dashboard = listening["dashboard"].as_str().map(str::to_owned);
         let fixed = fs::read_to_string(config).unwrap().replace("127.0.0.1:0", &process.address.to_string());
         fs::write(config, fixed).unwrap();
         process
     }
 
-    fn start(config: &Path, dir: &Path) -> Self {
+    fn start(config: &Path, dir: &Path, arguments: &[&str]) -> Self {
         let stderr = dir.join("coordinator.stderr");
         let mut child = Command::new(program("sottovoce-coordinator"))
             .arg(config)
             .args(["--format", "json"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::options().create(true).append(true).open(&stderr).unwrap())
@@ -279,7 +288,8 @@ impl CoordinatorProcess {
                 }
             }
         });
-        Self { child, events, stderr, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { child, events, stderr, address, dashboard: None }
     }
 
     pub fn pid(&self) -> u32 {
@@ -307,6 +317,12 @@ impl CoordinatorProcess {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         assert_eq!(status.code(), None, "it ended by itself before it could be killed: {status}");
+    }
+
+    /// SIGTERM: it is asked to stop.
+    pub fn terminate(&self) {
+        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        assert!(asked.success());
     }
 
     /// Waits for its end.

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     reason = "a module of test binaries, each of which uses a part of it"
 )]
+pub mod browser;
 pub mod federation;
 pub mod sites;
 

@@ -87,7 +87,7 @@ impl Sites {
 
     /// Starts the coordinator.
     pub async fn coordinator(&self) -> CoordinatorProcess {
-        CoordinatorProcess::listening(&self.path().join("coordinator.toml"), self.path()).await
+        CoordinatorProcess::listening(&self.path().join("coordinator.toml"), self.path(), &["--no-dashboard"]).await
     }
 
     /// Starts site i against this coordinator, with further `--set`s.

@@ -9,15 +9,19 @@
 //!
 //! [`run_canaries`] drives any mechanism, [`Pipeline`] is the real one (clip, quantise, sum, noise, wrap, ring sum,
 //! decode), and [`Mutation`] breaks it on purpose: the controls that the audit must catch.
-mod bound;
 mod pipeline;
+mod whole_run;
 
-pub use bound::{ErrorCounts, NOT_DETECTABLE, detectable_shortfall, gdp_mu_lower};
+pub(crate) use pipeline::Wiring;
 pub use pipeline::{CANARY_OVERSHOOT, Mutation, Pipeline, PipelineError, PipelineSpec};
 use sottovoce_dp::gdp;
 use sottovoce_types::{CanaryAudit, Delta, Epsilon, SCHEMA_VERSION, Verdict};
+pub use whole_run::{WholeRun, WholeRunError, audit_whole_run};
 
+use crate::bound::{BoundError, Design, ErrorCounts, Experiment, detectable_shortfall, gdp_mu_lower};
 use crate::random::Stream;
+
+pub use crate::bound::NOT_DETECTABLE;
 
 /// The method and its sources, as written to [`CanaryAudit::method`].
 pub const METHOD: &str = "D1+D6: white-box canaries on orthonormal directions, threshold fixed at half the signal, \
@@ -143,6 +147,14 @@ impl CanaryTrials {
             }
         }
         counts
+    }
+
+    /// The trials for the bounds: coins, and independent given the coins.
+    ///
+    /// # Errors
+    /// [`BoundError`] when all coins fell on one side.
+    pub fn experiment(&self) -> Result<Experiment, BoundError> {
+        Experiment::new(self.included.clone(), self.scores.clone(), Design::CoinAndIndependent)
     }
 
     /// The empirical lower bound on ε beside the claim, and the verdict.

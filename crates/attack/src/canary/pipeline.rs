@@ -46,6 +46,99 @@ pub enum Mutation {
     },
     /// Updates are clipped to [`CANARY_OVERSHOOT`] times the norm for which the noise was made.
     ClipSkipped,
+    /// A site clips the mean of its units and not each of them, under noise for one clipped unit.
+    ClipAfterAveraging,
+    /// Every coordinate is clipped to C, and not the norm. Canaries span four coordinates.
+    ClipByLargestCoordinate,
+    /// Adam takes a step with the clipped gradient, under noise for the gradient: the step's length is the learning rate,
+    /// whatever the gradient's.
+    AdamAfterClip,
+    /// "Scale if the norm exceeds C" with a norm that is NaN.
+    NanSkipsClip,
+    /// Each canary is a unit of two clients.
+    UnitAtTwoClients,
+    /// A canary that is out pushes the other way: neighbours replace a unit, under noise for its removal.
+    ReplacedNotRemoved,
+}
+
+/// How units are turned into what a site sums: the pipeline's own way, and broken ones.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Clipping {
+    /// Each unit's norm to C.
+    EachUnit,
+    /// The norm of the site's mean to C.
+    MeanOfSite,
+    /// Each coordinate to C.
+    EachCoordinate,
+    /// Each unit's norm to C, then one step of Adam.
+    ThenAdam,
+    /// Nothing, where the norm is no number.
+    UnlessNan,
+}
+
+/// A pipeline and its defect, in parts.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Wiring {
+    pub(crate) clipping: Clipping,
+    /// The plan's bound is 2^this times C, with the grid and the noise of C: what a broken clip lets through.
+    pub(crate) slack_bits: u32,
+    /// Noise is divided by this.
+    pub(crate) noise_divisor: f64,
+    /// Clients that the shares are made for.
+    pub(crate) shares: u32,
+    pub(crate) noise: bool,
+    /// Coordinates that each canary spans.
+    pub(crate) spread: usize,
+    /// Clients that each canary is at.
+    pub(crate) homes: usize,
+    /// The one client that has all canaries.
+    pub(crate) only_home: Option<usize>,
+    pub(crate) pushes_back: bool,
+    /// Coordinates beside the canaries'.
+    pub(crate) further_coordinates: usize,
+    /// Units that may be in a sum beside the canaries.
+    pub(crate) further_units: u64,
+}
+
+impl Wiring {
+    /// Of a mutation.
+    pub(crate) fn new(spec: &PipelineSpec, mutation: Mutation) -> Self {
+        let sound = Self {
+            clipping: Clipping::EachUnit,
+            slack_bits: 0,
+            noise_divisor: 1.0,
+            shares: spec.honest,
+            noise: true,
+            spread: 1,
+            homes: 1,
+            only_home: None,
+            pushes_back: false,
+            further_coordinates: 0,
+            further_units: 0,
+        };
+        let overshoot = CANARY_OVERSHOOT.ilog2();
+        match mutation {
+            Mutation::None => sound,
+            Mutation::NoiseOff => Self { noise: false, ..sound },
+            Mutation::NoiseShort { factor } => Self { noise_divisor: factor, ..sound },
+            Mutation::NoiseForAll { clients } => Self { shares: clients, ..sound },
+            Mutation::ClipSkipped => Self { slack_bits: overshoot, ..sound },
+            Mutation::ClipAfterAveraging => {
+                let of_a_site = spec.canaries.div_ceil(spec.honest.max(1) as usize).max(1);
+                Self { clipping: Clipping::MeanOfSite, slack_bits: of_a_site.next_power_of_two().ilog2(), ..sound }
+            }
+            // Four coordinates of C each: a norm of 2C.
+            Mutation::ClipByLargestCoordinate => {
+                Self { clipping: Clipping::EachCoordinate, slack_bits: 1, spread: 4, ..sound }
+            }
+            Mutation::AdamAfterClip => Self { clipping: Clipping::ThenAdam, slack_bits: overshoot, ..sound },
+            Mutation::NanSkipsClip => {
+                Self { clipping: Clipping::UnlessNan, slack_bits: overshoot, further_coordinates: 1, ..sound }
+            }
+            Mutation::UnitAtTwoClients => Self { homes: 2, ..sound },
+            Mutation::ReplacedNotRemoved => Self { pushes_back: true, ..sound },
+        }
+    }
 }
 
 /// Why the pipeline could not be set up or run.
@@ -79,13 +172,12 @@ pub enum PipelineError {
 }
 
 /// Clip, quantise, site sum, noise share, wrap, ring sum over the honest clients, decode: the code of a run, with
-/// canaries as its only units.
+/// canaries as its units.
 pub struct Pipeline<N> {
     spec: PipelineSpec,
+    wiring: Wiring,
     plan: EncodePlan,
-    share: Option<NoiseShare>,
-    /// To which canaries are clipped: C, or more where clipping is skipped.
-    clip: ClipNorm,
+    share: NoiseShare,
     noise: N,
     rounds: u64,
 }
@@ -96,66 +188,171 @@ impl<N: NoiseSource> Pipeline<N> {
     /// # Errors
     /// [`PipelineError`] when the plan or the noise share is not possible.
     pub fn new(spec: PipelineSpec, mutation: Mutation, noise: N) -> Result<Self, PipelineError> {
-        let z = spec.noise_multiplier.value();
-        let overshoot = f64::from(CANARY_OVERSHOOT);
-        let (mut clip, mut clip_bits, mut multiplier, mut shares) = (spec.clip, spec.clip_bits, z, spec.honest);
-        match mutation {
-            Mutation::None | Mutation::NoiseOff => {}
-            Mutation::NoiseShort { factor } => multiplier = z / factor,
-            Mutation::NoiseForAll { clients } => shares = clients,
-            Mutation::ClipSkipped => {
-                // The same grid and the same noise in grid steps, but a bound that lets the canary through.
-                clip = ClipNorm::new(spec.clip.value() * overshoot)?;
-                clip_bits += CANARY_OVERSHOOT.ilog2();
-                multiplier = z / overshoot;
-            }
-        }
-        let share = NoiseShare::new(NoiseMultiplier::new(multiplier)?, 1 << clip_bits, shares)?;
+        Self::wired(spec, Wiring::new(&spec, mutation), noise)
+    }
+
+    /// The pipeline of these parts.
+    pub(crate) fn wired(spec: PipelineSpec, wiring: Wiring, noise: N) -> Result<Self, PipelineError> {
+        // The same grid and the same noise in grid steps, but a bound that lets more through.
+        let slack = f64::from(1u32 << wiring.slack_bits);
+        let clip = ClipNorm::new(spec.clip.value() * slack)?;
+        let clip_bits = spec.clip_bits + wiring.slack_bits;
+        let multiplier = NoiseMultiplier::new(spec.noise_multiplier.value() / wiring.noise_divisor / slack)?;
+        let share = NoiseShare::new(multiplier, 1 << clip_bits, wiring.shares)?;
         let plan = plan_that_fits(&EncodeSpec {
-            dim: spec.canaries,
+            dim: spec.canaries * wiring.spread + wiring.further_coordinates,
             clip,
             clip_bits,
             lanes: spec.lanes,
-            max_units: spec.canaries as u64,
+            max_units: (spec.canaries * wiring.homes) as u64 + wiring.further_units,
             extra: Extra::None,
             rotation: spec.rotation,
             noise_tail: share.tail_of_sum(spec.honest, 13),
         })?;
-        let share = (mutation != Mutation::NoiseOff).then_some(share);
-        Ok(Self { spec, plan, share, clip, noise, rounds: 0 })
+        Ok(Self { spec, wiring, plan, share, noise, rounds: 0 })
+    }
+
+    /// The plan of the current round.
+    pub(crate) fn plan(&self) -> EncodePlan {
+        self.plan.in_round(self.rounds)
     }
 
     /// One round: which canaries are in, to the projection of the decoded sum on each direction in units of C:
-    /// `[canaries]`. Canary i is a unit of honest client i mod honest and pushes along coordinate i.
+    /// `[canaries]`. Canary i is a unit of honest client i mod honest and pushes along coordinate i, or along `spread` of them.
     ///
     /// # Errors
     /// [`PipelineError`] when a stage refuses.
     pub fn round(&mut self, included: &[bool]) -> Result<Vec<f64>, PipelineError> {
-        let honest = self.spec.honest as usize;
-        self.rounds += 1;
-        let plan = self.plan.in_round(self.rounds);
-        let mut sum = RingVec::zeros(plan.words(), plan.lanes());
-        for client in 0..honest {
-            let mut site = SiteSum::empty(&plan);
-            for canary in (client..included.len()).step_by(honest).filter(|&i| included[i]) {
-                site.add(Clipped::new(&self.canary(canary), self.clip)?.quantise(&plan)?)?;
-            }
-            let private = if let Some(share) = &self.share {
-                self.noise.add(site, share)?.wrap(&plan)?
-            } else {
-                let acknowledged = NonPrivateAcknowledged::i_understand_that_this_run_is_not_private();
-                Private::without_noise(site, &plan, acknowledged)?
-            };
-            sum.add(&private.into_ring());
-        }
-        // In units of the C that was promised, whatever the plan clips to.
-        let promised = self.spec.clip.value();
-        Ok(plan.decode_sum(&sum).into_iter().map(|v| v / promised).collect())
+        let inputs = self.inputs(included)?;
+        Ok(self.project(&self.sum(&inputs)))
     }
 
-    fn canary(&self, index: usize) -> Update {
-        let mut values = vec![0f32; self.spec.canaries];
-        values[index] = (self.spec.clip.value() * f64::from(CANARY_OVERSHOOT)) as f32;
+    /// What each honest client hands to secure aggregation: `[honest]`.
+    pub(crate) fn inputs(&mut self, included: &[bool]) -> Result<Vec<RingVec>, PipelineError> {
+        let honest = self.spec.honest as usize;
+        let mut units = vec![Vec::new(); honest];
+        for (i, &inside) in included.iter().enumerate().filter(|(_, inside)| **inside || self.wiring.pushes_back) {
+            for home in 0..self.wiring.homes {
+                let client = self.wiring.only_home.unwrap_or((i + home) % honest);
+                units[client].push(self.canary(i, if inside { 1.0 } else { -1.0 }));
+            }
+        }
+        self.inputs_of(&units)
+    }
+
+    /// The same of given updates, for each client: `[honest][units]`.
+    pub(crate) fn inputs_of(&mut self, units: &[Vec<Update>]) -> Result<Vec<RingVec>, PipelineError> {
+        self.rounds += 1;
+        let plan = self.plan();
+        let mut inputs = Vec::with_capacity(units.len());
+        for of_client in units {
+            let mut site = SiteSum::empty(&plan);
+            for clipped in self.clipped(of_client)? {
+                site.add(clipped.quantise(&plan)?)?;
+            }
+            inputs.push(self.noised(site)?.into_ring());
+        }
+        Ok(inputs)
+    }
+
+    /// One client's share of the noise by itself, in units of C: what that client knows of the sum's.
+    pub(crate) fn share_alone(&mut self) -> Result<Vec<f64>, PipelineError> {
+        let site = SiteSum::empty(&self.plan());
+        let share = self.noised(site)?.into_ring();
+        Ok(self.project(&share))
+    }
+
+    /// Mod 2^64 lane by lane, as the coordinator adds them.
+    pub(crate) fn sum(&self, inputs: &[RingVec]) -> RingVec {
+        let mut sum = RingVec::zeros(self.plan.words(), self.plan.lanes());
+        for input in inputs {
+            sum.add(input);
+        }
+        sum
+    }
+
+    /// The decoded sum in units of the C that was promised, whatever the plan clips to: `[dim]`.
+    pub(crate) fn decoded(&self, sum: &RingVec) -> Vec<f64> {
+        let promised = self.spec.clip.value();
+        self.plan().decode_sum(sum).into_iter().map(|v| v / promised).collect()
+    }
+
+    /// Its projection on every canary's direction.
+    pub(crate) fn project(&self, sum: &RingVec) -> Vec<f64> {
+        let spread = self.wiring.spread;
+        let decoded = self.decoded(sum);
+        let of_canaries = &decoded[..self.spec.canaries * spread];
+        of_canaries.chunks(spread).map(|c| c.iter().sum::<f64>() / (spread as f64).sqrt()).collect()
+    }
+
+    fn noised(&mut self, site: SiteSum) -> Result<Private, PipelineError> {
+        let plan = *site.plan();
+        if self.wiring.noise {
+            Ok(self.noise.add(site, &self.share)?.wrap(&plan)?)
+        } else {
+            let acknowledged = NonPrivateAcknowledged::i_understand_that_this_run_is_not_private();
+            Ok(Private::without_noise(site, &plan, acknowledged)?)
+        }
+    }
+
+    /// What one site adds up, clipped in the pipeline's way or in a broken one. The broken ones end in the pipeline's own clip, too, at a
+    /// bound that lets them through: nothing else becomes integers.
+    fn clipped(&self, units: &[Update]) -> Result<Vec<Clipped>, NonFinite> {
+        let (c, bound) = (self.spec.clip.value(), self.plan.spec().clip);
+        let each = |change: &dyn Fn(&mut Vec<f32>)| -> Result<Vec<Clipped>, NonFinite> {
+            let changed = units.iter().map(|u| {
+                let mut values = u.values.clone();
+                change(&mut values);
+                Clipped::new(&Update { values, examples: u.examples }, bound)
+            });
+            changed.collect()
+        };
+        let norm = |values: &[f32]| values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        match self.wiring.clipping {
+            Clipping::EachUnit => each(&|_| {}),
+            Clipping::MeanOfSite => {
+                let mut values = vec![0f32; self.plan.spec().dim];
+                for unit in units {
+                    values.iter_mut().zip(&unit.values).for_each(|(sum, v)| *sum += v);
+                }
+                // Mean to C, times the number of units: the sum to that many C.
+                let most = c * units.len() as f64;
+                let factor = if norm(&values) > most { most / norm(&values) } else { 1.0 };
+                values.iter_mut().for_each(|v| *v = (f64::from(*v) * factor) as f32);
+                Ok(vec![Clipped::new(&Update { values, examples: 1 }, bound)?])
+            }
+            Clipping::EachCoordinate => {
+                each(&|values| values.iter_mut().for_each(|v| *v = v.clamp(-(c as f32), c as f32)))
+            }
+            Clipping::ThenAdam => each(&|values| {
+                let factor = (c / norm(values)).min(1.0);
+                // The first step: m̂ = g and v̂ = g², so η·g/(|g| + 1e-8) with the learning rate η = 4C.
+                let rate = c * f64::from(CANARY_OVERSHOOT);
+                values.iter_mut().for_each(|v| {
+                    let g = f64::from(*v) * factor;
+                    *v = (rate * g / (g.abs() + 1e-8)) as f32;
+                });
+            }),
+            Clipping::UnlessNan => each(&|values| {
+                if let Some(last) = values.last_mut() {
+                    *last = f32::NAN;
+                }
+                let length = norm(values);
+                if length > c {
+                    values.iter_mut().for_each(|v| *v = (f64::from(*v) * c / length) as f32);
+                }
+                // As nan_to_num does, further on.
+                values.iter_mut().filter(|v| v.is_nan()).for_each(|v| *v = 0.0);
+            }),
+        }
+    }
+
+    fn canary(&self, index: usize, sign: f64) -> Update {
+        let mut values = vec![0f32; self.plan.spec().dim];
+        let spread = self.wiring.spread;
+        // So that each coordinate alone exceeds C.
+        let push = self.spec.clip.value() * f64::from(CANARY_OVERSHOOT) * sign;
+        values[index * spread..(index + 1) * spread].fill(push as f32);
         Update { values, examples: 1 }
     }
 }

@@ -4,17 +4,17 @@
 //! class c. Plain SGD therefore moves that bias by Δb_c = −η·Σ_steps(p̄_c − n_c/n), and whoever sees one client's update
 //! reads its label histogram off K numbers. In speech emotion the label is the sensitive content.
 //!
-//! [`infer`] is the attack on bias updates, wherever they come from. [`observe`] reads those from a coordinator's view of
-//! the wire: the masked inputs that each client sent, taken for plain. [`infer_from_view`] joins the two. The code and the
-//! bytes are the same with and without secure aggregation; with masks the words are uniform and the guess is chance.
+//! [`infer`] is the attack on bias updates, wherever they come from; [`LabelProfile`] is the attack on a view. On
+//! [`crate::view::MaskedTakenForPlain`] the code and the bytes are the same with and without secure aggregation; with masks the words
+//! are uniform and the guess is chance.
 mod observe;
 mod score;
 
 use std::collections::BTreeMap;
 
-pub use observe::{ObserveError, ObserveSpec, last_layer_bias, observe};
+pub use observe::{LabelProfile, last_layer_bias};
+use score::CITATION;
 pub use score::{LABEL_PROFILE, LABEL_PROFILE_TOP1, LabelProfileScores, Role, score};
-use sottovoce_transcript::CoordinatorView;
 use sottovoce_types::{ClientId, RoundId};
 
 /// The update of the last layer's bias that one client seems to have sent in one round: `[classes]`.
@@ -99,9 +99,9 @@ pub enum LabelProfileError {
         /// `true profiles` or `guesses`.
         what: &'static str,
     },
-    /// The view could not be read.
-    #[error(transparent)]
-    Observe(#[from] ObserveError),
+    /// The model does not end in a bias.
+    #[error("the model's last tensor is no bias of a layer, so its updates say nothing of labels by themselves")]
+    NoBias,
 }
 
 /// Estimates every client's label profile from its bias updates: n̂_c/n = p̄_c + Δb_c/(η·steps), averaged over rounds
@@ -136,18 +136,6 @@ pub fn infer(updates: &[ObservedUpdate], spec: &InferSpec) -> Result<Profiles, L
         Scale::Unknown => median(means.values().filter_map(Mean::to_the_edge).collect()),
     };
     Ok(means.into_iter().map(|(client, mean)| (client, on_simplex(&mean.stretched(stretch)))).collect())
-}
-
-/// [`observe`], then [`infer`].
-///
-/// # Errors
-/// Theirs.
-pub fn infer_from_view(
-    view: &CoordinatorView<'_>,
-    seen: &ObserveSpec,
-    spec: &InferSpec,
-) -> Result<Profiles, LabelProfileError> {
-    infer(&observe(view, seen)?, spec)
 }
 
 impl MeanPrediction {

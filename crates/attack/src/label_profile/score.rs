@@ -10,7 +10,7 @@ pub const LABEL_PROFILE: &str = "label-profile";
 /// The name of its second score, the dominant emotion.
 pub const LABEL_PROFILE_TOP1: &str = "label-profile-top1";
 
-const CITATION: &str = "A4: n_c/n = p_c + delta b_c / (eta * steps). After Decaf (Dai et al., \"Decaf: Data \
+pub(super) const CITATION: &str = "A4: n_c/n = p_c + delta b_c / (eta * steps). After Decaf (Dai et al., \"Decaf: Data \
                         Distribution Decompose Attack against Federated Learning\", arXiv:2405.15316) and LLG";
 
 /// What a score stands for.

@@ -75,7 +75,7 @@ pub enum RocError {
     },
 }
 
-fn checked(trials: &[Trial]) -> Result<(), RocError> {
+pub(super) fn checked(trials: &[Trial]) -> Result<(), RocError> {
     if let Some(index) = trials.iter().position(|t| !t.score.is_finite()) {
         return Err(RocError::NotFinite { index });
     }
@@ -168,7 +168,7 @@ pub fn tpr_at_fpr(trials: &[Trial], fpr: f64) -> Result<TprAtFpr, RocError> {
 }
 
 /// Indices by rising score.
-fn sorted(trials: &[Trial]) -> Vec<usize> {
+pub(super) fn sorted(trials: &[Trial]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..trials.len()).collect();
     order.sort_by(|&a, &b| trials[a].score.total_cmp(&trials[b].score));
     order
@@ -179,7 +179,7 @@ fn tied(a: f64, b: f64) -> bool {
 }
 
 /// Where the group of ties that ends before `end` starts.
-fn tie_start(order: &[usize], trials: &[Trial], end: usize) -> usize {
+pub(super) fn tie_start(order: &[usize], trials: &[Trial], end: usize) -> usize {
     let score = trials[order[end - 1]].score;
     let mut start = end - 1;
     while start > 0 && tied(trials[order[start - 1]].score, score) {

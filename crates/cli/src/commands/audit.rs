@@ -1,14 +1,16 @@
-//! `audit run` and `audit selftest`.
+//! `audit`: what could be found, what is found, and whether the audit itself can be trusted.
+mod import_scores;
+mod plan;
+mod selftest;
+
 use anyhow::Context;
 use serde_json::json;
-use sottovoce_attack::canary::{CanaryClaim, CanaryDesign, Mutation, PipelineSpec};
-use sottovoce_dp::gdp;
-use sottovoce_report::{Align, TextTable, attacks_text};
+use sottovoce_report::attacks_text;
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{CanaryAudit, ClipNorm, Delta, Epsilon, Lanes, Rotation, SCHEMA_VERSION, Verdict};
+use sottovoce_types::{CanaryAudit, SCHEMA_VERSION, Verdict};
 
 use crate::args::AuditCommand;
-use crate::auditing::{Audited, canary_audit, clips_of};
+use crate::auditing::{Audited, clips_of};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::run_dir::RunDir;
@@ -43,21 +45,29 @@ pub fn run(command: &AuditCommand, output: &Output) -> anyhow::Result<Exit> {
             };
             let audit = audited.audit(&workspace, output)?;
             dir.write_audit(&audit)?;
+            dir.write_gallery(&audit.gallery)?;
             if dir.path().join("metrics.json").exists() {
                 dir.write_report()?;
             }
-            let object = json!({"schema": SCHEMA_VERSION, "attacks": audit.attacks, "canary": audit.canary});
+            let object = json!({
+                "schema": SCHEMA_VERSION, "attacks": audit.attacks, "canary": audit.canary, "gate": audit.gate,
+            });
             output.result(&object, || {
                 let mut text = attacks_text(&audit.attacks);
                 if let Some(canary) = &audit.canary {
                     text.push_str("\n\n");
                     text.push_str(&canary_text(canary));
                 }
+                for finding in audit.gate.iter().flat_map(|g| &g.findings) {
+                    text.push_str(&format!("\n\n{finding}"));
+                }
                 text
             })?;
             Ok(audit.canary.map_or(Exit::Ok, |c| exit_of(c.verdict)))
         }
-        AuditCommand::Selftest { canaries } => selftest(*canaries, output),
+        AuditCommand::Plan { path, set } => plan::run(path, set, output),
+        AuditCommand::Selftest(args) => selftest::run(args, output),
+        AuditCommand::ImportScores(args) => import_scores::run(args, output),
     }
 }
 
@@ -84,68 +94,4 @@ pub fn canary_text(c: &CanaryAudit) -> String {
         c.verdict,
         c.detectable_noise_shortfall
     )
-}
-
-/// The mechanism as it is must pass, and each defect must be caught.
-fn selftest(canaries: u32, output: &Output) -> anyhow::Result<Exit> {
-    let (epsilon, delta, rounds) = (Epsilon::new(4.0)?, Delta::new(1e-5)?, 10);
-    let pipeline = PipelineSpec {
-        clip: ClipNorm::new(1.0)?,
-        clip_bits: 16,
-        lanes: Lanes::new(2).context("2 lanes exist")?,
-        rotation: Rotation::None,
-        noise_multiplier: gdp::calibrate(epsilon, delta, u64::from(rounds)),
-        honest: 4,
-        canaries: usize::try_from(canaries)?,
-    };
-    let cases = [
-        ("as it is", Mutation::None, Verdict::NoViolation),
-        ("no noise", Mutation::NoiseOff, Verdict::Violation),
-        ("half the noise", Mutation::NoiseShort { factor: 2.0 }, Verdict::Violation),
-        ("noise shares for 16 clients where 4 are sure", Mutation::NoiseForAll { clients: 16 }, Verdict::Violation),
-        ("clipping skipped", Mutation::ClipSkipped, Verdict::Violation),
-    ];
-    let bar = output.progress("canary audits", cases.len() as u64);
-    let mut rows = Vec::new();
-    for (i, (name, mutation, expected)) in cases.into_iter().enumerate() {
-        let claim = CanaryClaim { epsilon, delta, confidence: 0.99, max_shortfall: 2.0 };
-        let design = CanaryDesign { canaries: pipeline.canaries, rounds, seed: i as u64 + 1 };
-        let audit = canary_audit(pipeline, mutation, design, claim)?;
-        rows.push((name, audit, expected));
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let passed = rows.iter().all(|(_, audit, expected)| audit.verdict == *expected);
-    let object = json!({
-        "schema": SCHEMA_VERSION, "passed": passed,
-        "cases": rows.iter().map(|(name, audit, expected)| json!({"mechanism": name, "expected": expected, "audit": audit})).collect::<Vec<_>>(),
-    });
-    output.result(&object, || {
-        let mut table = TextTable::new([
-            ("mechanism", Align::Left),
-            ("claimed", Align::Right),
-            ("empirical lower bound", Align::Right),
-            ("verdict", Align::Left),
-            ("expected", Align::Left),
-        ]);
-        for (name, audit, expected) in &rows {
-            table.row([
-                (*name).to_owned(),
-                format!("{:.2}", audit.epsilon_claimed),
-                format!("{:.2}", audit.epsilon_lower),
-                format!("{:?}", audit.verdict),
-                format!("{expected:?}"),
-            ]);
-        }
-        format!(
-            "{}\n{}",
-            table.render(),
-            if passed {
-                "every defect was caught, and the private mechanism passed"
-            } else {
-                "the audit itself is broken"
-            }
-        )
-    })?;
-    Ok(if passed { Exit::Ok } else { Exit::Failed })
 }

@@ -49,6 +49,7 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
     }
     .audit(&workspace, output)?;
     dir.write_audit(&audit)?;
+    dir.write_gallery(&audit.gallery)?;
     dir.write_report()?;
     let report = new.finish()?.path().join("report.html");
     output.result(&study.summary, || format!("{}\nreport: {}", summary_text(&study.summary), report.display()))?;

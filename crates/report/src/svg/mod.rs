@@ -21,7 +21,7 @@ pub(crate) use panels::{Level, Panel, Panels};
 pub(crate) use raster::Raster;
 pub(crate) use reliability::Reliability;
 pub(crate) use scale::{Format, Scale};
-pub(crate) use style::page_style;
+pub use style::page_style;
 
 use std::fmt::Write as _;
 

@@ -82,8 +82,8 @@ ul.plain{padding-left:1.1rem;max-width:46rem}ul.plain li{margin:.3rem 0}\
 footer{margin-top:3rem;border-top:1px solid var(--rule);padding-top:1rem}\
 @media print{body{font-size:11pt}h2{break-before:page}figure,.box{break-inside:avoid}}";
 
-/// The style sheet of a report's page.
-pub(crate) fn page_style() -> String {
+/// The style sheet of a page that holds figures: light or dark as the reader's system is.
+pub fn page_style() -> String {
     format!(
         ":root{{color-scheme:light dark;{LIGHT}}}@media(prefers-color-scheme:dark){{:root{{{DARK}}}}}{FIGURE}{PAGE}"
     )

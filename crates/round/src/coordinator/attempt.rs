@@ -49,6 +49,11 @@ impl Coordinator {
 
     /// Waits for members: until all are there, or `open_at` with enough of them, or twice the join time in vain.
     pub(super) fn gather(&mut self, now: Tick, open_at: Tick) {
+        if self.stopping {
+            self.phase = Phase::Idle;
+            self.deadline = None;
+            return;
+        }
         self.phase = Phase::Gathering { open_at };
         let patience = self.plan.spec().deadlines.join_ms.saturating_mul(2);
         self.deadline = Some(now.after_ms(patience));
@@ -84,13 +89,14 @@ impl Coordinator {
         self.gone.clear();
         self.asked.clear();
         self.phase = Phase::Adverts(Box::new(CollectingAdverts::new(self.session(), &self.identity)));
-        self.deadline = Some(now.after_ms(self.plan.spec().deadlines.advert_ms));
         let cohort: Vec<ClientId> = self.joined().collect();
         self.events.push_back(CoordinatorEvent::AttemptOpened {
             round: self.round,
             attempt: self.attempt,
             cohort: u32::try_from(cohort.len()).unwrap_or(u32::MAX),
         });
+        self.tell_charges();
+        self.wait(now, self.plan.spec().deadlines.advert_ms);
         for client in cohort {
             self.ask_to_train(client);
         }
@@ -258,7 +264,14 @@ impl Coordinator {
 
     fn enter(&mut self, now: Tick, phase: Phase) {
         self.phase = phase;
-        self.deadline = Some(now.after_ms(self.plan.spec().deadlines.phase_ms));
+        self.wait(now, self.plan.spec().deadlines.phase_ms);
+    }
+
+    /// The open phase closes then at the latest.
+    fn wait(&mut self, now: Tick, lasts_ms: u64) {
+        self.deadline = Some(now.after_ms(lasts_ms));
+        let (round, attempt, phase) = (self.round, self.attempt, self.phase.name());
+        self.events.push_back(CoordinatorEvent::PhaseOpened { round, attempt, phase, lasts_ms });
     }
 
     /// Encoded once: the graph and the roster grow with the clients, and so do those that they go to.
@@ -289,7 +302,7 @@ impl Coordinator {
         self.persist.push_back(Persist::entry(event, entry));
     }
 
-    fn abort_attempt(&mut self, now: Tick, reason: &str) {
+    pub(super) fn abort_attempt(&mut self, now: Tick, reason: &str) {
         // Nothing was revealed before the debit took the reservation: give it back. Without masks each input is revealed as
         // it comes, and the charge stays.
         let entry = match (&mut self.ledger, self.reservation.take()) {
@@ -303,7 +316,9 @@ impl Coordinator {
         let event = JournalEvent::AttemptAborted { run, round, attempt, reason: reason.to_owned() };
         self.persist.push_back(Persist::entry(event, entry));
         self.events.push_back(CoordinatorEvent::AttemptAborted { round, attempt, reason: reason.to_owned() });
-        if attempt.0 >= self.plan.spec().max_attempts {
+        self.tell_charges();
+        // Told to stop is no want of clients: the run goes on where it is started again.
+        if attempt.0 >= self.plan.spec().max_attempts && !self.stopping {
             self.finish(Outcome::QuorumLost { round });
         } else {
             self.gather(now, now);

@@ -85,6 +85,11 @@ pub enum CoordinatorEvent {
     Refused { client: ClientId, reason: String },
     /// An attempt began.
     AttemptOpened { round: RoundId, attempt: AttemptId, cohort: u32 },
+    /// The ledger's charge changed: an attempt reserved its cost, or gave it back. `epsilon_spent` is that of all `charges` that
+    /// stand, at the budget's δ.
+    Charged { charges: u64, epsilon_spent: f64 },
+    /// A phase of an attempt began, and is waited for so long.
+    PhaseOpened { round: RoundId, attempt: AttemptId, phase: &'static str, lasts_ms: u64 },
     /// A phase closed.
     PhaseClosed { round: RoundId, attempt: AttemptId, phase: &'static str, answered: u32, missing: Vec<ClientId> },
     /// The debit is about to be durable, and the unmask request to leave.
@@ -144,6 +149,8 @@ pub struct Coordinator {
     attempt: AttemptId,
     phase: Phase,
     deadline: Option<Tick>,
+    /// Told to stop: nothing is begun any more.
+    stopping: bool,
     round_began: Tick,
     /// Connected clients, and whether each has greeted.
     connected: BTreeMap<ClientId, bool>,
@@ -191,6 +198,7 @@ impl Coordinator {
             attempt,
             phase: Phase::Idle,
             deadline: None,
+            stopping: false,
             round_began: Tick(0),
             connected: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -269,6 +277,25 @@ impl Coordinator {
     /// The time given by [`Self::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Tick) {
         self.advance(now);
+    }
+
+    /// Told to stop: begins nothing any more. An attempt that has not been debited is given up, and what it reserved is given
+    /// back: nothing was revealed. One that has been is paid for, and goes on to its end, the phase's deadline at the latest.
+    /// What is to be durable is polled as ever; [`Self::is_stopped`] says when nothing is open.
+    pub fn stop(&mut self, now: Tick) {
+        self.stopping = true;
+        match self.phase {
+            Phase::Adverts(_) | Phase::Picks(_) | Phase::Shares(_) | Phase::Inputs(_) | Phase::Signatures(_) => {
+                self.abort_attempt(now, "the coordinator was told to stop")
+            }
+            Phase::Idle | Phase::Gathering { .. } => self.gather(now, now),
+            Phase::Openings(_) | Phase::Done(_) => {}
+        }
+    }
+
+    /// Whether it was told to stop and no attempt is open any more.
+    pub fn is_stopped(&self) -> bool {
+        self.stopping && !matches!(self.phase, Phase::Openings(_))
     }
 
     /// 1. What must be durable before anything below leaves.
@@ -356,6 +383,14 @@ impl Coordinator {
     /// The coordinator's own privacy ledger; `None` without DP.
     pub fn ledger(&self) -> Option<&Ledger> {
         self.ledger.as_ref()
+    }
+
+    fn tell_charges(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            let charges = u64::try_from(ledger.charges()).unwrap_or(u64::MAX);
+            let epsilon_spent = ledger.epsilon_spent().upper;
+            self.events.push_back(CoordinatorEvent::Charged { charges, epsilon_spent });
+        }
     }
 
     fn greet(&mut self, now: Tick, from: ClientId, body: &[u8]) -> Result<(), PeerFault> {

@@ -52,8 +52,10 @@ impl Shared {
         if have < need {
             return Err(Abort::TooFewDealers { have, need });
         }
+        // On a sparse graph, whoever sent no list has nobody to deal to.
         if !digests.is_sorted_by(|a, b| a.dealer < b.dealer)
             || digests.last().is_some_and(|last| last.dealer >= roster.len())
+            || digests.iter().any(|d| topology.entries(d.dealer) == 0)
         {
             return Err(Abort::DealersMalformed);
         }

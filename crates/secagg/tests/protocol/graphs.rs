@@ -271,7 +271,8 @@ fn claim_a_client_whose_neighbours_all_drop_is_left_out_before_it_masks_or_nothi
     }
 }
 
-/// Two graphs: clients 12 to 23 are not shown the list of client 3. What they would mask with is not what the others take off.
+/// Two graphs: clients 12 to 23 are not shown the list of client 3, which then deals nothing. All are shown the same U2, and still: what one
+/// half masks with is not what the other takes off.
 #[test]
 fn claim_clients_that_are_shown_different_graphs_share_no_context() {
     let mut cohort = two_of_24();
@@ -282,29 +283,44 @@ fn claim_clients_that_are_shown_different_graphs_share_no_context() {
     part.lists.remove(3);
     let (whole, part) = (states[0].check(&graph).unwrap(), states[0].check(&part).unwrap());
     let mut shared = Vec::new();
-    for (i, state) in states.into_iter().enumerate() {
-        let shown = if i < 12 || i == 3 { &whole } else { &part };
+    for (i, state) in states.into_iter().enumerate().filter(|(i, _)| *i != 3) {
+        let shown = if i < 12 { &whole } else { &part };
         let (state, message) = state.on_graph(shown, &cohort.sites[i], &mut cohort.rng).unwrap();
         server.shares(cohort.id(i), message).unwrap();
-        shared.push(state);
+        shared.push((i, state));
     }
     let (mut server, messages) = server.close().unwrap();
     let mut contexts = BTreeSet::new();
-    for ((i, state), (_, message)) in shared.into_iter().enumerate().zip(messages) {
-        // A client that does not know that 3 picked it is dealt shares that it cannot place.
-        let mut message = message;
-        if i >= 12 {
-            message.dealt.retain(|d| d.dealer != 3);
-        }
+    for ((i, state), (_, message)) in shared.into_iter().zip(messages) {
         let state = state.envelopes(message).unwrap();
         contexts.insert((i >= 12, state.ctx2()));
         let (_, input) = state.submit(cohort.pack(&cohort.input(i)), &cohort.sites[i]).unwrap();
-        let taken = server.input(cohort.id(i), input);
         let client = cohort.id(i);
+        let taken = server.input(client, input);
         assert_eq!(taken, if i < 12 { Ok(()) } else { Err(PeerFault::Signature { client }) });
     }
     assert_eq!(contexts.len(), 2, "one context a graph: {contexts:?}");
     assert!(server.close().is_err(), "neither half is a quorum");
+}
+
+/// A dealer that sent no list can have dealt to nobody.
+#[test]
+fn claim_a_dealer_outside_the_graph_is_refused() {
+    let mut cohort = two_of_24();
+    cohort.session.n_min = 15;
+    let PickedRound { mut cohort, states, server, .. } = PickedRound::of(cohort, &[3].into());
+    let (mut server, graph) = server.close().unwrap();
+    let checked = states[0].check(&graph).unwrap();
+    let mut first = None;
+    for (i, state) in states.into_iter().enumerate().filter(|(i, _)| *i != 3) {
+        let (state, message) = state.on_graph(&checked, &cohort.sites[i], &mut cohort.rng).unwrap();
+        server.shares(cohort.id(i), message).unwrap();
+        first.get_or_insert(state);
+    }
+    let (_, messages) = server.close().unwrap();
+    let mut message = messages[0].1.clone();
+    Arc::make_mut(&mut message.dealers).insert(3, DealerDigest { dealer: 3, digest: Digest::of(b"nothing") });
+    assert_eq!(first.unwrap().envelopes(message).map(|_| ()), Err(Abort::DealersMalformed));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::pass::{Pass, Value};
 
 /// Frames `[rows, inputs]` to channels `[rows, c]`, to their weighted mean `[n, c]`, to `[n, classes]`.
 pub(super) fn logits<B: Backend>(layers: usize, pass: &mut Pass<'_, B>, batch: &Batch<B>) -> Value<B> {
-    let x = convolutions(pass, "conv", layers, batch.frames.value(), &batch.frames.clips);
+    let frames = pass.input(batch.frames.values.clone());
+    let x = convolutions(pass, "conv", layers, frames, &batch.frames.clips);
     let pooled = attention_pooling(pass, &x, &batch.frames.clips);
     pass.linear("output", &pooled)
 }

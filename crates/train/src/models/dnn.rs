@@ -6,7 +6,7 @@ use crate::pass::{Pass, Value};
 
 /// Linear layers with ReLU between: `[n, inputs]` to `[n, classes]`.
 pub(super) fn logits<B: Backend>(hidden: usize, pass: &mut Pass<'_, B>, batch: &Batch<B>) -> Value<B> {
-    let mut x = batch.frames.value();
+    let mut x = pass.input(batch.frames.values.clone());
     for i in 0..hidden {
         x = pass.linear_relu(&format!("layers.{i}"), &x);
     }

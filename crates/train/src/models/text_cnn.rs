@@ -11,7 +11,8 @@ use crate::pass::{Pass, Value};
 /// Frames `[rows, inputs]` to statistics `[n, 2c]`, words `[rows, vocabulary]` to their vectors, through a convolution and to its
 /// mean `[n, t]`; both to `[n, classes]`.
 pub(super) fn logits<B: Backend>(layers: usize, pass: &mut Pass<'_, B>, batch: &Batch<B>) -> Value<B> {
-    let x = convolutions(pass, "conv", layers, batch.frames.value(), &batch.frames.clips);
+    let frames = pass.input(batch.frames.values.clone());
+    let x = convolutions(pass, "conv", layers, frames, &batch.frames.clips);
     let heard = statistics(pass, &x, &batch.frames.clips);
     let words = batch.words.as_ref().expect("a batch of this model has words");
     let vectors = pass.table("words.weight", &words.value());

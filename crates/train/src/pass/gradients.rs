@@ -30,6 +30,8 @@ pub(crate) struct Backward<B: Backend> {
     pub(super) examples: usize,
     pub(super) layout: Arc<ParamLayout>,
     pub(super) sites: Vec<Differentiated<B>>,
+    /// The gradient of the model's inputs, `[m, width]`, where it was asked for.
+    pub(crate) input: Option<Tensor<B, 2>>,
 }
 
 impl<B: Backend> Backward<B> {
@@ -96,7 +98,7 @@ impl<B: Backend> Backward<B> {
             let scaled = delta.clone().reshape([n, m / n * out]) * factors.clone().reshape([n, 1]);
             (scaled.reshape([m, out]), uses.clone())
         });
-        Self { examples: n, layout: Arc::clone(&self.layout), sites: sites.collect() }.sum()
+        Self { examples: n, layout: Arc::clone(&self.layout), sites: sites.collect(), input: None }.sum()
     }
 
     /// `[m, width]` to `[n, m / n, width]`.

@@ -87,6 +87,10 @@ struct Layer<'a, B: Backend> {
 pub(crate) struct Pass<'a, B: Backend> {
     parameters: &'a Parameters<B>,
     returns: bool,
+    /// Whether the way back goes on to the model's inputs.
+    to_inputs: bool,
+    /// Where their gradient is collected, once they have been entered.
+    input: Place,
     /// One for each [`Value::place`], in the order of the way there.
     steps: Vec<WayBack<B>>,
     uses: Vec<Vec<(usize, Use<B>)>>,
@@ -95,12 +99,28 @@ pub(crate) struct Pass<'a, B: Backend> {
 impl<'a, B: Backend> Pass<'a, B> {
     /// A pass that only goes there.
     pub(crate) fn inference(parameters: &'a Parameters<B>) -> Self {
-        Self { parameters, returns: false, steps: Vec::new(), uses: Vec::new() }
+        Self { parameters, returns: false, to_inputs: false, input: None, steps: Vec::new(), uses: Vec::new() }
     }
 
     /// A pass that [`Self::backward`] comes back from.
     pub(crate) fn training(parameters: &'a Parameters<B>) -> Self {
         Self { returns: true, ..Self::inference(parameters) }
+    }
+
+    /// A pass whose way back ends at the model's inputs.
+    pub(crate) fn to_inputs(parameters: &'a Parameters<B>) -> Self {
+        Self { to_inputs: true, ..Self::training(parameters) }
+    }
+
+    /// What a model begins from, `[m, width]`. A model may begin from it twice.
+    pub(crate) fn input(&mut self, rows: Tensor<B, 2>) -> Value<B> {
+        if !self.to_inputs {
+            return Value::constant(rows);
+        }
+        if self.input.is_none() {
+            self.input = self.enter(rows.clone(), |_, _| ()).place;
+        }
+        Value { tensor: rows, place: self.input }
     }
 
     /// x · Wᵀ + b: x `[m, in]` to `[m, out]`; `name.weight` and `name.bias`.
@@ -237,14 +257,18 @@ impl<'a, B: Backend> Pass<'a, B> {
         let examples = logits.dims()[0];
         let mut all = Gradients { values: vec![None; self.steps.len()], deltas: vec![None; self.uses.len()] };
         all.add(logits.place.expect("logits come out of a layer"), gradient);
+        let mut input = None;
         for (place, back) in self.steps.into_iter().enumerate().rev() {
             if let Some(gradient) = all.values[place].take() {
+                if self.input == Some(place) {
+                    input = Some(gradient.clone());
+                }
                 back(gradient, &mut all);
             }
         }
         let delta = |delta: Option<Tensor<B, 2>>| delta.expect("every pre-activation takes part in the loss");
         let sites = all.deltas.into_iter().map(delta).zip(self.uses).collect();
-        Backward { examples, layout: Arc::clone(&self.parameters.layout), sites }
+        Backward { examples, layout: Arc::clone(&self.parameters.layout), sites, input }
     }
 }
 

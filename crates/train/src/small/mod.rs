@@ -5,8 +5,9 @@
 //! anything. What comes out is what [`Trainer`](crate::Trainer) gives: the same loss, the same optimisers, the same order of
 //! examples, up to how sums are rounded.
 //!
-//! Why not one product of a mini-batch with the first layers of all models, with the losses of those that do not train on an example set to
-//! zero: half of that product is thrown away, and the numbers leave the cache (`benches`: `shadows`).
+//! Why not one product of a mini-batch with the first layers of all models, in which the losses of those that do not train on an example are set to
+//! zero: where each trains on half of the examples, half of that product is thrown away, its operands leave the first cache, and every model would
+//! have to see its examples in one common order, which is not how it would train alone.
 mod passes;
 mod product;
 

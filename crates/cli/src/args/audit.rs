@@ -1,0 +1,101 @@
+//! `audit` on the command line.
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// `audit`
+#[derive(Subcommand, Debug)]
+pub enum AuditCommand {
+    /// What an audit of a run would cost, what it could certify and what it could miss, before anything is run.
+    Plan {
+        /// A config, or a run directory.
+        #[arg(value_name = "CONFIG|RUN")]
+        path: PathBuf,
+        /// Overrides, for example --set audit.canaries=5000 (repeatable).
+        #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Attacks a finished run and sets empirical epsilon against its bound.
+    Run {
+        /// Run directory.
+        run: PathBuf,
+        /// Overrides of the run's config, for example --set corpus.cache=evaluation.h5 for a deployed run (repeatable).
+        #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Shows that the audit catches broken privacy and does not cry wolf on a private mechanism.
+    Selftest(SelftestArgs),
+    /// Scores of any tool: AUC, ROC, bounds on epsilon, and whether a claim stands against them.
+    ImportScores(ImportScoresArgs),
+}
+
+/// `audit selftest`
+#[derive(Args, Debug)]
+pub struct SelftestArgs {
+    /// Canaries of each mechanism.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub canaries: u32,
+    /// Seed of coins and noise.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// One mechanism by its name, and no null suite.
+    #[arg(long, value_name = "NAME")]
+    pub only: Option<String>,
+    /// Private mechanisms simulated for each bound.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub repetitions: u64,
+}
+
+/// How imported scores came about. A bound is valid under some and refused under others: docs/audits.md.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DesignArg {
+    /// One run; each canary was in or out by a fair coin of its own.
+    OneRun,
+    /// Each row is a trial of its own: one canary a run, or orthonormal canaries under independent noise.
+    IndependentTrials,
+    /// Both.
+    IndependentCoins,
+    /// Members and non-members as they were found: AUC and ROC alone.
+    Observed,
+}
+
+/// `audit import-scores`
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("chosen").args(["threshold", "guesses", "split"]))]
+pub struct ImportScoresArgs {
+    /// CSV: unit,score,member[,cluster,run,SLICES...], or score,member, or in_canary_scores,out_canary_scores.
+    pub file: PathBuf,
+    /// How the scores came about.
+    #[arg(long, value_enum, default_value_t = DesignArg::Observed)]
+    pub design: DesignArg,
+    /// The epsilon that is claimed.
+    #[arg(long, requires = "delta")]
+    pub epsilon: Option<f64>,
+    /// The delta that is claimed; the bounds are at it. Below 1 over the number of units.
+    #[arg(long)]
+    pub delta: Option<f64>,
+    /// The claim is of Gaussian noise, so that its whole trade-off curve is held against the scores.
+    #[arg(long, requires = "epsilon")]
+    pub gaussian: bool,
+    /// Privacy units behind the claim; by default those in the file.
+    #[arg(long)]
+    pub units: Option<u64>,
+    /// A threshold that was fixed before the scores were seen: from here on, "member".
+    #[arg(long, allow_negative_numbers = true)]
+    pub threshold: Option<f64>,
+    /// A share of all canaries to guess that was fixed before the scores were seen, half at either end (one-run bounds).
+    #[arg(long)]
+    pub guesses: Option<f64>,
+    /// A share of the canaries to choose the threshold on.
+    #[arg(long)]
+    pub split: Option<f64>,
+    /// Bounds hold at level 1 - alpha.
+    #[arg(long, default_value_t = 0.05)]
+    pub alpha: f64,
+    /// Seed of resampling and of the split.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Also writes the scores in the form unit,score,member,...
+    #[arg(long, value_name = "FILE.csv")]
+    pub out: Option<PathBuf>,
+}
