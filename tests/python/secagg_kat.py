@@ -61,12 +61,25 @@ def client_id(public_key):
     return hashlib.sha256(public_key).digest()
 
 
+def merkle_levels(leaves):
+    levels = [[digest(b"leaf", u64(i), leaf) for i, leaf in enumerate(leaves)]]
+    while len(levels[-1]) > 1:
+        pairs = [levels[-1][i:i + 2] for i in range(0, len(levels[-1]), 2)]
+        levels.append([digest(b"node", *pair) if len(pair) == 2 else pair[0] for pair in pairs])
+    return levels
+
+
 def merkle_root(leaves):
-    level = [digest(b"leaf", u64(i), leaf) for i, leaf in enumerate(leaves)]
-    while len(level) > 1:
-        pairs = [level[i:i + 2] for i in range(0, len(level), 2)]
-        level = [digest(b"node", *pair) if len(pair) == 2 else pair[0] for pair in pairs]
-    return level[0] if level else bytes(32)
+    return merkle_levels(leaves)[-1][0] if leaves else bytes(32)
+
+
+def merkle_path(leaves, position):
+    """The neighbours on the way up, lowest first."""
+    path = []
+    for level in merkle_levels(leaves):
+        path += level[position ^ 1:(position ^ 1) + 1]
+        position //= 2
+    return path
 
 
 def members_digest(n, members):
@@ -211,11 +224,15 @@ class Client:
                 sealed = AESGCM(key).encrypt(bytes(12), plain, framed(b"env-key", [ctx1, self.id, holder.id]))
                 self.envelopes[j] = sealed
             entries.append(b"".join([*commits, digest(b"envelope", sealed)]))
-        halves = [entry[k:k + 32] for entry in entries for k in (0, 32, 64)]
-        self.dealing_digest = digest(b"shares", ctx1, self.id, *halves)
-        self.dealing_signature = sign(self.identity, b"shares", self.dealing_digest)
-        self.dealing = listed(entries) + self.dealing_signature
-        return self.dealing + listed([self.envelopes[j] for j in sorted(self.envelopes)])
+        signed = digest(b"shares", ctx1, self.id, u64(len(entries)), merkle_root(entries))
+        self.entries = entries
+        self.dealing_signature = sign(self.identity, b"shares", signed)
+        self.dealing_digest = digest(b"dealing", signed, self.dealing_signature)
+        return listed(entries) + self.dealing_signature + listed([self.envelopes[j] for j in sorted(self.envelopes)])
+
+    def dealt_to(self, i):
+        """What the holder at position i sees of it."""
+        return self.entries[i] + listed(merkle_path(self.entries, i)) + self.dealing_signature + self.envelopes[i]
 
 
 def pair_key(secret, peer_public, ctx2, a, b):
@@ -290,10 +307,11 @@ def check(data):
     same("ctx1", ctx1.hex(), data["ctx1"])
     messages("shares", [c.deal(clients, i, q, ctx1) for i, c in enumerate(clients)])
 
-    envelopes = [listed([u32(j) + dealer.dealing + (b"\x01" + dealer.envelopes[i] if j != i else b"\x00")
-                         for j, dealer in enumerate(clients)]) for i in range(n)]
+    dealers = [u32(i) + c.dealing_digest for i, c in enumerate(clients)]
+    envelopes = [listed(dealers) + listed([u32(j) + dealer.dealt_to(i) for j, dealer in enumerate(clients) if j != i])
+                 for i in range(n)]
     messages("envelopes", envelopes)
-    shares_root = merkle_root([u32(i) + c.dealing_digest + c.dealing_signature for i, c in enumerate(clients)])
+    shares_root = merkle_root(dealers)
     ctx2 = digest(b"ctx2", ctx1, members_digest(n, range(n)), shares_root)
     same("ctx2", ctx2.hex(), data["ctx2"])
 
@@ -328,7 +346,8 @@ def check(data):
     same("the sum", unpack(words, data["lanes"], len(plain)), data["sum"])
     same("the plain sum", plain, data["sum"])
     certificate = listed([c.id for c in clients]) + adverts_root + listed([u32(i) for i in range(n)]) + shares_root
-    messages("certificate", [certificate + survivors + quorum])
+    # No graph: everybody is everybody's neighbour.
+    messages("certificate", [certificate + b"\x00" + survivors + quorum])
     return compared
 
 

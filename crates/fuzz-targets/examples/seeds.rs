@@ -13,7 +13,10 @@ use sottovoce_round::{
     ConfigStatement, Entry, Evidence, Finished, Heard, Hello, JoinRequest, JournalEvent, Manifest, Member, PublicKey,
     RoundConfig, RoundResult, Signed, Welcome,
 };
-use sottovoce_secagg::{Abort, Advertised, CollectingAdverts, Identity, MaskSuite, SecureSum, Session};
+use sottovoce_secagg::graph::{MaskGraph, PicksMsg};
+use sottovoce_secagg::{
+    Abort, Advertised, CollectingAdverts, GraphMsg, Identity, MaskSuite, PickedBy, SecureSum, Session,
+};
 use sottovoce_transcript::{MemoryTap, Party, Tap as _};
 use sottovoce_types::{AttemptId, Digest, Lanes, RingVec, RoundId, RunId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind};
@@ -79,8 +82,11 @@ fn main() {
     files(&write, &coordinator, &sites);
 }
 
+/// The encoding of a message, and the target that reads it.
+type Said = (&'static str, Vec<u8>);
+
 /// One message of each kind of an honest attempt of four, one of whom drops out.
-fn attempt() -> (Vec<(&'static str, Vec<u8>)>, SecureSum, Identity, Vec<Identity>) {
+fn attempt() -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let coordinator = Identity::generate(&mut rng);
     let mut sites: Vec<Identity> = (0..4).map(|_| Identity::generate(&mut rng)).collect();
@@ -94,6 +100,7 @@ fn attempt() -> (Vec<(&'static str, Vec<u8>)>, SecureSum, Identity, Vec<Identity
         max_corrupt: 0,
         lanes,
         words: WORDS,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         allow_plain: false,
     };
@@ -106,11 +113,12 @@ fn attempt() -> (Vec<(&'static str, Vec<u8>)>, SecureSum, Identity, Vec<Identity
         server.advert(site.client_id(), m).unwrap();
         states.push(state);
     }
-    let (mut server, roster) = server.close(&coordinator).unwrap();
+    let (server, roster) = server.close(&coordinator).unwrap();
+    let mut server = server.complete().unwrap();
     messages.push(("secagg_roster", roster.to_bytes()));
     let mut shared = Vec::new();
     for (site, state) in sites.iter().zip(states) {
-        let (state, m) = state.roster(roster.clone(), site, &mut rng).unwrap();
+        let (state, m) = state.roster(roster.clone(), site, &mut rng).unwrap().complete().unwrap();
         messages.push(("secagg_shares", m.to_bytes()));
         server.shares(site.client_id(), m).unwrap();
         shared.push(state);
@@ -128,9 +136,9 @@ fn attempt() -> (Vec<(&'static str, Vec<u8>)>, SecureSum, Identity, Vec<Identity
     }
     let (mut server, survivors) = server.close().unwrap();
     let mut consistent = Vec::new();
-    for (i, (state, (_, m))) in submitted.into_iter().zip(survivors).enumerate() {
-        messages.push(("secagg_survivors", m.to_bytes()));
-        let (state, m) = state.survivors(m, &sites[i]).unwrap();
+    messages.push(("secagg_survivors", survivors.to_bytes()));
+    for (i, state) in submitted.into_iter().enumerate() {
+        let (state, m) = state.survivors(survivors.clone(), &sites[i]).unwrap();
         messages.push(("secagg_survivor_signature", m.to_bytes()));
         server.signature(sites[i].client_id(), m).unwrap();
         consistent.push(state);
@@ -142,6 +150,11 @@ fn attempt() -> (Vec<(&'static str, Vec<u8>)>, SecureSum, Identity, Vec<Identity
         messages.push(("secagg_opening", m.to_bytes()));
         server.opening(sites[i].client_id(), m).unwrap();
     }
+    // Lists of picks come with sparse graphs, which four clients do not have.
+    let list = |picker: u32| PicksMsg { picks: (0..5).filter(|i| *i != picker).collect(), signature: [5; 64] };
+    messages.push(("secagg_picks", list(1).to_bytes()));
+    let lists = (0..5).map(|picker| PickedBy { picker, list: list(picker) }).collect();
+    messages.push(("secagg_graph", GraphMsg { lists }.to_bytes()));
     let abort = Abort::DealingSignature { dealer: sites[1].client_id() };
     messages.push(("secagg_abort", abort.message(&session.cfg, &sites[0]).to_bytes()));
     (messages, server.close().unwrap(), coordinator, sites)

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sottovoce_round::{Finished, Hello, Refusal, RoundConfig, RoundResult, Welcome};
+use sottovoce_secagg::graph::{Degrees, MaskGraph, PicksMsg};
 use sottovoce_secagg::{
-    AbortMsg, AdvertMsg, Certificate, EnvelopesMsg, MaskSuite, MaskedInputMsg, MessageCtx, OpeningMsg, RosterMsg,
-    Session, SharesMsg, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
+    AbortMsg, AdvertMsg, Certificate, EnvelopesMsg, GraphMsg, MaskSuite, MaskedInputMsg, MessageCtx, OpeningMsg,
+    RosterMsg, Session, SharesMsg, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
 };
 use sottovoce_types::{Digest, Lanes};
 use sottovoce_wire::{Decode, Encode, FrameReader, Limits};
@@ -45,8 +46,10 @@ pub const TARGETS: &[Target] = &[
     ("secagg_abort", |bytes| message::<AbortMsg, _>(&ctx(), bytes)),
     ("secagg_advert", |bytes| message::<AdvertMsg, _>(&ctx(), bytes)),
     ("secagg_envelopes", |bytes| message::<EnvelopesMsg, _>(&ctx(), bytes)),
+    ("secagg_graph", |bytes| message::<GraphMsg, _>(&ctx(), bytes)),
     ("secagg_masked_input", |bytes| message::<MaskedInputMsg, _>(&ctx(), bytes)),
     ("secagg_opening", |bytes| message::<OpeningMsg, _>(&ctx(), bytes)),
+    ("secagg_picks", |bytes| message::<PicksMsg, _>(&ctx(), bytes)),
     ("secagg_roster", |bytes| message::<RosterMsg, _>(&ctx(), bytes)),
     ("secagg_shares", |bytes| message::<SharesMsg, _>(&ctx(), bytes)),
     ("secagg_survivor_quorum", |bytes| message::<SurvivorQuorumMsg, _>(&ctx(), bytes)),
@@ -68,7 +71,7 @@ pub fn run(name: &str, bytes: &[u8]) -> Accepted {
 
 /// What messages of secure aggregation are decoded with here.
 pub fn ctx() -> MessageCtx {
-    MessageCtx { n: CLIENTS, words: WORDS }
+    MessageCtx { n: CLIENTS, words: WORDS, degrees: Degrees { picks: 4, holders: CLIENTS, dealers: CLIENTS } }
 }
 
 /// A message that decodes has these bytes as its one encoding.
@@ -94,6 +97,7 @@ fn certificate(bytes: &[u8]) -> Accepted {
         max_corrupt: 0,
         lanes: Lanes::new(2).expect("1 to 6"),
         words: WORDS,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         allow_plain: false,
     };

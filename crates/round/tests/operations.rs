@@ -77,7 +77,9 @@ fn check(federation: &Federation) {
             .collect();
         assert!(who.len() >= 3, "fewer than a quorum: {who:?}");
         let mean = who.iter().map(|s| update_of(*s)).sum::<f64>() / f64::from(u32::try_from(who.len()).unwrap());
-        model.iter_mut().for_each(|v| *v += mean);
+        for v in &mut model {
+            *v += mean;
+        }
     }
     let last: &FlatParams = federation.coordinator.params();
     for (ours, theirs) in model.iter().zip(last.values()) {
@@ -93,7 +95,7 @@ fn check(federation: &Federation) {
                     signed.entry((round.0, attempt.0)).or_default().insert(*survivors);
                 }
                 JournalEvent::OpeningCharged { round, attempt, .. } => {
-                    *opened.entry((round.0, attempt.0)).or_default() += 1
+                    *opened.entry((round.0, attempt.0)).or_default() += 1;
                 }
                 _ => {}
             }

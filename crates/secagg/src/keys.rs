@@ -20,22 +20,27 @@ fn derive(salt: &[u8], ikm: &[u8], label: Label, fields: &[&[u8]]) -> Zeroizing<
     out
 }
 
-/// An X25519 secret that never outlives its attempt. No `Debug`, no `Clone`; wiped on drop (by x25519-dalek).
-pub(crate) struct OneTimeSecret(StaticSecret);
+/// An X25519 secret that never outlives its attempt. No `Debug`, no `Clone`; wiped on drop (by x25519-dalek), in a place of its own
+/// as [`Quad`].
+pub(crate) struct OneTimeSecret(Box<StaticSecret>);
 
 impl OneTimeSecret {
+    fn of(bytes: &[u8; 32]) -> Self {
+        Self(Box::new(StaticSecret::from(*bytes)))
+    }
+
     /// The mask secret that everyone who holds t shares of `s` can derive again.
     pub(crate) fn for_masks(cfg: &Digest, client: &ClientId, s: &Quad) -> Self {
-        Self(StaticSecret::from(*derive(cfg.as_bytes(), s.to_bytes().as_ref(), labels::SK_MASK, &[&client.0])))
+        Self::of(&derive(cfg.as_bytes(), s.to_bytes().as_ref(), labels::SK_MASK, &[&client.0]))
     }
 
     /// The channel secret, from 32 fresh bytes.
     fn for_channel(cfg: &Digest, client: &ClientId, c: &[u8; 32]) -> Self {
-        Self(StaticSecret::from(*derive(cfg.as_bytes(), c, labels::SK_CHAN, &[&client.0])))
+        Self::of(&derive(cfg.as_bytes(), c, labels::SK_CHAN, &[&client.0]))
     }
 
     pub(crate) fn public(&self) -> [u8; 32] {
-        PublicKey::from(&self.0).to_bytes()
+        PublicKey::from(&*self.0).to_bytes()
     }
 
     /// The shared secret with a peer's key; `None` when that key has low order (RFC 7748, section 6.1).
@@ -64,8 +69,7 @@ impl Agreed {
 /// One X25519 agreement a call, between keys that anybody knows: T_dh of the physical limit, for benches. Says whether both
 /// took part, which they did.
 pub fn agreement_probe() -> impl Fn() -> bool {
-    let (secret, peer) =
-        (OneTimeSecret(StaticSecret::from([1; 32])), OneTimeSecret(StaticSecret::from([2; 32])).public());
+    let (secret, peer) = (OneTimeSecret::of(&[1; 32]), OneTimeSecret::of(&[2; 32]).public());
     move || secret.agree(&peer).is_some()
 }
 
@@ -233,11 +237,11 @@ mod tests {
             assert!(!is_sound_public_key(&point), "{point:02x?}");
         }
         // The list is that of the points with which an agreement comes to nothing.
-        let secret = OneTimeSecret(StaticSecret::from([0x42; 32]));
+        let secret = OneTimeSecret::of(&[0x42; 32]);
         assert!(LOW_ORDER.iter().all(|point| is_canonical(point) && secret.agree(point).is_none()));
         let listed = low_order_points().into_iter().filter(is_canonical);
         assert_eq!(listed.collect::<std::collections::BTreeSet<_>>(), LOW_ORDER.into());
-        let mut honest = OneTimeSecret(StaticSecret::from([1; 32])).public();
+        let mut honest = OneTimeSecret::of(&[1; 32]).public();
         assert!(is_sound_public_key(&honest));
         honest[31] |= 0x80;
         assert!(!is_sound_public_key(&honest), "the ignored top bit is a second encoding");

@@ -13,15 +13,21 @@ mod polynomial;
 /// Elements of a secret.
 pub(crate) const ELEMENTS: usize = 4;
 
-/// Four elements: a secret or a share of one. No `Debug`, no `Clone`; wiped on drop.
+/// Four elements: a secret or a share of one. No `Debug`, no `Clone`; wiped on drop. In a place of its own: what is moved is the
+/// pointer, so that no copy stays behind where it was (in a vector or a box that is taken apart), which nobody would wipe.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Quad([Goldilocks; ELEMENTS]);
+pub(crate) struct Quad(Box<[Goldilocks; ELEMENTS]>);
 
 impl Quad {
+    /// Zeros.
+    pub(crate) fn zero() -> Self {
+        Self(Box::new([Goldilocks::ZERO; ELEMENTS]))
+    }
+
     /// Uniform; `None` when the generator is broken ([`Goldilocks::random`]).
     pub(crate) fn random(rng: &mut (impl CryptoRng + ?Sized)) -> Option<Self> {
-        let mut quad = Self([Goldilocks::ZERO; ELEMENTS]);
-        for element in &mut quad.0 {
+        let mut quad = Self::zero();
+        for element in quad.0.iter_mut() {
             *element = Goldilocks::random(rng)?;
         }
         Some(quad)
@@ -29,7 +35,7 @@ impl Quad {
 
     /// From 32 bytes, four little-endian words; `None` when one is not below p.
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
-        let mut quad = Self([Goldilocks::ZERO; ELEMENTS]);
+        let mut quad = Self::zero();
         for (element, chunk) in quad.0.iter_mut().zip(bytes.as_chunks::<8>().0) {
             *element = Goldilocks::canonical(u64::from_le_bytes(*chunk))?;
         }
@@ -39,7 +45,7 @@ impl Quad {
     /// The 32 bytes of the elements, each a little-endian word.
     pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         let mut bytes = Zeroizing::new([0u8; 32]);
-        for (chunk, element) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(&self.0) {
+        for (chunk, element) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(self.0.iter()) {
             *chunk = element.value().to_le_bytes();
         }
         bytes
@@ -69,10 +75,10 @@ pub(crate) fn share_among(
     let random = (1..threshold).map(|_| Quad::random(rng)).collect::<Option<Vec<_>>>()?;
     let at = |holder: u32| {
         let x = Goldilocks::small(holder.checked_add(1)?);
-        let mut value = Quad([Goldilocks::ZERO; ELEMENTS]);
+        let mut value = Quad::zero();
         // Horner, highest coefficient first, the secret last.
         for coefficient in random.iter().rev().chain(std::iter::once(secret)) {
-            for (v, c) in value.0.iter_mut().zip(&coefficient.0) {
+            for (v, c) in value.0.iter_mut().zip(coefficient.0.iter()) {
                 *v = v.mul(x).add(*c);
             }
         }
@@ -109,9 +115,9 @@ impl Lagrange {
 
     /// The secret of the shares, in the order of the holders that the weights were made for.
     pub(crate) fn combine<'a>(&self, shares: impl IntoIterator<Item = &'a Quad>) -> Quad {
-        let mut secret = Quad([Goldilocks::ZERO; ELEMENTS]);
+        let mut secret = Quad::zero();
         for (weight, share) in self.0.iter().zip(shares) {
-            for (s, v) in secret.0.iter_mut().zip(&share.0) {
+            for (s, v) in secret.0.iter_mut().zip(share.0.iter()) {
                 *s = s.add(v.mul(*weight));
             }
         }
@@ -178,12 +184,12 @@ mod tests {
             // other = Σ_{i<t−1} λ_i s_i + λ_{t−1} x, solved for x.
             let holders: Vec<u32> = (0..t).collect();
             let weights = Lagrange::at_zero(&holders).unwrap();
-            let zero = Quad([Goldilocks::ZERO; ELEMENTS]);
+            let zero = Quad::zero();
             let seen = (0..t - 1).map(|i| &shares[i as usize]);
             let partial = weights.combine(seen.chain(std::iter::once(&zero)));
             let last = weights.0.last().unwrap().invert();
-            let mut completing = Quad([Goldilocks::ZERO; ELEMENTS]);
-            for ((x, o), p) in completing.0.iter_mut().zip(&other.0).zip(&partial.0) { *x = o.sub(*p).mul(last); }
+            let mut completing = Quad::zero();
+            for ((x, o), p) in completing.0.iter_mut().zip(other.0.iter()).zip(partial.0.iter()) { *x = o.sub(*p).mul(last); }
             let all = (0..t - 1).map(|i| &shares[i as usize]).chain(std::iter::once(&completing));
             prop_assert_eq!(*weights.combine(all).to_bytes(), *other.to_bytes());
         }
@@ -205,7 +211,7 @@ mod tests {
     #[test]
     fn a_single_share_is_uniform_whatever_the_secret() {
         let rng = &mut rng(11);
-        let secret = Quad([Goldilocks::ZERO; ELEMENTS]);
+        let secret = Quad::zero();
         let mut counts = [0u32; 16];
         for _ in 0..16_384 {
             let shares = share(&secret, 2, 2, rng).unwrap();

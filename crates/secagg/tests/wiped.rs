@@ -3,6 +3,7 @@
 //!
 //! The stack is not searched: a value that is moved leaves a copy where it was, and this language has no way to wipe that.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "tests")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the crate does no I/O; this test does")]
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -11,21 +12,26 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng};
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Advertised, Identity, MaskSuite, RosterMsg, Session};
 use sottovoce_types::{Digest, Lanes, RingVec};
 
 const CHILD: &str = "SOTTOVOCE_WIPED";
 const SEED: [u8; 32] = [77; 32];
 
-/// s and b of the client: what its generator gives first, four words each.
-fn secrets() -> [[u8; 32]; 2] {
+/// What the client's generator gives: s and b, four words each; then 64 bytes that are none of these; then the coefficients beside s
+/// and b in the polynomials of degree 1 (t = 2) that both are shared by.
+fn secrets() -> [[u8; 32]; 4] {
     let mut rng = ChaCha20Rng::from_seed(SEED);
-    let mut quad = || {
+    let mut drawn = || {
         let mut bytes = [0; 32];
-        bytes.as_chunks_mut::<8>().0.iter_mut().for_each(|place| *place = rng.next_u64().to_le_bytes());
+        for place in bytes.as_chunks_mut::<8>().0 {
+            *place = rng.next_u64().to_le_bytes();
+        }
         bytes
     };
-    [quad(), quad()]
+    let [s, b, _, _, beside_s, beside_b] = std::array::from_fn(|_| drawn());
+    [s, b, beside_s, beside_b]
 }
 
 /// All that is written to in this process, but for stacks: the main thread's and the one that this runs on.
@@ -52,7 +58,7 @@ fn heap() -> Option<Vec<u8>> {
 }
 
 /// Which secrets are in a copy of memory that was taken before they were computed here.
-fn found(memory: &[u8]) -> [bool; 2] {
+fn found(memory: &[u8]) -> [bool; 4] {
     secrets().map(|secret| memory.windows(32).any(|w| w == secret))
 }
 
@@ -70,6 +76,7 @@ fn client() -> impl Sized {
         max_corrupt: 0,
         lanes: Lanes::new(2).unwrap(),
         words: 2,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         graph: sottovoce_secagg::graph::MaskGraph::Complete,
         allow_plain: false,
@@ -126,5 +133,5 @@ fn search() {
     println!("memory was searched: {} KiB; while held {control:?}, afterwards {left:?}", after.len() / 1024);
     // b is held as it is until the input is masked; of s there is only what follows from it once its shares are dealt.
     assert!(control[1], "the control: a client that is still there holds its b");
-    assert_eq!(left, [false; 2], "s, b");
+    assert_eq!(left, [false; 4], "s, b, and the coefficients of their shares");
 }

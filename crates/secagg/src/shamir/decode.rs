@@ -93,7 +93,7 @@ impl Decoder {
             correctable: self.correctable(),
         };
         // A holder is wrong if any element is. If at most e are, then so in every element, and each decodes by itself.
-        let mut secret = Quad([Goldilocks::ZERO; ELEMENTS]);
+        let mut secret = Quad::zero();
         let mut is_wrong = vec![false; shares.len()];
         for (element, (slot, through_all)) in secret.0.iter_mut().zip(self.through_all(shares)).enumerate() {
             let found = self.nearest(through_all).ok_or(failed.clone())?;
@@ -116,7 +116,7 @@ impl Decoder {
     fn through_all(&self, shares: &[&Quad]) -> [Polynomial; ELEMENTS] {
         let mut sums: [Vec<Goldilocks>; ELEMENTS] = std::array::from_fn(|_| vec![Goldilocks::ZERO; self.points.len()]);
         for (coefficients, share) in self.basis.iter().zip(shares) {
-            for (sum, value) in sums.iter_mut().zip(&share.0) {
+            for (sum, value) in sums.iter_mut().zip(share.0.iter()) {
                 for (s, c) in sum.iter_mut().zip(coefficients) {
                     *s = s.add(c.mul(*value));
                 }
@@ -242,7 +242,7 @@ mod tests {
             let mut failures = 0;
             for word in 0..3u32.pow(m) {
                 let share = |i: u32| {
-                    let mut quad = Quad([Goldilocks::ZERO; ELEMENTS]);
+                    let mut quad = Quad::zero();
                     quad.0[2] = Goldilocks::small(word / 3u32.pow(i) % 3);
                     quad
                 };

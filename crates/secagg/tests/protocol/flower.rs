@@ -163,12 +163,12 @@ struct FlowerClient {
 
 impl FlowerClient {
     /// `_unmask`: of the two lists only the length of the first is looked at. Nothing says that they are disjoint.
-    fn unmask(&self, active: &[usize], dead: &[usize]) -> Option<(Vec<(usize, u64)>, Vec<(usize, u64)>)> {
+    fn unmask(&self, active: &[usize], dead: &[usize]) -> Option<[Vec<(usize, u64)>; 2]> {
         if active.len() < self.threshold {
             return None;
         }
         let of = |list: &[usize], shares: &[u64]| list.iter().map(|i| (*i, shares[*i])).collect();
-        Some((of(active, &self.seed_shares), of(dead, &self.private_key_shares)))
+        Some([of(active, &self.seed_shares), of(dead, &self.private_key_shares)])
     }
 }
 
@@ -205,7 +205,7 @@ fn control_flowers_rule_gives_a_client_named_alive_and_dead_away() {
     // One request: all five are alive, and client 1 is dead as well. Three answer.
     let (mut of_seed, mut of_key) = (Vec::new(), Vec::new());
     for (i, client) in clients.iter().enumerate().filter(|(i, _)| *i != victim).take(threshold) {
-        let (seed_shares, key_shares) = client.unmask(&[0, 1, 2, 3, 4], &[victim]).unwrap();
+        let [seed_shares, key_shares] = client.unmask(&[0, 1, 2, 3, 4], &[victim]).unwrap();
         of_seed.push((i as u64 + 1, seed_shares[victim].1));
         of_key.push((i as u64 + 1, key_shares[0].1));
     }

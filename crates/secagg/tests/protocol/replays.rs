@@ -38,12 +38,12 @@ fn attempt(cohort: &mut Cohort, cfg: &[u8], earlier: Option<&Said>) -> Said {
         // Another dealer's old envelope and dealing among the fresh ones.
         let (mut states, _, messages) = cohort.until_envelopes();
         let mut mixed = messages[0].clone();
-        mixed.dealt[2] = old.envelopes.dealt[2].clone();
+        mixed.dealt[1] = old.envelopes.dealt[1].clone();
         let dealer = cohort.id(2);
         assert_eq!(states.remove(0).envelopes(mixed).map(|_| ()), Err(Abort::DealingSignature { dealer }));
         let (mut states, _, messages) = cohort.until_envelopes();
         let mut mixed = messages[0].clone();
-        mixed.dealt[2].envelope = old.envelopes.dealt[2].envelope.clone();
+        mixed.dealt[1].envelope.clone_from(&old.envelopes.dealt[1].envelope);
         assert_eq!(states.remove(0).envelopes(mixed).map(|_| ()), Err(Abort::EnvelopeAltered { dealer }));
         let (mut states, ..) = cohort.until_survivors(&[0, 1, 2, 3]);
         let answer = states.remove(0).survivors(old.survivors.clone(), &cohort.sites[0]);
