@@ -72,6 +72,12 @@ pub enum Abort {
         /// Words agreed.
         expected: usize,
     },
+    /// An input is named that its owner did not sign.
+    #[error("the input named for {owner} is not one that it signed: the coordinator put another in its place")]
+    InputSignature {
+        /// Whose input it is said to be.
+        owner: ClientId,
+    },
     /// This identity is not pinned as a member, or is pinned with another key.
     #[error("this identity is not a member of the session; enrol its key in the manifest")]
     NotAMember,
@@ -174,6 +180,7 @@ impl Abort {
             Self::TooFewDealers { .. } => 21,
             Self::TooFewSurvivors { .. } => 22,
             Self::SuiteRefused => 23,
+            Self::InputSignature { .. } => 24,
         }
     }
 

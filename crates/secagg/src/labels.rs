@@ -58,6 +58,8 @@ labels! {
     MEMBERS = "members", "A set of roster members, as a bitmap.";
     LEAF = "leaf", "Leaf of a Merkle tree.";
     NODE = "node", "Inner node of a Merkle tree.";
+    CHUNK = "chunk", "The key of the chunks of a vector.";
+    CHUNK_NODE = "chunk-node", "Inner node of the tree over the chunks of a vector.";
     INPUT = "input", "A signed masked input.";
     CTX3 = "u3", "Context once the survivor set (U3) is fixed, and the signature over it.";
     OPEN = "open", "The signed opening.";

@@ -114,6 +114,7 @@
 extern crate self as sottovoce_secagg;
 
 mod certificate;
+pub mod chunks;
 mod client;
 mod context;
 mod dealing;

@@ -118,10 +118,11 @@ impl Limits {
             Kind::Roster => n.saturating_mul(512).saturating_add(SLACK),
             // From each dealer its envelope, its signature and its commitments to all n holders (96 bytes each).
             Kind::Envelopes => n.saturating_mul(n.saturating_mul(96).saturating_add(256)).saturating_add(SLACK),
-            Kind::Survivors => n.saturating_mul(40).saturating_add(SLACK),
+            // A position, a root and a signature a survivor.
+            Kind::Survivors => n.saturating_mul(104).saturating_add(SLACK),
             Kind::SurvivorQuorum => n.saturating_mul(72).saturating_add(SLACK),
-            // The sum and its certificate: an id, a position, a hash and a signature a client.
-            Kind::Result => vector.saturating_add(n.saturating_mul(160)).saturating_add(SLACK),
+            // The sum and its certificate: an id, two positions, a root and two signatures a client.
+            Kind::Result => vector.saturating_add(n.saturating_mul(224)).saturating_add(SLACK),
         }
     }
 

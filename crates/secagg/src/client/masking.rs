@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use sottovoce_types::{Digest, RingVec};
 
 use super::{Dealt, Submitted};
+use crate::chunks::{ChunkTree, Owner};
 use crate::fault::Abort;
 use crate::identity::Identity;
 use crate::keys::{OneTimeSecret, self_mask};
@@ -62,8 +63,9 @@ impl Masking {
             expand_all(prg, own_mask.chain(pair_masks), masked.words_mut(), NonZeroUsize::MIN);
         }
         let words = masked.into_words();
-        let root = MaskedInputMsg::root(ctx2, &own, &words);
-        let signature = id.sign(labels::INPUT, root.as_bytes());
+        let root = ChunkTree::of(Owner::Input(own), &words, NonZeroUsize::MIN).root();
+        let signed = MaskedInputMsg::signed(ctx2, &own, &root, words.len());
+        let signature = id.sign(labels::INPUT, signed.as_bytes());
         Ok((Submitted { dealt, root }, MaskedInputMsg { words, signature }))
     }
 }

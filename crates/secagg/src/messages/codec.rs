@@ -178,12 +178,13 @@ impl Encode for InputRoot {
     fn encode(&self, out: &mut Vec<u8>) {
         put_u32(out, self.index);
         self.root.encode(out);
+        out.extend_from_slice(&self.signature);
     }
 }
 
 impl Decode<MessageCtx> for InputRoot {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { index: input.u32()?, root: Digest::decode(ctx, input)? })
+        Ok(Self { index: input.u32()?, root: Digest::decode(ctx, input)?, signature: input.array()? })
     }
 }
 

@@ -108,7 +108,7 @@ fn object(cost: &Cost, args: &BenchSecaggArgs, wall: f64) -> Value {
         "primitives": {
             // No masks, no keystream: infinity is no JSON number.
             "keystream_bytes_per_second": primitives.keystream.is_finite().then_some(primitives.keystream),
-            "sha256_bytes_per_second": primitives.hash,
+            "blake3_bytes_per_second": primitives.hash,
             "add_bytes_per_second": primitives.add,
             "x25519_seconds": primitives.agreement,
             "ed25519_verify_seconds": primitives.verification,
@@ -154,7 +154,7 @@ fn text(cost: &Cost, wall: f64) -> String {
     let memory = peak_memory().map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     format!(
         "{} clients, {} coordinates in {} lanes, {} dropouts, {} masks\n{}\n{}\n\
-         keystream {}, SHA-256 {:.2} GB/s, addition {:.2} GB/s, X25519 {:.0} us, Ed25519 verification {:.0} us\n\
+         keystream {}, BLAKE3 {:.2} GB/s, addition {:.2} GB/s, X25519 {:.0} us, Ed25519 verification {:.0} us\n\
          bytes up are {:.3} of the {} that the vector has; peak memory, all clients in one process: {memory}; wall time {wall:.1} s",
         spec.clients,
         spec.dimension,
