@@ -77,6 +77,7 @@ fn plan(rotation: Rotation, sampling: Option<SamplingProbability>) -> Arc<RunPla
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        audit_chunks: 0,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }

@@ -371,6 +371,7 @@ mod tests {
             adaptive_clip: None,
             server: ServerSpec::default(),
             max_attempts: 1,
+            audit_chunks: 0,
         };
         RunPlan::new(spec, Arc::new(manifest)).unwrap()
     }

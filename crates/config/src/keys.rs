@@ -305,6 +305,13 @@ const KEYS: &[Key] = &[
     ),
     key(
         "aggregation",
+        "audit_chunks",
+        "Random chunks of 64 KiB of each opened sum that every client computes again from the masked inputs, 0 for none. A coordinator that falsifies the \
+         fraction p of a sum's chunks escapes n clients of c chunks with probability (1 − p)^(nc) at most; one false chunk of m escapes with (1 − c/m)^n. Each \
+         chunk costs a client 64 KiB a contributor. The coordinator keeps the masked inputs of two rounds on its disk.",
+    ),
+    key(
+        "aggregation",
         "max_attempts",
         "Attempts at one round before the run fails. Each attempt that reached the unmasking is charged.",
     ),

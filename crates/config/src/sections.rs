@@ -293,6 +293,8 @@ pub struct Aggregation {
     pub n_min: u32,
     /// Clients that may be corrupt and collude with the coordinator.
     pub max_corrupt: u32,
+    /// Random chunks of 64 KiB of each sum that every client computes again.
+    pub audit_chunks: u32,
     /// Attempts at one round before the run fails.
     pub max_attempts: u32,
     /// Without DP: the largest update that can be encoded.
@@ -308,6 +310,7 @@ impl Default for Aggregation {
             rotation: Rotation::default(),
             n_min: 3,
             max_corrupt: 0,
+            audit_chunks: 1,
             max_attempts: 3,
             max_update_l2: ClipNorm::new(16.0).expect("16 is above 0"),
         }

@@ -70,6 +70,8 @@ pub struct RunSpec {
     pub max_corrupt: u32,
     /// How inputs are masked.
     pub suite: MaskSuite,
+    /// Random chunks of 64 KiB of each sum that every client computes again from the signed inputs; 0 for none.
+    pub audit_chunks: u32,
     /// Deadlines.
     pub deadlines: Deadlines,
     /// How the clipping norm follows the units' updates; `None` where it stays.
@@ -328,6 +330,9 @@ impl RunPlan {
             }
         }
         w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
+        if s.audit_chunks > 0 {
+            w.field(b"audit").number(s.audit_chunks.into());
+        }
         w.number(s.deadlines.advert_ms).number(s.deadlines.phase_ms);
         if let Some(adaptive) = &s.adaptive_clip {
             adaptive.write_to(&mut w);

@@ -1,10 +1,16 @@
-//! What both roles compute alike: the roots that go into ctx2 and ctx3, and the check of a dealer's signed list.
+//! What both roles compute alike: the roots that go into ctx2 and ctx3, the check of a dealer's signed list, and what a dropout
+//! left in the sum.
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
 use sottovoce_types::Digest;
 
 use crate::context::merkle_root;
 use crate::fault::Abort;
 use crate::identity::verify;
+use crate::keys::OneTimeSecret;
 use crate::labels;
+use crate::mask::{MaskKey, Sign, parallel_map};
 use crate::messages::{Dealing, InputRoot, ShareEntry};
 use crate::roster::{Member, Roster};
 
@@ -41,4 +47,25 @@ pub(crate) fn inputs_root(inputs: &[InputRoot]) -> Digest {
         leaf.extend_from_slice(i.root.as_bytes());
         leaf
     }))
+}
+
+/// The masks between a dealer that dropped out and the survivors, each with the sign that undoes what the survivor did. The
+/// key agreements, which for short vectors cost more than the masks, are shared out among the threads.
+pub(crate) fn left_by(
+    roster: &Roster,
+    ctx2: &Digest,
+    dealer: u32,
+    secret: &OneTimeSecret,
+    survivors: &BTreeSet<u32>,
+    workers: NonZeroUsize,
+) -> Vec<(MaskKey, Sign)> {
+    let gone = roster.client(dealer);
+    let survivors: Vec<u32> = survivors.iter().copied().collect();
+    parallel_map(&survivors, workers, |survivor| {
+        let peer = roster.at(*survivor).expect("survivors are on the roster");
+        let shared = secret.agree(&peer.pk_mask).expect("low-order keys were refused with the adverts");
+        // The survivor added this mask if it is the earlier of the two.
+        let sign = if *survivor < dealer { Sign::Subtract } else { Sign::Add };
+        (shared.pair_mask(ctx2, &gone, &peer.client), sign)
+    })
 }

@@ -113,6 +113,7 @@
 #[cfg(test)]
 extern crate self as sottovoce_secagg;
 
+mod audit;
 mod certificate;
 pub mod chunks;
 mod client;
@@ -134,6 +135,7 @@ mod server;
 mod session;
 mod shamir;
 
+pub use audit::{ChunkAuditor, Revealed, RevealedRefused, draw_chunks};
 pub use certificate::{Certificate, CertificateRefused, Certified};
 pub use client::{Advertised, Consistent, Masking, Shared, Submitted};
 pub use envelope::{ENVELOPE_LEN, Envelope};

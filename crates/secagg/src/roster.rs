@@ -29,6 +29,8 @@ const HONEST_FLOOR: u32 = 2;
 pub(crate) struct Roster {
     pub(crate) session: Session,
     members: Vec<Member>,
+    /// As the coordinator signed it.
+    pub(crate) message: RosterMsg,
     pub(crate) adverts_root: Digest,
     /// q, and the sharing threshold t.
     pub(crate) q: u32,
@@ -108,7 +110,7 @@ impl Roster {
         let ids: Vec<ClientId> = members.iter().map(|m| m.client).collect();
         let adverts_root = message.root();
         let ctx1 = context::ctx1(&session, &adverts_root, &ids);
-        Self { session, members, adverts_root, q, ctx1 }
+        Self { session, members, message: message.clone(), adverts_root, q, ctx1 }
     }
 
     /// n.

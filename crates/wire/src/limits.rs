@@ -20,6 +20,8 @@ pub enum Kind {
     Abort = 7,
     /// A client that was away asks for the result of the frame's round.
     WantResult = 8,
+    /// A client asks for a part of what shows that the sum of the frame's round is the right one.
+    WantAudit = 9,
     /// The coordinator's answer to [`Kind::Hello`].
     Welcome = 16,
     /// Configuration and model of an attempt.
@@ -36,11 +38,13 @@ pub enum Kind {
     Result = 22,
     /// The run is over.
     Finished = 23,
+    /// The answer to [`Kind::WantAudit`].
+    Audit = 24,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Hello,
         Self::Advert,
         Self::Shares,
@@ -49,6 +53,7 @@ impl Kind {
         Self::Opening,
         Self::Abort,
         Self::WantResult,
+        Self::WantAudit,
         Self::Welcome,
         Self::RoundConfig,
         Self::Roster,
@@ -57,6 +62,7 @@ impl Kind {
         Self::SurvivorQuorum,
         Self::Result,
         Self::Finished,
+        Self::Audit,
     ];
 
     /// The kind that a byte stands for.
@@ -87,6 +93,10 @@ pub struct Limits {
 
 /// Fixed part of any message: counts, ids, one signature, and room to spare.
 const SLACK: usize = 4096;
+/// Chunks of inputs that answer one [`Kind::WantAudit`] at most: what a coordinator holds for one client at a time.
+pub const CHUNKS_AT_ONCE: usize = 8;
+/// A chunk of 64 KiB with its length and a path of at most 64 hashes.
+const CHUNK: usize = 64 * 1024 + 64 * 32 + 8;
 /// A configuration as text, a schema, a record of a round.
 const DOCUMENT: usize = 64 * 1024;
 
@@ -105,6 +115,7 @@ impl Limits {
             Kind::Hello
             | Kind::Abort
             | Kind::WantResult
+            | Kind::WantAudit
             | Kind::SurvivorSignature
             | Kind::RoundConfig
             | Kind::Finished => SLACK,
@@ -123,6 +134,8 @@ impl Limits {
             Kind::SurvivorQuorum => n.saturating_mul(72).saturating_add(SLACK),
             // The sum and its certificate: an id, two positions, a root and two signatures a client.
             Kind::Result => vector.saturating_add(n.saturating_mul(224)).saturating_add(SLACK),
+            // Either the roster and a secret a client, or some chunks.
+            Kind::Audit => n.saturating_mul(512 + 32).max(CHUNKS_AT_ONCE.saturating_mul(CHUNK)).saturating_add(SLACK),
         }
     }
 
@@ -143,7 +156,7 @@ mod tests {
             assert_eq!(Kind::of_byte(byte).map(Kind::byte), Kind::ALL.iter().any(|k| k.byte() == byte).then_some(byte));
         }
         assert_eq!(Kind::of_byte(0), None);
-        assert_eq!(Kind::of_byte(9), None);
+        assert_eq!(Kind::of_byte(10), None);
         assert!(Kind::Abort.is_from_client() && !Kind::Welcome.is_from_client());
     }
 

@@ -7,6 +7,7 @@ use super::{
     AbortMsg, AdvertMsg, Dealing, DealtToYou, EnvelopesMsg, InputRoot, MaskedInputMsg, Opened, OpeningMsg, RosterMsg,
     ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
 };
+use crate::audit::Revealed;
 use crate::certificate::Certificate;
 use crate::envelope::{ENVELOPE_LEN, Envelope};
 use crate::session::MessageCtx;
@@ -127,6 +128,20 @@ impl Decode<MessageCtx> for EnvelopesMsg {
             })
         })?;
         Ok(Self { dealt })
+    }
+}
+
+impl Encode for Revealed {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.roster.encode(out);
+        put_list(out, &self.secrets, |out, secret| out.extend_from_slice(secret));
+    }
+}
+
+impl Decode<MessageCtx> for Revealed {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let roster = RosterMsg::decode(ctx, input)?;
+        Ok(Self { roster, secrets: input.list("revealed secrets", ctx.n, Reader::array)? })
     }
 }
 

@@ -5,12 +5,14 @@ use std::num::NonZeroUsize;
 use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::{Agreed, SecureSum, count, has, owed};
+use crate::audit::Revealed;
 use crate::certificate::Certificate;
+use crate::dealing::left_by;
 use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault, SpoiltShares};
 use crate::identity::verify;
 use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, self_mask};
 use crate::labels;
-use crate::mask::{MaskKey, Sign, expand_all, parallel_map};
+use crate::mask::{MaskKey, Sign, expand_all};
 use crate::messages::OpeningMsg;
 use crate::shamir::decode::Decoder;
 use crate::shamir::{Lagrange, Quad};
@@ -130,17 +132,20 @@ impl CollectingOpenings {
         }
         let mut weights = Weights::default();
         let (mut self_masks, mut gone) = (Vec::new(), Vec::new());
-        let mut spoilt = Vec::new();
+        let (mut spoilt, mut secrets) = (Vec::new(), Vec::new());
         for dealer in self.agreed.dealings.keys() {
-            let fault = if self.survivors.contains(dealer) {
-                let (key, fault) = self.verified(&mut weights, *dealer, |b| self.self_mask(*dealer, b))?;
+            let (revealed, fault) = if self.survivors.contains(dealer) {
+                let opened = |b: &Quad| Ok((self.self_mask(*dealer, b)?, *b.to_bytes()));
+                let ((key, b), fault) = self.verified(&mut weights, *dealer, opened)?;
                 self_masks.push((key, Sign::Subtract));
-                fault
+                (b, fault)
             } else {
-                let (secret, fault) = self.verified(&mut weights, *dealer, |s| self.mask_secret(*dealer, s))?;
+                let opened = |s: &Quad| Ok((self.mask_secret(*dealer, s)?, *s.to_bytes()));
+                let ((secret, s), fault) = self.verified(&mut weights, *dealer, opened)?;
                 gone.push((*dealer, secret));
-                fault
+                (s, fault)
             };
+            secrets.push(revealed);
             spoilt.extend(fault);
         }
         let mut sum = self.accumulator;
@@ -148,12 +153,14 @@ impl CollectingOpenings {
         if let Some(prg) = agreed.roster.prg() {
             expand_all(prg, self_masks, sum.words_mut(), workers);
             for (dealer, secret) in gone {
-                let masks = left_by(&agreed, dealer, &secret, &survivors, workers);
+                let masks = left_by(&agreed.roster, &agreed.ctx2, dealer, &secret, &survivors, workers);
                 expand_all(prg, masks, sum.words_mut(), workers);
             }
         }
+        let revealed = Revealed { roster: agreed.roster.message.clone(), secrets };
         Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate)
-            .with_spoilt(spoilt))
+            .with_spoilt(spoilt)
+            .with_revealed(revealed))
     }
 
     /// What follows from a dealer's secret, once the secret is the one that it advertised. Every share opened is the one that its dealer
@@ -231,25 +238,4 @@ impl Weights {
         });
         Ok(weights.combine(shares))
     }
-}
-
-/// The masks between a dealer that dropped out and the survivors, each with the sign that undoes what the survivor did. The
-/// key agreements, which for short vectors cost more than the masks, are shared out among the threads.
-fn left_by(
-    agreed: &Agreed,
-    dealer: u32,
-    secret: &OneTimeSecret,
-    survivors: &BTreeSet<u32>,
-    workers: NonZeroUsize,
-) -> Vec<(MaskKey, Sign)> {
-    let (roster, ctx2) = (&agreed.roster, &agreed.ctx2);
-    let gone = roster.client(dealer);
-    let survivors: Vec<u32> = survivors.iter().copied().collect();
-    parallel_map(&survivors, workers, |survivor| {
-        let peer = roster.at(*survivor).expect("survivors are on the roster");
-        let shared = secret.agree(&peer.pk_mask).expect("low-order keys were refused with the adverts");
-        // The survivor added this mask if it is the earlier of the two.
-        let sign = if *survivor < dealer { Sign::Subtract } else { Sign::Add };
-        (shared.pair_mask(ctx2, &gone, &peer.client), sign)
-    })
 }

@@ -7,6 +7,7 @@
     reason = "counts of a handful of clients"
 )]
 
+mod audits;
 mod certificates;
 mod dealers;
 mod decoding;

@@ -49,6 +49,7 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        audit_chunks: 1,
     }
 }
 

@@ -61,6 +61,7 @@ pub fn plan() -> Arc<RunPlan> {
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        audit_chunks: 0,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }
