@@ -180,7 +180,7 @@ impl Federation {
         let session = self.session(suite);
         let seen = ObserveSpec {
             encode: self.plan,
-            message: MessageCtx { n: session.members.len(), words: session.words },
+            message: session.message_ctx(),
             bias: last_layer_bias(&layout).unwrap(),
             units: BTreeMap::new(),
         };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::bench::{BenchCommand, BenchSecaggArgs, MaskGraph, SuiteName};
+pub use self::bench::{AgreementName, BenchCommand, BenchSecaggArgs, MaskGraph, SuiteName};
 pub use self::privacy::{AccountantArg, AdjacencyArg, PrivacyCommand, ReleasedArgs};
 
 const EXIT_CODES: &str = "\

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sottovoce_round::AdaptiveClip;
-use sottovoce_secagg::MaskSuite;
+use sottovoce_secagg::{KeyAgreement, MaskSuite};
 use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
@@ -277,6 +277,28 @@ impl MaskCipher {
     }
 }
 
+/// How clients agree on the keys of masks and envelopes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Agreement {
+    /// X25519.
+    #[default]
+    #[serde(rename = "x25519")]
+    X25519,
+    /// X25519 and ML-KEM-768, one key from both.
+    #[serde(rename = "x25519-ml-kem-768")]
+    X25519MlKem768,
+}
+
+impl Agreement {
+    /// The agreement that parties use.
+    pub fn agreement(self) -> KeyAgreement {
+        match self {
+            Self::X25519 => KeyAgreement::X25519,
+            Self::X25519MlKem768 => KeyAgreement::X25519MlKem768,
+        }
+    }
+}
+
 /// `[aggregation]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -285,6 +307,8 @@ pub struct Aggregation {
     pub mode: AggregationMode,
     /// What makes the masks, where there are any.
     pub mask_suite: MaskCipher,
+    /// How clients agree on keys.
+    pub key_agreement: Agreement,
     /// Integers per 64-bit word.
     pub lanes: Lanes,
     /// Whether updates are rotated before they become integers.
@@ -306,6 +330,7 @@ impl Default for Aggregation {
         Self {
             mode: AggregationMode::default(),
             mask_suite: MaskCipher::default(),
+            key_agreement: Agreement::default(),
             lanes: Lanes::new(2).expect("2 is among 1 to 6"),
             rotation: Rotation::default(),
             n_min: 3,

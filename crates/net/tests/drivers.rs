@@ -17,7 +17,7 @@ use sottovoce_round::{
     PrivacyPlan, ProtocolFault, PublicKey, PublishedResult, RunPlan, RunSpec, ServerSpec, ServerState, ShownChunk,
     TrainFailed, UnitSum, Work,
 };
-use sottovoce_secagg::{Identity, MaskSuite};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_transcript::MemoryTap;
 use sottovoce_types::{
     AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
@@ -80,6 +80,7 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        key_agreement: KeyAgreement::X25519,
         audit_chunks: 1,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())

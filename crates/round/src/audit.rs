@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn requests_and_answers_come_back_and_what_is_none_does_not() {
-        let ctx = MessageCtx { n: 3, words: 3 };
+        let ctx = MessageCtx { n: 3, words: 3, hybrid: false };
         for request in [AuditRequest::Openings, AuditRequest::Chunks { chunk: 3, from: 9 }] {
             assert_eq!(AuditRequest::decode_exact(&(), &request.to_bytes()), Ok(request));
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use sottovoce_dp::sampling::SamplingProbability;
 use sottovoce_dp::{Budget, DpEvent, Filter, NoiseShare, ShareError};
 use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, FLATNESS, Headroom, MAX_BLOCK, exact};
-use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
+use sottovoce_secagg::{KeyAgreement, MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
     ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
     NoiseMultiplier, ParamLayout, Rotation, Sha256Writer, TrainJob, Unit,
@@ -70,6 +70,8 @@ pub struct RunSpec {
     pub max_corrupt: u32,
     /// How inputs are masked.
     pub suite: MaskSuite,
+    /// How clients agree on the keys of masks and envelopes.
+    pub key_agreement: KeyAgreement,
     /// Random chunks of 64 KiB of each sum that every client computes again from the signed inputs; 0 for none.
     pub audit_chunks: u32,
     /// Deadlines.
@@ -330,6 +332,9 @@ impl RunPlan {
             }
         }
         w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
+        if s.key_agreement.is_hybrid() {
+            w.field(b"key agreement").field(s.key_agreement.name().as_bytes());
+        }
         if s.audit_chunks > 0 {
             w.field(b"audit").number(s.audit_chunks.into());
         }

@@ -31,6 +31,7 @@ pub(crate) fn session(plan: &RunPlan, cfg: Digest, allow_plain: bool) -> Session
         lanes: plan.encode().lanes(),
         words: plan.encode().words(),
         suite: plan.spec().suite,
+        key_agreement: plan.spec().key_agreement,
         allow_plain,
     }
 }

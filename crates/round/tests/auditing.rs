@@ -77,6 +77,29 @@ fn claim_a_client_goes_on_only_once_the_last_sum_is_found_right() {
     assert!(federation.sites.iter().all(|s| s.engine.is_finished()));
 }
 
+/// A hybrid run of five in which site 4 is gone before its input: audits recover its masks as well.
+#[test]
+fn claim_sums_of_a_hybrid_run_with_a_dropout_are_audited() {
+    let plan = plan_with(5, 1, 1, |spec| {
+        spec.audit_chunks = 1;
+        spec.key_agreement = sottovoce_secagg::KeyAgreement::X25519MlKem768;
+    });
+    for gone in [0, 4] {
+        let mut federation = Federation::new(&plan);
+        let held = federation.run_holding(|frame| frame.kind == Kind::MaskedInput);
+        federation.disconnect(gone);
+        for (site, frame) in held.into_iter().filter(|(site, _)| *site != gone) {
+            federation.coordinator_gets(site, &frame).unwrap();
+        }
+        federation.run();
+        assert_eq!(federation.published()[0].contributors, 4);
+        for site in (0..5).filter(|site| *site != gone) {
+            assert_eq!(audited(&federation, site), [(1, 1)]);
+            assert_eq!(federation.sites[site].engine.last_model(), Some(federation.coordinator.params()));
+        }
+    }
+}
+
 /// A round of 12, whose inputs do not fit one answer: what a coordinator has in memory does not grow with the clients.
 #[test]
 fn claim_the_answer_to_an_audit_is_bounded_however_many_clients_there_are() {
@@ -196,7 +219,9 @@ fn claim_evidence_of_a_false_sum_cannot_be_made_against_an_honest_coordinator() 
     of_genuine["result"] = serde_json::to_value(chain.links()[0].announced).unwrap();
     assert_eq!(verify(&of_genuine), Err(EvidenceRefused::NoContradiction("the chunk is not one of the announced sum")));
     // Any field changed.
-    for (field, value) in [("n_min", 2), ("max_corrupt", 0), ("lanes", 3), ("words", 9), ("suite", 2)] {
+    for (field, value) in
+        [("n_min", 2), ("max_corrupt", 0), ("lanes", 3), ("words", 9), ("suite", 2), ("key_agreement", 1)]
+    {
         let mut other = evidence.clone();
         other["terms"][field] = value.into();
         verify(&other).expect_err(field);

@@ -56,6 +56,7 @@ fn ctx3_of(plan: &RunPlan, frame: &Frame) -> Digest {
         lanes: plan.encode().lanes(),
         words: plan.encode().words(),
         suite: plan.spec().suite,
+        key_agreement: plan.spec().key_agreement,
         allow_plain: false,
     };
     result.certificate.verify(&session).unwrap().ctx3

@@ -21,8 +21,9 @@ use zeroize::Zeroize;
 use crate::certificate::Certificate;
 use crate::chunks::{CHUNK_WORDS, Owner, root_of_chunk};
 use crate::context;
-use crate::dealing::left_by;
+use crate::dealing::{PairCiphertexts, left_by};
 use crate::fault::Abort;
+use crate::kem::MaskCiphertext;
 use crate::keys::{OneTimeSecret, commit_b, self_mask};
 use crate::mask::{MaskKey, Prg, Sign, expand_into};
 use crate::messages::{InputRoot, RosterMsg};
@@ -37,6 +38,8 @@ pub struct Revealed {
     pub roster: RosterMsg,
     /// By ascending roster position of the dealers (U2): b of a contributor, s of a dropout.
     pub secrets: Vec<[u8; 32]>,
+    /// In a hybrid agreement, what agreed on the mask of each dropout with each contributor, by the earlier and then the later position.
+    pub ciphertexts: Vec<MaskCiphertext>,
 }
 
 // A secret that was opened is still nothing for a log.
@@ -57,13 +60,16 @@ pub enum RevealedRefused {
     #[error("the roster that it shows is not the one that the quorum signed for")]
     OtherRoster,
     /// Another number of secrets than there are dealers.
-    #[error("it shows {have} secrets, {need} clients dealt shares")]
+    #[error("it shows {have} secrets or ciphertexts where {need} belong to the opening")]
     Count {
         /// Secrets.
         have: usize,
         /// Dealers.
         need: usize,
     },
+    /// A ciphertext between a dropout and a contributor that is not there, or does not give what it confirms.
+    #[error("the ciphertext that it shows of {0} does not fit the secrets that it shows")]
+    Ciphertext(ClientId),
     /// A secret that its dealer did not advertise.
     #[error("the secret that it shows of {0} is not the one behind that client's advert")]
     Secret(ClientId),
@@ -99,6 +105,7 @@ impl ChunkAuditor {
         let survivors: BTreeSet<u32> = certificate.inputs.iter().map(|i| i.index).collect();
         let dealers = certificate.dealers.iter().copied();
         let ctx2 = context::ctx2(&roster.ctx1, roster.len(), dealers, &certificate.shares_root);
+        let ciphertexts = pairs(&certificate.dealers, &survivors, revealed)?;
         let mut masks = Vec::new();
         for (dealer, secret) in certificate.dealers.iter().zip(&revealed.secrets) {
             let member = roster.at(*dealer).ok_or(RevealedRefused::OtherRoster)?;
@@ -110,11 +117,17 @@ impl ChunkAuditor {
                 }
                 masks.push((self_mask(&ctx2, &member.client, &secret), Sign::Subtract));
             } else {
-                let secret = OneTimeSecret::for_masks(&roster.session.cfg, &member.client, &secret);
-                if secret.public() != member.pk_mask {
+                let secret = OneTimeSecret::for_masks(
+                    &roster.session.cfg,
+                    &member.client,
+                    &secret,
+                    roster.session.key_agreement,
+                );
+                if secret.public() != member.pk_mask || secret.public_kem() != member.kem.as_ref().map(|kem| kem.mask) {
                     return Err(wrong);
                 }
-                masks.extend(left_by(&roster, &ctx2, *dealer, &secret, &survivors, NonZeroUsize::MIN));
+                let left = left_by(&roster, &ctx2, (*dealer, &secret), &survivors, &ciphertexts, NonZeroUsize::MIN);
+                masks.extend(left.map_err(|by| RevealedRefused::Ciphertext(roster.client(by)))?);
             }
         }
         let inputs = certificate.inputs.iter().map(|input| (roster.client(input.index), *input)).collect();
@@ -149,6 +162,18 @@ impl ChunkAuditor {
         }
         sum
     }
+}
+
+/// The ciphertexts that are shown, by the pair that each is of.
+fn pairs(dealers: &[u32], survivors: &BTreeSet<u32>, revealed: &Revealed) -> Result<PairCiphertexts, RevealedRefused> {
+    let all = dealers.iter().flat_map(|a| dealers.iter().filter(move |b| a < b).map(move |b| (*a, *b)));
+    let wanted: Vec<_> = all.filter(|(a, b)| survivors.contains(a) != survivors.contains(b)).collect();
+    let hybrid = revealed.roster.adverts.iter().any(|advert| advert.kem.is_some());
+    let (have, need) = (revealed.ciphertexts.len(), if hybrid { wanted.len() } else { 0 });
+    if have != need {
+        return Err(RevealedRefused::Count { have, need });
+    }
+    Ok(wanted.into_iter().zip(revealed.ciphertexts.iter().cloned()).collect())
 }
 
 impl Drop for Revealed {

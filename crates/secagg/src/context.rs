@@ -21,6 +21,7 @@ pub(crate) fn ctx1(session: &Session, adverts_root: &Digest, roster: &[ClientId]
         .number(u64::from(u8::from(session.lanes)))
         .number(words)
         .number(session.suite.byte().into())
+        .number(session.key_agreement.byte().into())
         .finish()
 }
 

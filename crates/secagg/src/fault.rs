@@ -8,6 +8,9 @@ pub enum AdvertFault {
     /// Made for another attempt or configuration.
     #[error("it was made for another configuration or attempt")]
     OtherConfig,
+    /// ML-KEM keys where none were agreed on, or none where they were.
+    #[error("its keys are of another key agreement than the session's")]
+    OtherKeyAgreement,
     /// A public key that someone on the roster already has.
     #[error("one of its keys is on the roster twice")]
     RepeatedKey,
@@ -77,6 +80,12 @@ pub enum Abort {
     InputSignature {
         /// Whose input it is said to be.
         owner: ClientId,
+    },
+    /// A dealer's ML-KEM ciphertext for the pair's mask is missing or gives another secret than it confirms.
+    #[error("the mask ciphertext from {dealer} does not give the secret that it confirms: it is at fault")]
+    MaskCiphertext {
+        /// At fault: its ciphertexts are under its signature.
+        dealer: ClientId,
     },
     /// This identity is not pinned as a member, or is pinned with another key.
     #[error("this identity is not a member of the session; enrol its key in the manifest")]
@@ -181,6 +190,7 @@ impl Abort {
             Self::TooFewSurvivors { .. } => 22,
             Self::SuiteRefused => 23,
             Self::InputSignature { .. } => 24,
+            Self::MaskCiphertext { .. } => 25,
         }
     }
 
@@ -188,7 +198,7 @@ impl Abort {
     pub fn about(&self) -> Option<ClientId> {
         match self {
             Self::Advert { client, .. } => Some(*client),
-            Self::DealingSignature { dealer } => Some(*dealer),
+            Self::DealingSignature { dealer } | Self::MaskCiphertext { dealer } => Some(*dealer),
             _ => None,
         }
     }
@@ -293,8 +303,10 @@ pub struct QuorumLost {
 /// What a dealer did that only shows when its secret is put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DealerFault {
-    /// Its shares give a secret that is not the one behind its mask key.
+    /// Its shares give a secret that is not the one behind its mask keys.
     MaskKey,
+    /// Its ciphertext to a peer does not give the secret that it confirmed, or is not the one that its own secret makes.
+    MaskCiphertext,
     /// Its shares give a seed that is not the one it committed to.
     SelfMask,
 }

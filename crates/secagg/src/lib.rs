@@ -21,7 +21,7 @@
 //! ```
 //! use std::{collections::BTreeMap, sync::Arc};
 //! use rand_core::SeedableRng;
-//! use sottovoce_secagg::{Advertised, CollectingAdverts, Identity, MaskSuite, Session};
+//! use sottovoce_secagg::{Advertised, CollectingAdverts, Identity, KeyAgreement, MaskSuite, Session};
 //! use sottovoce_types::{Digest, Lanes, RingVec};
 //!
 //! let mut rng = rand_chacha::ChaCha20Rng::from_seed([1; 32]); // deployments pass the operating system's
@@ -32,7 +32,8 @@
 //!     cfg: Digest::of(b"what all agreed on"),
 //!     coordinator: coordinator.public_key(),
 //!     members: Arc::new(sites.iter().map(|s| (s.client_id(), s.public_key())).collect::<BTreeMap<_, _>>()),
-//!     n_min: 3, max_corrupt: 0, lanes, words: 1, suite: MaskSuite::Aes256Ctr, allow_plain: false,
+//!     n_min: 3, max_corrupt: 0, lanes, words: 1, suite: MaskSuite::Aes256Ctr, key_agreement: KeyAgreement::X25519,
+//!     allow_plain: false,
 //! };
 //! let mut adverts = CollectingAdverts::new(session.clone(), &coordinator);
 //! let mut clients = Vec::new();
@@ -126,6 +127,7 @@ pub mod graph;
 mod identity;
 #[cfg(test)]
 mod inside;
+mod kem;
 mod keys;
 pub mod labels;
 pub mod mask;
@@ -141,6 +143,7 @@ pub use client::{Advertised, Consistent, Masking, Shared, Submitted};
 pub use envelope::{ENVELOPE_LEN, Envelope};
 pub use fault::{Abort, AdvertFault, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost, SpoiltShares};
 pub use identity::{BadSignature, Identity, verify};
+pub use kem::{CIPHERTEXT_LEN, Ciphertexts, ENCAPSULATION_KEY_LEN, KemKeys, MaskCiphertext};
 pub use keys::agreement_probe;
 pub use labels::Label;
 pub use messages::{
@@ -150,4 +153,4 @@ pub use messages::{
 pub use server::{
     CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingShares, CollectingSignatures, SecureSum,
 };
-pub use session::{MaskSuite, MessageCtx, Session, honest_floor, quorum};
+pub use session::{KeyAgreement, MaskSuite, MessageCtx, Session, honest_floor, quorum};

@@ -6,6 +6,7 @@ use sottovoce_types::{ClientId, Digest};
 use crate::context;
 use crate::fault::{Abort, AdvertFault, Phase, QuorumLost};
 use crate::identity::{Identity, verify};
+use crate::kem::KemKeys;
 use crate::keys::is_sound_public_key;
 use crate::labels;
 use crate::mask::Prg;
@@ -19,7 +20,19 @@ pub(crate) struct Member {
     pub(crate) identity: [u8; 32],
     pub(crate) pk_mask: [u8; 32],
     pub(crate) pk_chan: [u8; 32],
+    pub(crate) kem: Option<Box<KemKeys>>,
     pub(crate) commit_b: Digest,
+}
+
+impl Member {
+    /// What nobody else on the roster may have: its X25519 keys, and hashes of its ML-KEM keys.
+    pub(crate) fn keys(&self) -> Vec<[u8; 32]> {
+        let mut keys = vec![self.pk_mask, self.pk_chan];
+        if let Some(kem) = &self.kem {
+            keys.extend([Digest::of(&kem.mask).0, Digest::of(&kem.channel).0]);
+        }
+        keys
+    }
 }
 
 /// Fewest honest inputs in a sum: one honest input alone would be revealed.
@@ -48,11 +61,18 @@ pub(crate) fn check_advert(session: &Session, advert: &AdvertMsg) -> Result<Memb
     if !is_sound_public_key(&advert.pk_mask) || !is_sound_public_key(&advert.pk_chan) {
         return Err(AdvertFault::WeakKey);
     }
+    if advert.kem.is_some() != session.key_agreement.is_hybrid() {
+        return Err(AdvertFault::OtherKeyAgreement);
+    }
+    if advert.kem.as_ref().is_some_and(|kem| !kem.are_sound()) {
+        return Err(AdvertFault::WeakKey);
+    }
     Ok(Member {
         client: advert.client,
         identity: *identity,
         pk_mask: advert.pk_mask,
         pk_chan: advert.pk_chan,
+        kem: advert.kem.clone(),
         commit_b: advert.commit_b,
     })
 }
@@ -96,7 +116,7 @@ impl Roster {
         for advert in &message.adverts {
             let client = advert.client;
             let member = check_advert(&session, advert).map_err(|fault| Abort::Advert { client, fault })?;
-            if !keys.insert(member.pk_mask) || !keys.insert(member.pk_chan) {
+            if !member.keys().into_iter().all(|key| keys.insert(key)) {
                 return Err(Abort::Advert { client, fault: AdvertFault::RepeatedKey });
             }
             members.push(member);

@@ -4,13 +4,21 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use sottovoce_secagg::MaskSuite;
+use sottovoce_secagg::{KeyAgreement, MaskSuite};
 use sottovoce_sim::cost::{Cost, CostError, CostSpec, measure};
 use sottovoce_types::Lanes;
 
 fn spec(clients: u32, dimension: usize, lanes: u8) -> CostSpec {
     let lanes = Lanes::new(lanes).unwrap();
-    CostSpec { clients, dimension, lanes, dropouts: 0, max_corrupt: 0, suite: MaskSuite::Aes256Ctr }
+    CostSpec {
+        clients,
+        dimension,
+        lanes,
+        dropouts: 0,
+        max_corrupt: 0,
+        suite: MaskSuite::Aes256Ctr,
+        key_agreement: KeyAgreement::X25519,
+    }
 }
 
 fn cost(spec: CostSpec) -> Result<Cost, CostError> {

@@ -89,6 +89,7 @@ impl Kind {
 pub struct Limits {
     n_max: usize,
     words: usize,
+    hybrid: bool,
 }
 
 /// Fixed part of any message: counts, ids, one signature, and room to spare.
@@ -103,13 +104,23 @@ const DOCUMENT: usize = 64 * 1024;
 impl Limits {
     /// For rosters of at most `n_max` clients and inputs of `words` 64-bit words.
     pub fn new(n_max: usize, words: usize) -> Self {
-        Self { n_max, words }
+        Self { n_max, words, hybrid: false }
+    }
+
+    /// For a session whose keys are agreed on by ML-KEM as well.
+    #[must_use]
+    pub fn with_kem(self, hybrid: bool) -> Self {
+        Self { hybrid, ..self }
     }
 
     /// Most bytes in the body of a frame of this kind. Saturates, so absurd parameters never wrap into small limits.
     pub fn max_body(&self, kind: Kind) -> usize {
         let n = self.n_max;
         let vector = self.words.saturating_mul(8);
+        // Of an advert: two encapsulation keys. Of an envelope: two ciphertexts and a confirmation.
+        let (advert, envelope) = if self.hybrid { (512 + 2 * 1184, 256 + 2 * 1088 + 64) } else { (512, 256) };
+        // Ciphertexts between dropouts and survivors: n²/4 pairs at most.
+        let pairs = if self.hybrid { n.saturating_mul(n).saturating_mul(1120 / 4) } else { 0 };
         match kind {
             // Hashes: a model is never sent.
             Kind::Hello
@@ -119,23 +130,27 @@ impl Limits {
             | Kind::SurvivorSignature
             | Kind::RoundConfig
             | Kind::Finished => SLACK,
-            Kind::Advert => 512,
+            Kind::Advert => advert,
             // Two commitments, one envelope hash and one envelope a peer: 96 + 144.
-            Kind::Shares => n.saturating_mul(256).saturating_add(SLACK),
+            Kind::Shares => n.saturating_mul(envelope).saturating_add(SLACK),
             Kind::MaskedInput => vector.saturating_add(SLACK),
             // One share, one opener and a tag a peer.
             Kind::Opening => n.saturating_mul(80).saturating_add(SLACK),
             Kind::Welcome => n.saturating_mul(64).saturating_add(DOCUMENT),
-            Kind::Roster => n.saturating_mul(512).saturating_add(SLACK),
+            Kind::Roster => n.saturating_mul(advert).saturating_add(SLACK),
             // From each dealer its envelope, its signature and its commitments to all n holders (96 bytes each).
-            Kind::Envelopes => n.saturating_mul(n.saturating_mul(96).saturating_add(256)).saturating_add(SLACK),
+            Kind::Envelopes => n.saturating_mul(n.saturating_mul(96).saturating_add(envelope)).saturating_add(SLACK),
             // A position, a root and a signature a survivor.
             Kind::Survivors => n.saturating_mul(104).saturating_add(SLACK),
             Kind::SurvivorQuorum => n.saturating_mul(72).saturating_add(SLACK),
             // The sum and its certificate: an id, two positions, a root and two signatures a client.
             Kind::Result => vector.saturating_add(n.saturating_mul(224)).saturating_add(SLACK),
             // Either the roster and a secret a client, or some chunks.
-            Kind::Audit => n.saturating_mul(512 + 32).max(CHUNKS_AT_ONCE.saturating_mul(CHUNK)).saturating_add(SLACK),
+            Kind::Audit => n
+                .saturating_mul(advert.saturating_add(32))
+                .saturating_add(pairs)
+                .max(CHUNKS_AT_ONCE.saturating_mul(CHUNK))
+                .saturating_add(SLACK),
         }
     }
 

@@ -61,6 +61,9 @@ pub struct BenchSecaggArgs {
     /// What makes the masks.
     #[arg(long, value_enum, default_value_t = SuiteName::Aes256Ctr)]
     pub suite: SuiteName,
+    /// How keys are agreed on.
+    #[arg(long, value_enum, default_value_t = AgreementName::X25519)]
+    pub key_agreement: AgreementName,
 }
 
 /// Between whom masks are.
@@ -68,6 +71,17 @@ pub struct BenchSecaggArgs {
 pub enum MaskGraph {
     /// Everybody and everybody.
     Complete,
+}
+
+/// How clients agree on keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum AgreementName {
+    /// X25519.
+    #[value(name = "x25519")]
+    X25519,
+    /// X25519 and ML-KEM-768.
+    #[value(name = "x25519-ml-kem-768")]
+    Hybrid,
 }
 
 /// What makes masks.

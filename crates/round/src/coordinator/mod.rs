@@ -487,5 +487,5 @@ impl Coordinator {
 /// The largest frames that either side of a plan may send.
 pub(crate) fn limits(plan: &RunPlan) -> Limits {
     let members = usize::try_from(plan.manifest().len()).unwrap_or(usize::MAX);
-    Limits::new(members, plan.encode().words())
+    Limits::new(members, plan.encode().words()).with_kem(plan.spec().key_agreement.is_hybrid())
 }

@@ -2,7 +2,7 @@
 //! owner signed, and what opened the sum under the coordinator's own signature.
 use serde::{Deserialize, Serialize};
 use sottovoce_secagg::chunks::{Owner, chunk_count, root_of_chunk};
-use sottovoce_secagg::{Certificate, ChunkAuditor, MaskSuite, MessageCtx, Session};
+use sottovoce_secagg::{Certificate, ChunkAuditor, KeyAgreement, MaskSuite, MessageCtx, Session};
 use sottovoce_types::Lanes;
 use sottovoce_wire::{Decode, DecodeError, Encode, Reader, put_u32};
 
@@ -36,6 +36,7 @@ struct Terms {
     lanes: u8,
     words: u64,
     suite: u8,
+    key_agreement: u8,
 }
 
 /// What an audit was shown of one chunk.
@@ -66,6 +67,7 @@ impl FalseSum {
             lanes: plan.encode().lanes().into(),
             words: u64::try_from(plan.encode().words()).expect("a length fits 64 bits"),
             suite: spec.suite.byte(),
+            key_agreement: spec.key_agreement.byte(),
         };
         let proof = Proof {
             certificate: announced.certificate.clone(),
@@ -128,6 +130,7 @@ impl FalseSum {
             lanes: Lanes::new(self.terms.lanes)?,
             words,
             suite: MaskSuite::of_byte(self.terms.suite)?,
+            key_agreement: KeyAgreement::of_byte(self.terms.key_agreement)?,
             allow_plain: true,
         })
     }

@@ -11,7 +11,7 @@ use sottovoce_round::{
     KeptRound, Manifest, Member, MemoryJournal, PeerFault, PrivacyPlan, PublicKey, PublishedResult, RunPlan, RunSpec,
     ServerSpec, Transmit, audit_answer,
 };
-use sottovoce_secagg::{Identity, MaskSuite};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_types::{
     ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation, RoundId,
     RoundRecord, RunId, Tick, TrainJob, Unit, Update,
@@ -72,6 +72,7 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        key_agreement: KeyAgreement::X25519,
         audit_chunks: 0,
     };
     change(&mut spec);

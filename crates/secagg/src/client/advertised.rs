@@ -1,4 +1,6 @@
 //! R0: keys drawn and advertised; waits for the roster.
+use std::collections::BTreeMap;
+
 use rand_core::CryptoRng;
 use sottovoce_types::{ClientId, Digest};
 
@@ -6,6 +8,7 @@ use super::Shared;
 use crate::envelope::{SealOnce, SharePair};
 use crate::fault::Abort;
 use crate::identity::Identity;
+use crate::kem::{Ciphertexts, KemSecret};
 use crate::keys::{OneTimeKeys, Share, ShareKind, commit_b};
 use crate::labels;
 use crate::messages::{AdvertMsg, Dealing, RosterMsg, ShareEntry, SharesMsg};
@@ -40,13 +43,15 @@ impl Advertised {
         if session.suite.is_for_simulation() && !session.allow_plain {
             return Err(if session.suite == MaskSuite::None { Abort::PlainRefused } else { Abort::SuiteRefused });
         }
-        let keys = OneTimeKeys::draw(&session.cfg, &client, rng).ok_or(Abort::RandomnessFailed)?;
+        let keys =
+            OneTimeKeys::draw(&session.cfg, &client, session.key_agreement, rng).ok_or(Abort::RandomnessFailed)?;
         let mut own = AdvertMsg {
             cfg: session.cfg,
             client,
             pk_mask: keys.mask.public(),
             pk_chan: keys.channel.public(),
             commit_b: commit_b(&session.cfg, &client, &keys.b),
+            kem: keys.kem(),
             nonce: keys.nonce,
             signature: [0; 64],
         };
@@ -84,10 +89,10 @@ impl Advertised {
         let shares = share_with_all(&roster, &keys, rng)?;
         #[cfg(test)]
         let shares = spoil(shares, &spoilt);
-        let Dealt { dealing, envelopes, own_shares } = deal(&roster, &keys, me, shares, id, rng);
+        let Dealt { dealing, envelopes, own_shares, pair_secrets } = deal(&roster, &keys, me, shares, id, rng);
         let OneTimeKeys { b, mask, channel, .. } = keys; // s is wiped here: the mask secret is all that is left of it
         let message = SharesMsg { dealing: dealing.clone(), envelopes };
-        Ok((Shared { roster, me, dealing, own_shares, b, mask, channel }, message))
+        Ok((Shared { roster, me, dealing, own_shares, b, mask, channel, pair_secrets }, message))
     }
 
     /// This client's id.
@@ -100,6 +105,8 @@ struct Dealt {
     dealing: Dealing,
     envelopes: Vec<crate::envelope::Envelope>,
     own_shares: SharePair,
+    /// ML-KEM secrets of the masks with later clients, by position.
+    pair_secrets: BTreeMap<u32, KemSecret>,
 }
 
 /// Shares of s and of b for everyone on the roster, this client included: t shares of any survivor's b are then held by any t
@@ -125,7 +132,7 @@ fn deal(
     let dealer = roster.client(me);
     let mut entries = Vec::with_capacity(of_s.len());
     let mut envelopes = Vec::with_capacity(of_s.len());
-    let mut own_shares = None;
+    let (mut own_shares, mut pair_secrets) = (None, BTreeMap::new());
     for (((holder, member), s), b) in roster.members().zip(of_s).zip(of_b) {
         let pair = SharePair { s: Share::with_opener(s, rng), b: Share::with_opener(b, rng) };
         let commit = |share: &Share, kind| share.commitment(&roster.ctx1, kind, &dealer, &member.client);
@@ -135,7 +142,25 @@ fn deal(
             no_envelope()
         } else {
             let agreed = keys.channel.agree(&member.pk_chan).expect("low-order keys were refused with the roster");
-            let envelope = SealOnce::new(&agreed, &roster.ctx1, &dealer, &member.client).seal(&pair);
+            let mut kem = None;
+            let mut channel_secret = None;
+            if let Some(theirs) = &member.kem {
+                let sound = "unsound keys were refused with the roster";
+                let (channel, secret) =
+                    keys.channel.encapsulate_to(&roster.ctx1, &dealer, &member.client, &theirs.channel).expect(sound);
+                channel_secret = Some(secret);
+                // The earlier of two clients encapsulates for their mask.
+                let mask = (me < holder).then(|| {
+                    let made = keys.mask.mask_ciphertext(&roster.ctx1, &dealer, &member.client, &theirs.mask);
+                    let (sent, secret) = made.expect(sound);
+                    pair_secrets.insert(holder, secret);
+                    sent
+                });
+                kem = Some(Box::new(Ciphertexts { channel, mask }));
+            }
+            let agreed = agreed.with_kem(channel_secret);
+            let mut envelope = SealOnce::new(&agreed, &roster.ctx1, &dealer, &member.client).seal(&pair);
+            envelope.1 = kem;
             let digest = envelope.digest();
             envelopes.push(envelope);
             digest
@@ -144,7 +169,7 @@ fn deal(
     }
     let mut dealing = Dealing { entries, signature: [0; 64] };
     dealing.sign(&roster.ctx1, id);
-    Dealt { dealing, envelopes, own_shares: own_shares.expect("this client is on the roster") }
+    Dealt { dealing, envelopes, own_shares: own_shares.expect("this client is on the roster"), pair_secrets }
 }
 
 /// What stands where a dealer has no envelope: in its own place.

@@ -1,4 +1,5 @@
 //! R2: all masks known; waits for this client's input.
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use sottovoce_types::{Digest, RingVec};
@@ -7,6 +8,7 @@ use super::{Dealt, Submitted};
 use crate::chunks::{ChunkTree, Owner};
 use crate::fault::Abort;
 use crate::identity::Identity;
+use crate::kem::KemSecret;
 use crate::keys::{OneTimeSecret, self_mask};
 use crate::labels;
 use crate::mask::{Sign, expand_all};
@@ -19,6 +21,8 @@ pub struct Masking {
     pub(super) dealt: Dealt,
     pub(super) b: Quad,
     pub(super) mask: OneTimeSecret,
+    /// ML-KEM secrets of the pairs, by position, in a hybrid agreement.
+    pub(super) pair_secrets: BTreeMap<u32, KemSecret>,
 }
 
 impl Masking {
@@ -43,7 +47,7 @@ impl Masking {
     /// # Errors
     /// [`Abort::InputShape`] when words or lanes are not those agreed.
     pub fn submit(self, input: RingVec, id: &Identity) -> Result<(Submitted, MaskedInputMsg), Abort> {
-        let Self { dealt, b, mask } = self;
+        let Self { dealt, b, mask, mut pair_secrets } = self;
         let Dealt { roster, me, dealers, ctx2, .. } = &dealt;
         let session = &roster.session;
         if input.words().len() != session.words || input.lanes() != session.lanes {
@@ -56,6 +60,7 @@ impl Masking {
             let pair_masks =
                 roster.members().filter(|(j, _)| j != me && dealers.contains(j)).map(|(position, peer)| {
                     let agreed = mask.agree(&peer.pk_mask).expect("low-order keys were refused with the roster");
+                    let agreed = agreed.with_kem(pair_secrets.remove(&position));
                     let sign = if position > *me { Sign::Add } else { Sign::Subtract };
                     (agreed.pair_mask(ctx2, &own, &peer.client), sign)
                 });

@@ -8,6 +8,7 @@ use crate::context;
 use crate::dealing::{shares_root, signed_entry};
 use crate::envelope::{Envelope, SealOnce, SharePair};
 use crate::fault::Abort;
+use crate::kem::KemSecret;
 use crate::keys::{OneTimeSecret, ShareKind};
 use crate::messages::{Dealing, EnvelopesMsg, ShareEntry};
 use crate::roster::{Member, Roster};
@@ -22,6 +23,8 @@ pub struct Shared {
     pub(super) b: Quad,
     pub(super) mask: OneTimeSecret,
     pub(super) channel: OneTimeSecret,
+    /// ML-KEM secrets of pairs, by position: those of later clients, until the envelopes bring the others.
+    pub(super) pair_secrets: BTreeMap<u32, KemSecret>,
 }
 
 impl Shared {
@@ -37,9 +40,9 @@ impl Shared {
     ///
     /// # Errors
     /// [`Abort`]: fewer dealers than max(q, n_min), own dealing missing or altered, a dealing not signed by its dealer, an
-    /// envelope that is not the signed one.
+    /// envelope that is not the signed one, a ciphertext for the pair's mask that does not give what its dealer confirms.
     pub fn envelopes(self, message: EnvelopesMsg) -> Result<Masking, Abort> {
-        let Self { roster, me, dealing, own_shares, b, mask, channel } = self;
+        let Self { roster, me, dealing, own_shares, b, mask, channel, mut pair_secrets } = self;
         let have = u32::try_from(message.dealt.len()).unwrap_or(u32::MAX);
         let need = roster.dealers_needed();
         if have < need {
@@ -61,6 +64,9 @@ impl Shared {
             if envelope.digest() != entry.envelope {
                 return Err(altered);
             }
+            if let Some(secret) = pair_secret(&roster, &mask, dealer, dealt.dealer, me, envelope)? {
+                pair_secrets.insert(dealt.dealer, secret);
+            }
             if let Some(pair) = open(&roster, &channel, dealer, me, envelope, &entry) {
                 held.insert(dealt.dealer, pair);
             }
@@ -69,8 +75,25 @@ impl Shared {
         let dealers: BTreeSet<u32> = message.dealt.iter().map(|d| d.dealer).collect();
         let shares_root = shares_root(&roster, message.dealt.iter().map(|d| (d.dealer, &d.dealing)));
         let ctx2 = context::ctx2(&roster.ctx1, roster.len(), dealers.iter().copied(), &shares_root);
-        Ok(Masking { dealt: Dealt { roster, me, dealers, ctx2, held }, b, mask })
+        Ok(Masking { dealt: Dealt { roster, me, dealers, ctx2, held }, b, mask, pair_secrets })
     }
+}
+
+/// The ML-KEM secret of the mask with a dealer that is earlier on the roster; `None` where it is later, or none was agreed on.
+fn pair_secret(
+    roster: &Roster,
+    mask: &OneTimeSecret,
+    dealer: &Member,
+    position: u32,
+    me: u32,
+    envelope: &Envelope,
+) -> Result<Option<KemSecret>, Abort> {
+    if dealer.kem.is_none() || position > me {
+        return Ok(None);
+    }
+    let sent = envelope.1.as_ref().and_then(|kem| kem.mask.as_ref());
+    let secret = sent.and_then(|sent| mask.mask_secret(&roster.ctx1, &dealer.client, &roster.client(me), sent));
+    secret.map(Some).ok_or(Abort::MaskCiphertext { dealer: dealer.client })
 }
 
 /// The shares in an envelope, if they are the ones that the dealer committed to.
@@ -83,7 +106,8 @@ fn open(
     entry: &ShareEntry,
 ) -> Option<SharePair> {
     let holder = roster.client(me);
-    let agreed = channel.agree(&dealer.pk_chan)?;
+    let secret = envelope.1.as_ref().and_then(|sent| channel.channel_secret(sent));
+    let agreed = channel.agree(&dealer.pk_chan)?.with_kem(secret);
     let pair = SealOnce::new(&agreed, &roster.ctx1, &dealer.client, &holder).open(envelope)?;
     let matches = pair.s.commitment(&roster.ctx1, ShareKind::Mask, &dealer.client, &holder) == entry.commit_s
         && pair.b.commitment(&roster.ctx1, ShareKind::SelfMask, &dealer.client, &holder) == entry.commit_b;

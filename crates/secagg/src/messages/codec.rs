@@ -9,7 +9,8 @@ use super::{
 };
 use crate::audit::Revealed;
 use crate::certificate::Certificate;
-use crate::envelope::{ENVELOPE_LEN, Envelope};
+use crate::envelope::Envelope;
+use crate::kem::{Ciphertexts, KemKeys, MaskCiphertext};
 use crate::session::MessageCtx;
 use crate::shamir::Quad;
 
@@ -33,6 +34,10 @@ impl Encode for AdvertMsg {
         self.client.encode(out);
         out.extend_from_slice(&self.pk_mask);
         out.extend_from_slice(&self.pk_chan);
+        if let Some(kem) = &self.kem {
+            out.extend_from_slice(&kem.mask);
+            out.extend_from_slice(&kem.channel);
+        }
         self.commit_b.encode(out);
         out.extend_from_slice(&self.nonce);
         out.extend_from_slice(&self.signature);
@@ -46,6 +51,11 @@ impl Decode<MessageCtx> for AdvertMsg {
             client: ClientId::decode(ctx, input)?,
             pk_mask: input.array()?,
             pk_chan: input.array()?,
+            kem: if ctx.hybrid {
+                Some(Box::new(KemKeys { mask: input.array()?, channel: input.array()? }))
+            } else {
+                None
+            },
             commit_b: Digest::decode(ctx, input)?,
             nonce: input.array()?,
             signature: input.array()?,
@@ -93,17 +103,53 @@ impl Decode<MessageCtx> for Dealing {
     }
 }
 
+impl Encode for Envelope {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+        if let Some(kem) = &self.1 {
+            out.extend_from_slice(&kem.channel);
+            put_option(out, kem.mask.as_ref(), |out, mask| mask.encode(out));
+        }
+    }
+}
+
+impl Decode<MessageCtx> for Envelope {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let sealed = input.array()?;
+        if !ctx.hybrid {
+            return Ok(Self(sealed, None));
+        }
+        let channel = input.array()?;
+        let mask =
+            if input.boolean("mask ciphertext present")? { Some(MaskCiphertext::decode(ctx, input)?) } else { None };
+        Ok(Self(sealed, Some(Box::new(Ciphertexts { channel, mask }))))
+    }
+}
+
+impl Encode for MaskCiphertext {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ciphertext);
+        out.extend_from_slice(&self.confirmation);
+    }
+}
+
+impl Decode<MessageCtx> for MaskCiphertext {
+    fn decode(_: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { ciphertext: input.array()?, confirmation: input.array()? })
+    }
+}
+
 impl Encode for SharesMsg {
     fn encode(&self, out: &mut Vec<u8>) {
         self.dealing.encode(out);
-        put_list(out, &self.envelopes, |out, e| out.extend_from_slice(&e.0));
+        put_list(out, &self.envelopes, |out, e| e.encode(out));
     }
 }
 
 impl Decode<MessageCtx> for SharesMsg {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let dealing = Dealing::decode(ctx, input)?;
-        let envelopes = input.list("envelopes", ctx.n, |r| r.array::<ENVELOPE_LEN>().map(Envelope))?;
+        let envelopes = input.list("envelopes", ctx.n, |r| Envelope::decode(ctx, r))?;
         Ok(Self { dealing, envelopes })
     }
 }
@@ -113,7 +159,7 @@ impl Encode for EnvelopesMsg {
         put_list(out, &self.dealt, |out, d| {
             put_u32(out, d.dealer);
             d.dealing.encode(out);
-            put_option(out, d.envelope.as_ref(), |out, e| out.extend_from_slice(&e.0));
+            put_option(out, d.envelope.as_ref(), |out, e| e.encode(out));
         });
     }
 }
@@ -124,7 +170,7 @@ impl Decode<MessageCtx> for EnvelopesMsg {
             Ok(DealtToYou {
                 dealer: r.u32()?,
                 dealing: Dealing::decode(ctx, r)?,
-                envelope: if r.boolean("envelope present")? { Some(Envelope(r.array()?)) } else { None },
+                envelope: if r.boolean("envelope present")? { Some(Envelope::decode(ctx, r)?) } else { None },
             })
         })?;
         Ok(Self { dealt })
@@ -135,13 +181,17 @@ impl Encode for Revealed {
     fn encode(&self, out: &mut Vec<u8>) {
         self.roster.encode(out);
         put_list(out, &self.secrets, |out, secret| out.extend_from_slice(secret));
+        put_list(out, &self.ciphertexts, |out, sent| sent.encode(out));
     }
 }
 
 impl Decode<MessageCtx> for Revealed {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let roster = RosterMsg::decode(ctx, input)?;
-        Ok(Self { roster, secrets: input.list("revealed secrets", ctx.n, Reader::array)? })
+        let secrets = input.list("revealed secrets", ctx.n, Reader::array)?;
+        let pairs = if ctx.hybrid { ctx.n.saturating_mul(ctx.n) } else { 0 };
+        let ciphertexts = input.list("revealed ciphertexts", pairs, |r| MaskCiphertext::decode(ctx, r))?;
+        Ok(Self { roster, secrets, ciphertexts })
     }
 }
 

@@ -7,6 +7,7 @@ use sottovoce_wire::Encode;
 use crate::envelope::Envelope;
 use crate::fault::Abort;
 use crate::identity::{BadSignature, Identity, verify};
+use crate::kem::KemKeys;
 use crate::labels;
 
 /// R0, client to coordinator: one-time public keys under the identity's signature.
@@ -22,6 +23,8 @@ pub struct AdvertMsg {
     pub pk_chan: [u8; 32],
     /// Commitment to the self-mask seed.
     pub commit_b: Digest,
+    /// ML-KEM keys of masks and envelopes, in a hybrid agreement.
+    pub kem: Option<Box<KemKeys>>,
     /// Fresh bytes.
     pub nonce: [u8; 32],
     /// By the identity key, over all of the above.
@@ -36,15 +39,18 @@ impl AdvertMsg {
 
     /// What the signature is over.
     pub(crate) fn signed(&self) -> Digest {
-        labels::ADVERT
-            .hasher()
+        let mut hasher = labels::ADVERT.hasher();
+        hasher
             .field(self.cfg.as_bytes())
             .field(&self.client.0)
             .field(&self.pk_mask)
             .field(&self.pk_chan)
             .field(self.commit_b.as_bytes())
-            .field(&self.nonce)
-            .finish()
+            .field(&self.nonce);
+        if let Some(kem) = &self.kem {
+            hasher.field(&kem.mask).field(&kem.channel);
+        }
+        hasher.finish()
     }
 }
 

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 
 use sottovoce_types::{ClientId, Digest};
 
+use crate::dealing::PairCiphertexts;
 use crate::fault::PeerFault;
 use crate::messages::Dealing;
 use crate::roster::{Member, Roster};
@@ -34,6 +35,8 @@ struct Agreed {
     dealings: BTreeMap<u32, Dealing>,
     shares_root: Digest,
     ctx2: Digest,
+    /// What agrees on the masks of pairs, in a hybrid agreement.
+    ciphertexts: PairCiphertexts,
 }
 
 impl Agreed {

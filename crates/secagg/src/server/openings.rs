@@ -153,11 +153,19 @@ impl CollectingOpenings {
         if let Some(prg) = agreed.roster.prg() {
             expand_all(prg, self_masks, sum.words_mut(), workers);
             for (dealer, secret) in gone {
-                let masks = left_by(&agreed.roster, &agreed.ctx2, dealer, &secret, &survivors, workers);
+                let (roster, sent) = (&agreed.roster, &agreed.ciphertexts);
+                let masks =
+                    left_by(roster, &agreed.ctx2, (dealer, &secret), &survivors, sent, workers).map_err(|by| {
+                        OpenFailed::Dealer { dealer: roster.client(by), fault: DealerFault::MaskCiphertext }
+                    })?;
                 expand_all(prg, masks, sum.words_mut(), workers);
             }
         }
-        let revealed = Revealed { roster: agreed.roster.message.clone(), secrets };
+        let gone: BTreeSet<u32> = agreed.dealings.keys().filter(|d| !survivors.contains(d)).copied().collect();
+        let of_a_dropout = |(a, b): &(u32, u32)| gone.contains(a) != gone.contains(b);
+        let shown = agreed.ciphertexts.into_iter().filter(|(pair, _)| of_a_dropout(pair));
+        let ciphertexts = shown.map(|(_, sent)| sent).collect();
+        let revealed = Revealed { roster: agreed.roster.message.clone(), secrets, ciphertexts };
         Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate)
             .with_spoilt(spoilt)
             .with_revealed(revealed))
@@ -200,8 +208,8 @@ impl CollectingOpenings {
     fn mask_secret(&self, dealer: u32, s: &Quad) -> Result<OneTimeSecret, OpenFailed> {
         let roster = &self.agreed.roster;
         let member = roster.at(dealer).expect("dealers are on the roster");
-        let secret = OneTimeSecret::for_masks(&roster.session.cfg, &member.client, s);
-        if secret.public() != member.pk_mask {
+        let secret = OneTimeSecret::for_masks(&roster.session.cfg, &member.client, s, roster.session.key_agreement);
+        if secret.public() != member.pk_mask || secret.public_kem() != member.kem.as_ref().map(|kem| kem.mask) {
             return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::MaskKey });
         }
         Ok(secret)

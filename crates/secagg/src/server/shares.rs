@@ -5,7 +5,7 @@ use sottovoce_types::{ClientId, RingVec};
 
 use super::{Agreed, CollectingInputs, count, has, owed};
 use crate::context;
-use crate::dealing::{shares_root, signed_entry};
+use crate::dealing::{PairCiphertexts, shares_root, signed_entry};
 use crate::envelope::Envelope;
 use crate::fault::{PeerFault, Phase, QuorumLost};
 use crate::messages::{DealtToYou, EnvelopesMsg, SharesMsg};
@@ -40,6 +40,12 @@ impl CollectingShares {
             let envelope = envelope_slot(dealer, holder).and_then(|slot| message.envelopes.get(slot));
             if envelope.is_some_and(|e| e.digest() != entry.envelope) {
                 return Err(PeerFault::EnvelopeHash { client: from });
+            }
+            // In a hybrid agreement every envelope has a ciphertext, and those to later clients one for the mask as well.
+            let kem = envelope.map(|e| e.1.as_ref().map(|kem| kem.mask.is_some()));
+            let expected = self.roster.session.key_agreement.is_hybrid().then_some(holder > dealer);
+            if kem.is_some_and(|kem| kem != expected) {
+                return Err(PeerFault::Shape { client: from });
             }
         }
         self.shares.insert(dealer, message);
@@ -91,7 +97,14 @@ impl CollectingShares {
         let shares_root = shares_root(&roster, shares.iter().map(|(dealer, m)| (*dealer, &m.dealing)));
         let ctx2 = context::ctx2(&roster.ctx1, roster.len(), shares.keys().copied(), &shares_root);
         let accumulator = RingVec::zeros(roster.session.words, roster.session.lanes);
+        let mut ciphertexts = PairCiphertexts::new();
+        for (dealer, message) in &shares {
+            for holder in shares.keys().filter(|holder| *holder > dealer) {
+                let sent = envelope(*dealer, message, *holder).and_then(|e| e.1).and_then(|kem| kem.mask);
+                ciphertexts.extend(sent.map(|sent| ((*dealer, *holder), sent)));
+            }
+        }
         let dealings = shares.into_iter().map(|(dealer, m)| (dealer, m.dealing)).collect();
-        Ok((CollectingInputs::new(Agreed { roster, dealings, shares_root, ctx2 }, accumulator), addressed))
+        Ok((CollectingInputs::new(Agreed { roster, dealings, shares_root, ctx2, ciphertexts }, accumulator), addressed))
     }
 }

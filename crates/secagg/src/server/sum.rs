@@ -45,7 +45,7 @@ impl SecureSum {
             complaints,
             certificate,
             spoilt: Vec::new(),
-            revealed: Revealed { roster: roster.message.clone(), secrets: Vec::new() },
+            revealed: Revealed { roster: roster.message.clone(), secrets: Vec::new(), ciphertexts: Vec::new() },
         }
     }
 

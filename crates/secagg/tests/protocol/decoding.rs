@@ -76,7 +76,7 @@ fn claim_decoders_refuse_truncated_and_trailing_bytes() {
 #[test]
 fn claim_decoders_refuse_more_entries_than_the_session_has_members() {
     let s = sample();
-    let small = MessageCtx { n: 1, words: s.ctx.words };
+    let small = MessageCtx { n: 1, ..s.ctx };
     let too_long = |e: DecodeError| assert!(matches!(e, DecodeError::TooLong { max: 1, .. }), "{e}");
     too_long(RosterMsg::decode_exact(&small, &s.roster.to_bytes()).unwrap_err());
     too_long(SharesMsg::decode_exact(&small, &s.shares.to_bytes()).unwrap_err());
@@ -128,7 +128,7 @@ fn claim_debug_output_shows_no_input_and_no_share() {
 proptest! {
     #[test]
     fn claim_no_bytes_make_a_decoder_panic(bytes: Vec<u8>, n in 0usize..5, words in 0usize..5) {
-        let ctx = MessageCtx { n, words };
+        let ctx = MessageCtx { n, words, hybrid: n % 2 == 1 };
         let _ = AdvertMsg::decode_exact(&ctx, &bytes);
         let _ = RosterMsg::decode_exact(&ctx, &bytes);
         let _ = SharesMsg::decode_exact(&ctx, &bytes);

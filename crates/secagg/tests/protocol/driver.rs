@@ -40,6 +40,7 @@ impl Cohort {
             lanes: Lanes::new(2).unwrap(),
             words: WORDS,
             suite: MaskSuite::Aes256Ctr,
+            key_agreement: KeyAgreement::X25519,
             allow_plain: false,
         };
         Self { coordinator, sites, session, rng }
@@ -48,6 +49,11 @@ impl Cohort {
     pub(crate) fn plain(mut self) -> Self {
         self.session.suite = MaskSuite::None;
         self.session.allow_plain = true;
+        self
+    }
+
+    pub(crate) fn hybrid(mut self) -> Self {
+        self.session.key_agreement = KeyAgreement::X25519MlKem768;
         self
     }
 
@@ -66,7 +72,8 @@ impl Cohort {
     /// Sends a message through its encoding, within the limit of its kind.
     pub(crate) fn pass<M: Encode + Decode<MessageCtx> + PartialEq>(&self, kind: Kind, message: &M) -> M {
         let bytes = message.to_bytes();
-        let limit = Limits::new(self.n(), self.session.words).max_body(kind);
+        let limit =
+            Limits::new(self.n(), self.session.words).with_kem(self.session.key_agreement.is_hybrid()).max_body(kind);
         assert!(bytes.len() <= limit, "{kind:?}: {} bytes, limit {limit}", bytes.len());
         let back = M::decode_exact(&self.session.message_ctx(), &bytes).unwrap();
         assert!(back == *message, "{kind:?} does not round-trip");

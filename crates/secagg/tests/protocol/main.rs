@@ -14,6 +14,7 @@ mod decoding;
 mod driver;
 mod dropouts;
 mod exact;
+mod hybrid;
 mod liars;
 mod survivor_sets;
 mod uniform;

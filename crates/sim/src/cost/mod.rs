@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 use sottovoce_secagg::mask::{MaskKey, Sign, expand_all};
-use sottovoce_secagg::{Identity, MaskSuite, Session, honest_floor, quorum};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite, Session, honest_floor, quorum};
 use sottovoce_types::{Digest, Lanes, RingVec};
 
 mod limits;
@@ -43,6 +43,8 @@ pub struct CostSpec {
     pub max_corrupt: u32,
     /// What makes the masks.
     pub suite: MaskSuite,
+    /// How keys are agreed on.
+    pub key_agreement: KeyAgreement,
 }
 
 impl CostSpec {
@@ -200,6 +202,7 @@ impl Cohort {
             lanes: spec.lanes,
             words: spec.words(),
             suite: spec.suite,
+            key_agreement: spec.key_agreement,
             allow_plain: true,
         };
         let n = sites.len();

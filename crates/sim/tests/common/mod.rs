@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sottovoce_round::{
     CoordinatorEvent, Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec,
 };
-use sottovoce_secagg::{Identity, MaskSuite};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer};
 use sottovoce_transcript::{MemoryTap, Transcript};
 use sottovoce_types::{
@@ -49,6 +49,7 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        key_agreement: KeyAgreement::X25519,
         audit_chunks: 1,
     }
 }

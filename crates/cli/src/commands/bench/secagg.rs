@@ -6,11 +6,11 @@ use rand_core::SeedableRng as _;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use sottovoce_report::{Align, TextTable};
-use sottovoce_secagg::{MaskSuite, quorum};
+use sottovoce_secagg::{KeyAgreement, MaskSuite, quorum};
 use sottovoce_sim::cost::{Cost, CostSpec, measure};
 use sottovoce_types::{Lanes, SCHEMA_VERSION};
 
-use crate::args::{BenchSecaggArgs, MaskGraph, SuiteName};
+use crate::args::{AgreementName, BenchSecaggArgs, MaskGraph, SuiteName};
 use crate::exit::{Exit, usage};
 use crate::output::Output;
 
@@ -40,6 +40,10 @@ fn spec(args: &BenchSecaggArgs) -> anyhow::Result<CostSpec> {
         lanes: Lanes::new(args.lanes).ok_or_else(|| usage("--lanes must be 1 to 6"))?,
         dropouts,
         max_corrupt: args.max_corrupt.unwrap_or(args.clients / 10),
+        key_agreement: match args.key_agreement {
+            AgreementName::X25519 => KeyAgreement::X25519,
+            AgreementName::Hybrid => KeyAgreement::X25519MlKem768,
+        },
         suite: match args.suite {
             SuiteName::Aes256Ctr => MaskSuite::Aes256Ctr,
             SuiteName::ChaCha20 => MaskSuite::ChaCha20,
@@ -90,6 +94,7 @@ fn object(cost: &Cost, args: &BenchSecaggArgs, wall: f64) -> Value {
         "cores": 1,
         "graph": "complete",
         "suite": spec.suite.name(),
+        "key_agreement": spec.key_agreement.name(),
         "clients": spec.clients,
         "dimension": spec.dimension,
         "lanes": spec.lanes,
@@ -153,7 +158,7 @@ fn text(cost: &Cost, wall: f64) -> String {
     let keystream = keystream.unwrap_or_else(|| "none".to_owned());
     let memory = peak_memory().map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     format!(
-        "{} clients, {} coordinates in {} lanes, {} dropouts, {} masks\n{}\n{}\n\
+        "{} clients, {} coordinates in {} lanes, {} dropouts, {} masks, {}\n{}\n{}\n\
          keystream {}, BLAKE3 {:.2} GB/s, addition {:.2} GB/s, X25519 {:.0} us, Ed25519 verification {:.0} us\n\
          bytes up are {:.3} of the {} that the vector has; peak memory, all clients in one process: {memory}; wall time {wall:.1} s",
         spec.clients,
@@ -161,6 +166,7 @@ fn text(cost: &Cost, wall: f64) -> String {
         spec.lanes.count(),
         spec.dropouts,
         spec.suite.name(),
+        spec.key_agreement.name(),
         phases.render(),
         gaps.render(),
         keystream,
