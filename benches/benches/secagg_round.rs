@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sottovoce_round::{Deadlines, Manifest, Member, PublicKey, RunPlan, RunSpec, ServerSpec};
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Identity, MaskSuite};
 use sottovoce_sim::{Script, SimClient, Simulation, TargetTrainer};
 use sottovoce_transcript::NullTap;
@@ -41,6 +42,7 @@ fn plan() -> Arc<RunPlan> {
         privacy: None,
         n_min: 7,
         max_corrupt: 3,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,

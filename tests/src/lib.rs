@@ -5,6 +5,7 @@
 //! | `tests/equality.rs` | the simulator and QUIC give the same bytes |
 //! | `tests/kill9.rs` | a coordinator killed at any point goes on: nothing published twice, no budget won back |
 //! | `tests/identities.rs` | the coordinator's process refuses strangers and frames that are too large |
+//! | `tests/sites.rs` | sites as processes, brought up by the documented commands, hold to their own limits |
 //! | `tests/bad_input.rs` | broken files and configs are clear errors, and nothing is lost |
 //! | `tests/workflow.rs` | the commands, one after another, as a user types them |
 //!

@@ -19,6 +19,7 @@ use sottovoce_round::{
     ClientEngine, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Manifest, Member, MemoryJournal, Outcome,
     PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec,
 };
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer, client_seeds, run_id};
 use sottovoce_transcript::{MemoryTap, Party, Transcript};
@@ -72,6 +73,7 @@ fn plan(rotation: Rotation, sampling: Option<SamplingProbability>) -> Arc<RunPla
         }),
         n_min: 4,
         max_corrupt: 1,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 30_000, advert_ms: 30_000, phase_ms: 30_000 },
         adaptive_clip: None,

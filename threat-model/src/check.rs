@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::case::{Case, LAST};
 use crate::claim::{Claim, Status, TestName};
 use crate::ran::{Outcome, TestsRan};
 
@@ -17,6 +18,10 @@ pub(crate) enum Fault {
     TestFailed { id: String, test: TestName },
     NoControl { id: String },
     OrphanTest { test: TestName },
+    CaseNumber { number: u32 },
+    DuplicateCase { number: u32 },
+    MissingCase { number: u32 },
+    SilentCase { number: u32 },
 }
 
 impl fmt::Display for Fault {
@@ -38,6 +43,14 @@ impl fmt::Display for Fault {
                 )
             }
             Self::OrphanTest { test } => write!(f, "`{test}` is named as a claim, but no claim names it"),
+            Self::CaseNumber { number } => write!(f, "case {number}: the list has cases 1 to {LAST}"),
+            Self::DuplicateCase { number } => write!(f, "case {number}: two cases have this number"),
+            Self::MissingCase { number } => {
+                write!(f, "case {number}: is not in cases.toml; name a test that shows it, or say why it is open")
+            }
+            Self::SilentCase { number } => {
+                write!(f, "case {number}: names no test; name one, or say in `open` why there is none")
+            }
         }
     }
 }
@@ -72,9 +85,38 @@ pub(crate) fn check(claims: &[Claim], ran: &TestsRan) -> Vec<Fault> {
     faults
 }
 
+/// All faults of the audit list, in its order, then the numbers that it leaves out.
+pub(crate) fn check_cases(cases: &[Case], ran: &TestsRan) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut numbers = BTreeSet::new();
+    for case in cases {
+        let number = case.number;
+        if !(1..=LAST).contains(&number) {
+            faults.push(Fault::CaseNumber { number });
+        } else if !numbers.insert(number) {
+            faults.push(Fault::DuplicateCase { number });
+        }
+        if case.shown_by.is_empty() && case.open.as_ref().is_none_or(|why| why.trim().is_empty()) {
+            faults.push(Fault::SilentCase { number });
+        }
+        let id = || format!("case {number}");
+        for test in &case.shown_by {
+            match ran.outcome(test) {
+                Some(Outcome::Passed) => {}
+                Some(Outcome::Failed) => faults.push(Fault::TestFailed { id: id(), test: test.clone() }),
+                None => faults.push(Fault::NoSuchTest { id: id(), test: test.clone() }),
+            }
+        }
+    }
+    let missing = (1..=LAST).filter(|number| !numbers.contains(number));
+    faults.extend(missing.map(|number| Fault::MissingCase { number }));
+    faults
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case;
     use crate::claim::parse;
 
     const CLAIM: &str = r#"
@@ -167,5 +209,47 @@ mod tests {
         assert!(parse(&format!("{CLAIM}\nevidense = []")).is_err());
         assert!(parse(&format!("{CLAIM}\nevidence = [\"claim_x\"]")).is_err());
         assert!(parse(&format!("{CLAIM}\nevidence = [\"p m::claim_x\"]")).is_err());
+    }
+
+    /// A list of all cases, each open but those changed.
+    fn cases(change: impl Fn(u32) -> Option<String>) -> Vec<Case> {
+        let one = |number| {
+            let rest = change(number).unwrap_or_else(|| "open = \"nobody wrote it\"".into());
+            format!("[[case]]\nnumber = {number}\nsays = \"x\"\n{rest}\n")
+        };
+        case::parse(&(1..=LAST).map(one).collect::<String>()).unwrap()
+    }
+
+    #[test]
+    fn a_whole_list_whose_tests_passed_is_accepted() {
+        let shown = cases(|n| (n == 3).then(|| "shown_by = [\"p t\"]".into()));
+        assert_eq!(check_cases(&shown, &ran(&[("p", "t", true)])), []);
+        assert_eq!(case::count(&shown), [1, 0, 66]);
+        let partly = cases(|n| (n == 3).then(|| "shown_by = [\"p t\"]\nopen = \"the rest\"".into()));
+        assert_eq!(case::count(&partly), [0, 1, 66]);
+    }
+
+    #[test]
+    fn a_case_whose_test_did_not_run_or_failed_is_refused() {
+        let shown = cases(|n| (n == 3).then(|| "shown_by = [\"p t\"]".into()));
+        let id = || "case 3".to_owned();
+        let missing = [Fault::NoSuchTest { id: id(), test: test("p", "t") }];
+        assert_eq!(check_cases(&shown, &ran(&[("p", "u", true)])), missing);
+        let failed = [Fault::TestFailed { id: id(), test: test("p", "t") }];
+        assert_eq!(check_cases(&shown, &ran(&[("p", "t", false)])), failed);
+    }
+
+    #[test]
+    fn a_list_with_a_case_missing_doubled_unknown_or_silent_is_refused() {
+        let ran = ran(&[("p", "t", true)]);
+        let mut list = cases(|_| None);
+        list.remove(6);
+        assert_eq!(check_cases(&list, &ran), [Fault::MissingCase { number: 7 }]);
+        list.push(list[0].clone());
+        assert_eq!(check_cases(&list, &ran), [Fault::DuplicateCase { number: 1 }, Fault::MissingCase { number: 7 }]);
+        list.last_mut().unwrap().number = LAST + 1;
+        assert_eq!(check_cases(&list, &ran), [Fault::CaseNumber { number: 68 }, Fault::MissingCase { number: 7 }]);
+        let silent = cases(|n| (n == 9).then(String::new));
+        assert_eq!(check_cases(&silent, &ran), [Fault::SilentCase { number: 9 }]);
     }
 }

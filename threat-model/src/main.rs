@@ -7,9 +7,11 @@
 //!
 //! Claims are data (`claims/*.toml`, see [`claim::Claim`]). `check` fails when a claim that holds has no evidence that ran
 //! and passed, when evidence names no test, when a test named `claim_…` belongs to no claim, and when an attack has no
-//! control that wins. `render` writes the table in `README.md`.
+//! control that wins. So it is with the audit list (`cases.toml`, see [`case::Case`]): each of its cases names tests that ran and
+//! passed, or says why it is open. `render` writes the table in `README.md` and the page `cases.md`.
 //!
 //! It does not judge whether a test shows what its claim says: that is for readers, and what the manual is for.
+mod case;
 mod check;
 mod claim;
 mod ran;
@@ -51,16 +53,18 @@ fn run() -> anyhow::Result<()> {
             check_against(root, &ran)
         }
         ["render"] => {
-            let (path, now, then) = rendered(root)?;
-            if now != then {
-                std::fs::write(&path, now).with_context(|| format!("cannot write {}", path.display()))?;
+            for (path, now, then) in rendered(root)? {
+                if now != then {
+                    std::fs::write(&path, now).with_context(|| format!("cannot write {}", path.display()))?;
+                }
             }
             Ok(())
         }
         ["render", "--check"] => {
-            let (path, now, then) = rendered(root)?;
-            if now != then {
-                bail!("{} does not show the claims as they are; run: sottovoce-threat-model render", path.display());
+            for (path, now, then) in rendered(root)? {
+                if now != then {
+                    bail!("{} does not show what the data says; run: sottovoce-threat-model render", path.display());
+                }
             }
             Ok(())
         }
@@ -75,27 +79,39 @@ fn junit(path: &Path) -> anyhow::Result<TestsRan> {
 
 fn check_against(root: &Path, ran: &TestsRan) -> anyhow::Result<()> {
     let claims = claim::read_all(&root.join("claims"))?;
-    let faults = check::check(&claims, ran);
+    let cases = read_cases(root)?;
+    let mut faults = check::check(&claims, ran);
+    faults.extend(check::check_cases(&cases, ran));
     for fault in &faults {
         say(&format!("  {fault}"));
     }
     if !faults.is_empty() {
-        bail!("{} of the threat model's claims and tests do not fit together", faults.len());
+        bail!("{} of the threat model's claims, cases and tests do not fit together", faults.len());
     }
     let holding = claims.iter().filter(|c| c.status == claim::Status::Holds).count();
-    let open = claims.iter().filter(|c| c.status == claim::Status::NotDefended).count();
+    let limits = claims.iter().filter(|c| c.status == claim::Status::NotDefended).count();
+    let [covered, partly, open] = case::count(&cases);
     say(&format!(
-        "threat model: {holding} claims hold, {open} limits are shown, each by tests among the {} that ran",
+        "threat model: {holding} claims hold, {limits} limits are shown, {covered} cases of the audit list are covered, {partly} in \
+         part and {open} are open, by tests among the {} that ran",
         ran.len()
     ));
     Ok(())
 }
 
-fn rendered(root: &Path) -> anyhow::Result<(PathBuf, String, String)> {
-    let path = root.join("README.md");
-    let then = read(&path)?;
+/// The pages that are made of data: where each lies, how it must read, and how it reads.
+fn rendered(root: &Path) -> anyhow::Result<[(PathBuf, String, String); 2]> {
+    let readme = root.join("README.md");
+    let then = read(&readme)?;
     let now = render::into_readme(&then, &claim::read_all(&root.join("claims"))?)?;
-    Ok((path, now, then))
+    let page = root.join("cases.md");
+    // A page that is not there yet reads as empty: `render` makes it, `render --check` says that it is missing.
+    let shown = if page.exists() { read(&page)? } else { String::new() };
+    Ok([(readme, now, then), (page, render::cases_page(&read_cases(root)?), shown)])
+}
+
+fn read_cases(root: &Path) -> anyhow::Result<Vec<case::Case>> {
+    case::parse(&read(&root.join("cases.toml"))?)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -45,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("threat-model", &[]),
+    ("fuzz-targets", &["wire", "dp", "secagg", "round", "store", "transcript"]),
     ("tests", &[]),
     ("benches", &[]),
 ];

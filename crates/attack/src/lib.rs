@@ -42,4 +42,5 @@ pub mod canary;
 pub mod label_profile;
 pub mod membership;
 mod random;
+pub mod scores;
 pub mod stats;

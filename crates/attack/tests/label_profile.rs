@@ -11,7 +11,8 @@ use sottovoce_attack::label_profile::{
 };
 use sottovoce_dp::{NonPrivateAcknowledged, Private};
 use sottovoce_encode::{Clipped, EncodePlan, EncodeSpec, Extra, SiteSum};
-use sottovoce_secagg::{Advertised, CollectingAdverts, Identity, MaskSuite, MessageCtx, Session};
+use sottovoce_secagg::graph::MaskGraph;
+use sottovoce_secagg::{Advertised, CollectingAdverts, Identity, MaskSuite, Session};
 use sottovoce_train::{Device, Trainer};
 use sottovoce_transcript::{MemoryTap, Party, Tap as _};
 use sottovoce_types::{
@@ -93,6 +94,7 @@ impl Federation {
             max_corrupt: 0,
             lanes: self.plan.lanes(),
             words: self.plan.words(),
+            graph: MaskGraph::Complete,
             suite,
             allow_plain: suite == MaskSuite::None,
         }
@@ -132,10 +134,11 @@ impl Federation {
             adverts.advert(id.client_id(), message).unwrap();
             advertised.push(state);
         }
-        let (mut shares, roster) = adverts.close(&self.coordinator).unwrap();
+        let (shares, roster) = adverts.close(&self.coordinator).unwrap();
+        let mut shares = shares.complete().unwrap();
         let mut sharing = Vec::new();
         for (id, state) in self.identities.iter().zip(advertised) {
-            let (state, message) = state.roster(roster.clone(), id, &mut rng).unwrap();
+            let (state, message) = state.roster(roster.clone(), id, &mut rng).unwrap().complete().unwrap();
             shares.shares(id.client_id(), message).unwrap();
             sharing.push(state);
         }
@@ -180,7 +183,7 @@ impl Federation {
         let session = self.session(suite);
         let seen = ObserveSpec {
             encode: self.plan,
-            message: session.message_ctx(),
+            message: session.message_ctx().unwrap(),
             bias: last_layer_bias(&layout).unwrap(),
             units: BTreeMap::new(),
         };

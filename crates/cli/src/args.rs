@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::bench::{AgreementName, BenchCommand, BenchSecaggArgs, MaskGraph, SuiteName};
+pub use self::bench::{AdversaryName, AgreementName, BenchCommand, BenchSecaggArgs, GraphName, SuiteName};
 pub use self::privacy::{AccountantArg, AdjacencyArg, PrivacyCommand, ReleasedArgs};
 
 const EXIT_CODES: &str = "\
@@ -86,6 +86,8 @@ pub enum Command {
     /// Identities and the federation's manifest.
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Checks what a run will need, before it: identity, manifest, state, budget, data, disk, clock, and that the coordinator lets this site in.
+    Preflight(ConfigArgs),
     /// Who can learn what under a config, before anything is run: epsilon by vantage, the coordinator with c clients, what is not hidden.
     Explain(ExplainArgs),
     /// Privacy arithmetic and ledgers.
@@ -308,25 +310,60 @@ pub enum CertCommand {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Prints the public key and client id of an identity.
-    Show {
+    /// Makes this site's request to be a member, signed with its key: this file is sent to whoever makes the manifest.
+    Request {
         /// File of the private key.
+        #[arg(long)]
         identity: PathBuf,
-    },
-    /// Writes the federation's manifest from public keys; everyone pins its digest.
-    Manifest {
         /// Name of the federation.
         #[arg(long)]
         federation: String,
-        /// The coordinator's public key, 64 hexadecimal digits.
+        /// The site's name, for people.
         #[arg(long)]
-        coordinator: String,
+        name: String,
+        /// Privacy units that it may contribute: its speakers.
+        #[arg(long)]
+        units: u32,
+        /// The request to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Prints what an identity, a request or a manifest says, and whether its signatures hold.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Writes the federation's manifest from requests and public keys; everyone pins its digest.
+    Manifest {
+        /// Name of the federation; a revision keeps it.
+        #[arg(long, required_unless_present = "revises")]
+        federation: Option<String>,
+        /// The coordinator's public key, 64 hexadecimal digits; a revision keeps it unless another is given.
+        #[arg(long, required_unless_present = "revises")]
+        coordinator: Option<String>,
+        /// A member's request, made by `cert request` (repeatable).
+        #[arg(long = "request")]
+        requests: Vec<PathBuf>,
         /// A member as NAME:PUBLIC_KEY:UNITS, units being its speakers (repeatable).
-        #[arg(long = "member", required = true)]
+        #[arg(long = "member")]
         members: Vec<String>,
+        /// The manifest that this one revises: its members stay, those given again have another key or other units.
+        #[arg(long)]
+        revises: Option<PathBuf>,
+        /// A member of the manifest that is revised who leaves, or whose key is revoked (repeatable).
+        #[arg(long = "remove", requires = "revises")]
+        removed: Vec<String>,
         /// The manifest to write.
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Signs a manifest, in place: for the consortium's key, or a member that agrees.
+    Sign {
+        /// The manifest.
+        manifest: PathBuf,
+        /// File of the private key.
+        #[arg(long)]
+        identity: PathBuf,
     },
 }
 

@@ -63,6 +63,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<Exit> {
         Command::Simulate(args) => commands::simulate::run(&args, output),
         Command::Client(args) => commands::client::run(&args, output),
         Command::Cert(command) => commands::cert::run(&command, output),
+        Command::Preflight(args) => commands::preflight::run(&args, output),
         Command::Explain(args) => commands::explain::run(&args, output),
         Command::Privacy(command) => commands::privacy::run(&command, output),
         Command::Evaluate(args) => commands::evaluate::evaluate(&args, output),

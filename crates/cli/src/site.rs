@@ -75,6 +75,7 @@ mod tests {
     use sottovoce_round::{
         Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RoundTerms, RunPlan, RunSpec, ServerSpec,
     };
+    use sottovoce_secagg::graph::MaskGraph;
     use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
     use sottovoce_train::Device;
     use sottovoce_types::{
@@ -125,6 +126,7 @@ mod tests {
             privacy: private.then_some(privacy),
             n_min: 2,
             max_corrupt: 0,
+            graph: MaskGraph::Complete,
             suite: MaskSuite::Aes256Ctr,
             deadlines: Deadlines { join_ms: 1, advert_ms: 1, phase_ms: 1 },
             adaptive_clip: None,

@@ -366,6 +366,7 @@ mod tests {
             }),
             n_min: 4,
             max_corrupt,
+            graph: sottovoce_secagg::graph::MaskGraph::Complete,
             suite,
             deadlines: Deadlines { join_ms: 1, advert_ms: 1, phase_ms: 1 },
             adaptive_clip: None,

@@ -35,6 +35,7 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::Headroom(Headroom::TooCoarse { .. }) => "privacy.clip_bits",
         PlanError::Headroom(_) => "aggregation.lanes",
         PlanError::TooFewHonest { .. } | PlanError::TooFewMembers { .. } => "aggregation.n_min",
+        PlanError::Graph { .. } => "aggregation.graph",
         PlanError::Privacy { .. } => "privacy.unit",
         PlanError::Sampling { .. } => "privacy.sampling_rate",
         PlanError::AdaptiveClip(AdaptiveClipRefused::Unit { .. }) => "privacy.adaptive_clip",
@@ -62,6 +63,8 @@ fn numbers(c: &Config) -> Found {
     let positive = |key, v: f64| within(key, "finite and above 0", v.is_finite() && v > 0.0, v);
     let not_negative = |key, v: f64| within(key, "finite and at least 0", v.is_finite() && v >= 0.0, v);
     positive("training.learning_rate", c.training.learning_rate)?;
+    let max_dropout = c.aggregation.max_dropout;
+    within("aggregation.max_dropout", "from 0 to below 1", (0.0..1.0).contains(&max_dropout), max_dropout)?;
     c.server.check()?;
     positive("features.frame_ms", c.features.frame_ms)?;
     positive("features.hop_ms", c.features.hop_ms)?;

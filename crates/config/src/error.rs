@@ -167,6 +167,12 @@ pub enum Problem {
         "is a site's own: a coordinator has no data to cap anything for; put it into the configuration of the site"
     )]
     SitesOwn,
+    /// A client that believes any manifest.
+    #[error(
+        "is needed where a client runs, or transport.consortium: `sottovoce cert show MANIFEST` prints the digest; compare it with \
+         the other members, by telephone if need be, and pin it"
+    )]
+    Unpinned,
     /// Two sources of the noise.
     #[error("epsilon and noise_multiplier both say how much noise to add: give one of them")]
     TwoNoises,

@@ -318,8 +318,28 @@ const KEYS: &[Key] = &[
     ),
     key(
         "aggregation",
+        "graph",
+        "Between whom secrets are shared and masks are made: `complete` (everybody and everybody), `sparse` (neighbours that clients \
+         choose by themselves; their number k and the threshold t follow from the roster, `max_corrupt`, `max_dropout` and \
+         `graph_adversary`, so that privacy fails with probability 2^-40 and an attempt with 2^-20 at most), or `auto` (complete up to \
+         128 clients on a round's roster, sparse above). The same at every party. `sottovoce explain` shows what comes of it.",
+    ),
+    key(
+        "aggregation",
+        "max_dropout",
+        "Sparse graphs: the share of the clients that may fall silent after they dealt their shares, from 0 to below 1. More of them \
+         can end an attempt; nobody's privacy depends on it.",
+    ),
+    key(
+        "aggregation",
+        "graph_adversary",
+        "Sparse graphs: `malicious`, or `one-survivor-set`, which relies on the quorum's signatures alone to keep the coordinator from \
+         opening two survivor sets, for about half the neighbours.",
+    ),
+    key(
+        "aggregation",
         "max_attempts",
-        "Attempts at one round before the run fails. Each attempt that reached the unmasking is charged.",
+        "Attempts at one round before the run fails; clients join no more of them. Each attempt that reached the unmasking is charged.",
     ),
     key("aggregation", "max_update_l2", "With `privacy.unit = \"none\"`: the largest update that can be encoded."),
     key(
@@ -344,6 +364,17 @@ const KEYS: &[Key] = &[
     key("transport", "coordinator", "Where clients find it: `host:port`."),
     key("transport", "identity", "File of this party's private identity key. It never leaves the site."),
     key("transport", "manifest", "File of the federation's manifest: who belongs to it, by public key."),
+    key(
+        "transport",
+        "manifest_sha256",
+        "The manifest's digest, as `sottovoce cert show` prints it and as people compared it. A client needs this or `consortium`: a manifest that somebody else \
+         may change is no protection.",
+    ),
+    key(
+        "transport",
+        "consortium",
+        "Public keys of which every one must have signed the manifest (`sottovoce cert sign`). A later revision that they signed is accepted.",
+    ),
     key("transport", "state", "Folder of this party's journal, ledger and checkpoints."),
     key("transport", "join_deadline_ms", "How long the coordinator waits for members before the first round."),
     key("transport", "advert_deadline_ms", "How long a client may train before it advertises its keys."),

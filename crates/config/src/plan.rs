@@ -11,6 +11,7 @@ use sottovoce_types::{Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, Sha256
 
 use crate::check::delta_below;
 use crate::error::{ConfigError, Fault, Problem};
+use crate::manifest_file::Pin;
 use crate::sections::{AggregationMode, PartitionMode};
 use crate::{Config, Privacy};
 
@@ -51,6 +52,8 @@ pub struct Deployment {
     pub identity: PathBuf,
     /// File of the federation's manifest.
     pub manifest: PathBuf,
+    /// What the manifest is held against.
+    pub pin: Pin,
     /// Folder of journal, ledger and checkpoints.
     pub state: PathBuf,
 }
@@ -139,9 +142,15 @@ impl Config {
             Role::Client => "a client runs",
         };
         let needed = |key, value: &Option<PathBuf>| value.clone().ok_or_else(|| refuse(key, Problem::Needed { when }));
+        let pin = Pin { sha256: self.transport.manifest_sha256, consortium: self.transport.consortium.clone() };
+        let manifest = needed("transport.manifest", &self.transport.manifest)?;
+        if role == Role::Client && pin.is_empty() {
+            return Err(refuse("transport.manifest_sha256", Problem::Unpinned));
+        }
         Ok(Deployment {
             identity: needed("transport.identity", &self.transport.identity)?,
-            manifest: needed("transport.manifest", &self.transport.manifest)?,
+            manifest,
+            pin,
             state: needed("transport.state", &self.transport.state)?,
         })
     }
@@ -199,6 +208,7 @@ impl Config {
             privacy,
             n_min: self.aggregation.n_min,
             max_corrupt: self.aggregation.max_corrupt,
+            graph: self.aggregation.mask_graph(),
             suite: match self.aggregation.mode {
                 AggregationMode::Secure => self.aggregation.mask_suite.suite(),
                 AggregationMode::Plain => MaskSuite::None,

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_round::AdaptiveClip;
+use sottovoce_round::{AdaptiveClip, PublicKey};
+use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::{KeyAgreement, MaskSuite};
-use sottovoce_types::{ClipNorm, Delta, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
+use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
 use crate::variants::Variant;
@@ -299,6 +300,30 @@ impl Agreement {
     }
 }
 
+/// Between whom secrets are shared and masks are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GraphChoice {
+    /// Everybody and everybody.
+    Complete,
+    /// Neighbours that clients choose.
+    Sparse,
+    /// Complete up to 128 clients on the roster, sparse above.
+    #[default]
+    Auto,
+}
+
+/// What a sparse graph has to withstand from the coordinator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GraphAdversary {
+    /// Whatever it does; and should it have two survivor sets signed, t shares of both secrets of one client are out of reach.
+    #[default]
+    Malicious,
+    /// Whatever it does, but for that second barrier: about half the neighbours.
+    OneSurvivorSet,
+}
+
 /// `[aggregation]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -319,10 +344,32 @@ pub struct Aggregation {
     pub max_corrupt: u32,
     /// Random chunks of 64 KiB of each sum that every client computes again.
     pub audit_chunks: u32,
+    /// Between whom secrets are shared and masks are made.
+    pub graph: GraphChoice,
+    /// Sparse: share of the clients that may drop out after they dealt their shares.
+    pub max_dropout: f64,
+    /// Sparse: what it has to withstand.
+    pub graph_adversary: GraphAdversary,
     /// Attempts at one round before the run fails.
     pub max_attempts: u32,
     /// Without DP: the largest update that can be encoded.
     pub max_update_l2: ClipNorm,
+}
+
+impl Aggregation {
+    /// What parties agree on.
+    pub fn mask_graph(&self) -> MaskGraph {
+        let adversary = match self.graph_adversary {
+            GraphAdversary::Malicious => Adversary::Malicious,
+            GraphAdversary::OneSurvivorSet => Adversary::OneSurvivorSet,
+        };
+        let terms = SparseTerms { max_dropout: self.max_dropout, adversary };
+        match self.graph {
+            GraphChoice::Complete => MaskGraph::Complete,
+            GraphChoice::Sparse => MaskGraph::Sparse(terms),
+            GraphChoice::Auto => MaskGraph::Auto(terms),
+        }
+    }
 }
 
 impl Default for Aggregation {
@@ -336,6 +383,9 @@ impl Default for Aggregation {
             n_min: 3,
             max_corrupt: 0,
             audit_chunks: 1,
+            graph: GraphChoice::default(),
+            max_dropout: 0.1,
+            graph_adversary: GraphAdversary::default(),
             max_attempts: 3,
             max_update_l2: ClipNorm::new(16.0).expect("16 is above 0"),
         }
@@ -354,6 +404,10 @@ pub struct Transport {
     pub identity: Option<PathBuf>,
     /// File of the federation's manifest.
     pub manifest: Option<PathBuf>,
+    /// Digest of the manifest's revision that is pinned.
+    pub manifest_sha256: Option<Digest>,
+    /// Keys of which every one must have signed the manifest.
+    pub consortium: Vec<PublicKey>,
     /// Folder of this party's journal, ledger and checkpoints.
     pub state: Option<PathBuf>,
     /// How long to wait for members before the first round.
@@ -371,6 +425,8 @@ impl Default for Transport {
             coordinator: "127.0.0.1:4470".into(),
             identity: None,
             manifest: None,
+            manifest_sha256: None,
+            consortium: Vec::new(),
             state: None,
             join_deadline_ms: 60_000,
             advert_deadline_ms: 60_000,

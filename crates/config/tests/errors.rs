@@ -1,7 +1,7 @@
 //! Each error points at its place and says how to mend it.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
-use sottovoce_config::{Config, ConfigError, Fault, Problem, Role, SweepPlan};
+use sottovoce_config::{Config, ConfigError, Fault, GraphAdversary, GraphChoice, Problem, Role, SweepPlan};
 use sottovoce_round::PlanError;
 use sottovoce_types::{Rotation, Unit};
 
@@ -464,4 +464,28 @@ fn a_key_of_local_training_that_utterances_do_not_have_and_a_warm_up_without_end
     }
     let (place, what) = problem("[run]\nrounds = 5\n[training]\nwarmup_rounds = 5\n");
     assert_eq!((place, what), ("training.warmup_rounds", Problem::OutOfRange { must: "below run.rounds", is: 5.0 }));
+}
+
+#[test]
+fn a_graph_is_read_agreed_on_and_refused_where_none_keeps_its_bounds() {
+    let config = |graph: &str| Config::parse(&format!("[aggregation]\n{graph}\n"), NONE);
+    let auto = config("").unwrap();
+    assert_eq!(auto.aggregation.graph, GraphChoice::Auto);
+    assert_eq!(config("graph = \"complete\"").unwrap().aggregation.mask_graph().name(), "complete");
+    let sparse = "[partition]\nclients = 200\nspeakers_per_client = 1\n[corpus]\nsynth_speakers = 250\n[privacy]\nunit = \"client\"\ndelta = 1e-5\n[aggregation]\nn_min = 150\nmax_corrupt = 10\ngraph = \"sparse\"\ngraph_adversary = \"one-survivor-set\"\nmax_dropout = 0.05\n";
+    let read = Config::parse(sparse, NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    assert_eq!(read.aggregation.graph_adversary, GraphAdversary::OneSurvivorSet);
+    assert_eq!(Config::parse(&read.to_toml(), NONE).unwrap(), read);
+    let (key, found) = problem(&sparse.replace("max_dropout = 0.05", "max_dropout = 0.95"));
+    assert_eq!(key, "aggregation.graph");
+    assert!(matches!(found, Problem::Plan(PlanError::Graph { .. })), "{found}");
+    assert!(found.to_string().contains("invite more clients"), "says what would help: {found}");
+    let (key, found) = problem(&sparse.replace("max_dropout = 0.05", "max_dropout = 1.0"));
+    assert_eq!(key, "aggregation.max_dropout");
+    assert!(found.to_string().contains("from 0 to below 1"), "{found}");
+    let (key, found) = problem("[aggregation]\ngraph = \"sparse\"\nn_min = 3\n");
+    assert_eq!(key, "aggregation.graph");
+    assert!(found.to_string().contains("use the complete graph"), "{found}");
+    let text = refused("[aggregation]\ngraph = \"ring\"\n").render(false);
+    assert!(text.contains("`complete`") && text.contains("`sparse`") && text.contains("`auto`"), "{text}");
 }

@@ -20,7 +20,7 @@ use crate::{exit, tell};
 /// Serves until the run is over or a signal comes; returns the exit code.
 pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args) -> Result<u8> {
     let identity = identity_file::load(&deployment.identity)?;
-    let manifest = Arc::new(manifest_file::load(&deployment.manifest)?);
+    let manifest = Arc::new(manifest_file::load_pinned(&deployment.manifest, &deployment.pin)?);
     anyhow::ensure!(
         identity.public_key() == manifest.coordinator().0,
         "{} is not the coordinator's identity of {}: its public key is {}",

@@ -41,6 +41,7 @@ mod endpoint;
 mod error;
 mod journal;
 mod options;
+mod probe;
 mod reset;
 mod tls;
 
@@ -53,4 +54,5 @@ pub use coordinator::{Served, Service, serve};
 pub use endpoint::{Arrival, Dialer, Listener};
 pub use error::{CloseCode, LinkError, NetError};
 pub use options::TransportOptions;
+pub use probe::{Probed, probe};
 pub use tls::{ALPN, TlsIdentity};

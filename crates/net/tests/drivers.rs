@@ -17,6 +17,7 @@ use sottovoce_round::{
     PrivacyPlan, ProtocolFault, PublicKey, PublishedResult, RunPlan, RunSpec, ServerSpec, ServerState, ShownChunk,
     TrainFailed, UnitSum, Work,
 };
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_transcript::MemoryTap;
 use sottovoce_types::{
@@ -75,6 +76,7 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         }),
         n_min,
         max_corrupt: 0,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 20_000, advert_ms, phase_ms: 20_000 },
         adaptive_clip: None,

@@ -250,11 +250,13 @@ impl Decode<MessageCtx> for AuditReply {
 
 #[cfg(test)]
 mod tests {
+    use sottovoce_secagg::graph::Degrees;
+
     use super::*;
 
     #[test]
     fn requests_and_answers_come_back_and_what_is_none_does_not() {
-        let ctx = MessageCtx { n: 3, words: 3, hybrid: false };
+        let ctx = MessageCtx { n: 3, words: 3, degrees: Degrees::complete(3), hybrid: false };
         for request in [AuditRequest::Openings, AuditRequest::Chunks { chunk: 3, from: 9 }] {
             assert_eq!(AuditRequest::decode_exact(&(), &request.to_bytes()), Ok(request));
         }

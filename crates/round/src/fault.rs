@@ -99,6 +99,16 @@ pub enum ProtocolFault {
         /// Rounds of the plan.
         rounds: u64,
     },
+    /// More attempts at one round than the plan allows: each shows the coordinator other picks and other survivors to choose from.
+    #[error("the coordinator asked for attempt {attempt} at round {round}, the plan allows {max_attempts} a round")]
+    BeyondAttempts {
+        /// The round.
+        round: u64,
+        /// The attempt that was named.
+        attempt: u32,
+        /// Most a round.
+        max_attempts: u32,
+    },
     /// The config is not signed by the pinned coordinator.
     #[error("the round's config is not signed by the coordinator of the manifest")]
     ConfigSignature,

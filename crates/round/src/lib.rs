@@ -17,6 +17,7 @@ mod audit;
 mod chain;
 mod client;
 mod coordinator;
+mod enrolment;
 mod evidence;
 mod fault;
 mod global_model;
@@ -36,10 +37,11 @@ pub use client::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Declined, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES,
 };
 pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
+pub use enrolment::JoinRequest;
 pub use evidence::{Evidence, EvidenceRefused, FalseSum, Shown, compare};
 pub use fault::{PeerFault, ProtocolFault, ResumeError};
 pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist, PublishedResult};
-pub use manifest::{Manifest, ManifestError, Member, PublicKey};
+pub use manifest::{Endorsement, Manifest, ManifestError, Member, PublicKey};
 pub use messages::{Finished, Hello, MAX_REASON, Refusal, RoundConfig, RoundResult, Welcome};
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
 pub use server::{

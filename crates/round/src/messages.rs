@@ -13,6 +13,7 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Hello => "greeting",
         Kind::Advert => "key advert",
+        Kind::Picks => "list of picks",
         Kind::Shares => "share message",
         Kind::MaskedInput => "masked input",
         Kind::SurvivorSignature => "survivor signature",
@@ -23,6 +24,7 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
         Kind::Welcome => "welcome",
         Kind::RoundConfig => "round config",
         Kind::Roster => "roster",
+        Kind::Graph => "graph",
         Kind::Envelopes => "envelope message",
         Kind::Survivors => "survivor set",
         Kind::SurvivorQuorum => "survivor quorum",

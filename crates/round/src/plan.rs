@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use sottovoce_dp::sampling::SamplingProbability;
 use sottovoce_dp::{Budget, DpEvent, Filter, NoiseShare, ShareError};
 use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, FLATNESS, Headroom, MAX_BLOCK, exact};
+use sottovoce_secagg::graph::{Degrees, Infeasible, MaskGraph};
 use sottovoce_secagg::{KeyAgreement, MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
     ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
@@ -68,6 +69,8 @@ pub struct RunSpec {
     pub n_min: u32,
     /// Clients that may be corrupt and collude with the coordinator.
     pub max_corrupt: u32,
+    /// Between whom secrets are shared and masks are made.
+    pub graph: MaskGraph,
     /// How inputs are masked.
     pub suite: MaskSuite,
     /// How clients agree on the keys of masks and envelopes.
@@ -114,6 +117,18 @@ pub enum PlanError {
         /// Members.
         members: u32,
     },
+    /// No sparse graph keeps its bounds on some roster that the plan allows.
+    #[error("aggregation.graph = {graph:?} on rosters of {n_min} to {members} clients: {source}")]
+    Graph {
+        /// The graph asked for.
+        graph: &'static str,
+        /// Smallest roster.
+        n_min: u32,
+        /// Largest.
+        members: u32,
+        /// Why.
+        source: Infeasible,
+    },
     /// A number of the server's optimiser.
     #[error(transparent)]
     Server(#[from] ServerOutOfRange),
@@ -155,6 +170,8 @@ pub struct RunPlan {
     manifest: Arc<Manifest>,
     layout: Arc<ParamLayout>,
     encode: EncodePlan,
+    /// What the lists of an attempt may hold.
+    degrees: Degrees,
     /// Kept, because every client compares it with what it is sent in round 1.
     initial: FlatParams,
     /// Made when it is first asked for: it takes an accountant's while.
@@ -190,6 +207,13 @@ impl RunPlan {
         if spec.n_min < 2 || honest < 2 {
             return Err(PlanError::TooFewHonest { n_min: spec.n_min, max_corrupt: spec.max_corrupt, honest });
         }
+        let (n_min, graph) = (spec.n_min, spec.graph);
+        let degrees = graph.degrees(n_min, members, spec.max_corrupt).map_err(|source| PlanError::Graph {
+            graph: graph.name(),
+            n_min,
+            members,
+            source,
+        })?;
         let max_units = manifest.members().iter().map(|m| u64::from(units_of(spec.unit, m))).sum();
         let extra = extra(&spec, max_units)?;
         let layout = Arc::new(spec.model.layout());
@@ -204,7 +228,7 @@ impl RunPlan {
             noise_tail: noise_tail(&spec, extra, members)?,
         })?;
         let initial = spec.model.initialise(spec.init_seed);
-        let mut plan = Self { spec, manifest, layout, encode, initial, filter: OnceLock::new() };
+        let mut plan = Self { spec, manifest, layout, encode, degrees, initial, filter: OnceLock::new() };
         plan.encode = plan.encode.with_seed(plan.digest());
         Ok(plan)
     }
@@ -276,7 +300,14 @@ impl RunPlan {
 
     /// The shape of secure aggregation's messages: what decoding them needs.
     pub fn message_ctx(&self) -> MessageCtx {
-        crate::session::session(self, Digest::default(), false).message_ctx()
+        let members = usize::try_from(self.manifest.len()).unwrap_or(usize::MAX);
+        let hybrid = self.spec.key_agreement.is_hybrid();
+        MessageCtx { n: members, words: self.encode.words(), degrees: self.degrees, hybrid }
+    }
+
+    /// What the lists of an attempt may hold.
+    pub fn degrees(&self) -> Degrees {
+        self.degrees
     }
 
     /// What one opened attempt costs.
@@ -332,6 +363,7 @@ impl RunPlan {
             }
         }
         w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
+        s.graph.write_to(&mut w);
         if s.key_agreement.is_hybrid() {
             w.field(b"key agreement").field(s.key_agreement.name().as_bytes());
         }

@@ -30,6 +30,7 @@ pub(crate) fn session(plan: &RunPlan, cfg: Digest, allow_plain: bool) -> Session
         max_corrupt: plan.spec().max_corrupt,
         lanes: plan.encode().lanes(),
         words: plan.encode().words(),
+        graph: plan.spec().graph,
         suite: plan.spec().suite,
         key_agreement: plan.spec().key_agreement,
         allow_plain,

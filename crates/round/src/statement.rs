@@ -156,16 +156,16 @@ impl<S: Statement> Signed<S> {
 }
 
 /// 128 hexadecimal digits.
-mod hex_signature {
+pub(crate) mod hex_signature {
     use serde::{Deserialize as _, Deserializer, Serializer};
     use sottovoce_types::Digest;
 
-    pub(super) fn serialize<S: Serializer>(signature: &[u8; 64], s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(signature: &[u8; 64], s: S) -> Result<S::Ok, S::Error> {
         let (a, b) = halves(signature);
         s.collect_str(&format_args!("{a}{b}"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<[u8; 64], D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<[u8; 64], D::Error> {
         let text = String::deserialize(d)?;
         let half = |range: std::ops::Range<usize>| text.get(range).and_then(Digest::from_hex);
         match (half(0..64), half(64..128), text.len()) {

@@ -55,6 +55,7 @@ fn ctx3_of(plan: &RunPlan, frame: &Frame) -> Digest {
         max_corrupt: plan.spec().max_corrupt,
         lanes: plan.encode().lanes(),
         words: plan.encode().words(),
+        graph: plan.spec().graph,
         suite: plan.spec().suite,
         key_agreement: plan.spec().key_agreement,
         allow_plain: false,

@@ -12,6 +12,7 @@ use sottovoce_types::{Unit, Update};
 /// Each site's two units take part with probability q.
 fn sampled(q: f64, rounds: u64) -> std::sync::Arc<RunPlan> {
     plan_with(5, 1, rounds, |spec| {
+        spec.max_attempts = 12;
         spec.privacy.as_mut().unwrap().sampling = Some(SamplingProbability::new(q).unwrap());
         spec.privacy.as_mut().unwrap().epsilon_budget = sottovoce_types::Epsilon::new(50.0).unwrap();
     })
@@ -67,7 +68,7 @@ fn claim_a_further_attempt_draws_again_and_trains_again() {
         };
         (1..=12).map(|attempt| drawn(&mut client, attempt)).collect::<Vec<_>>()
     };
-    let all = again(&plan(5, 1, 2));
+    let all = again(&plan_with(5, 1, 2, |spec| spec.max_attempts = 12));
     assert_eq!(all[0], Some((true, true)));
     assert!(all[1..].iter().all(Option::is_none), "the sum is kept: {all:?}");
     let some = again(&sampled(0.5, 2));

@@ -30,15 +30,19 @@ use crate::messages::{InputRoot, RosterMsg};
 use crate::roster::Roster;
 use crate::session::Session;
 use crate::shamir::Quad;
+use crate::topology::Topology;
 
 /// What opened a sum: the roster's keys, and of each dealer the one secret that the opening gave.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Revealed {
     /// The adverts, signed by the coordinator.
     pub roster: RosterMsg,
+    /// Who picked whom, by ascending roster position; nothing on the complete graph.
+    pub picks: Vec<(u32, Vec<u32>)>,
     /// By ascending roster position of the dealers (U2): b of a contributor, s of a dropout.
     pub secrets: Vec<[u8; 32]>,
-    /// In a hybrid agreement, what agreed on the mask of each dropout with each contributor, by the earlier and then the later position.
+    /// In a hybrid agreement, what agreed on the mask of each dropout with each contributor that it masked with, by ascending position of who encapsulated
+    /// and then of the other.
     pub ciphertexts: Vec<MaskCiphertext>,
 }
 
@@ -59,7 +63,10 @@ pub enum RevealedRefused {
     /// Another roster than that of the certificate.
     #[error("the roster that it shows is not the one that the quorum signed for")]
     OtherRoster,
-    /// Another number of secrets than there are dealers.
+    /// Another graph than that of the certificate.
+    #[error("the lists of picks that it shows are not those that the quorum signed for")]
+    OtherGraph,
+    /// Another number of secrets or ciphertexts than belong to the opening.
     #[error("it shows {have} secrets or ciphertexts where {need} belong to the opening")]
     Count {
         /// Secrets.
@@ -102,10 +109,14 @@ impl ChunkAuditor {
         if have != need {
             return Err(RevealedRefused::Count { have, need });
         }
+        let topology = Topology::of_lists(&roster, &revealed.picks).ok_or(RevealedRefused::OtherGraph)?;
+        if topology.root() != certificate.graph_root.as_ref() {
+            return Err(RevealedRefused::OtherGraph);
+        }
         let survivors: BTreeSet<u32> = certificate.inputs.iter().map(|i| i.index).collect();
-        let dealers = certificate.dealers.iter().copied();
-        let ctx2 = context::ctx2(&roster.ctx1, roster.len(), dealers, &certificate.shares_root);
-        let ciphertexts = pairs(&certificate.dealers, &survivors, revealed)?;
+        let (n, u2) = (roster.len(), certificate.dealers.iter().copied());
+        let ctx2 = context::ctx2(&roster.ctx1, n, u2, &certificate.shares_root, topology.root());
+        let ciphertexts = pairs(&topology, &certificate.dealers, &survivors, revealed)?;
         let mut masks = Vec::new();
         for (dealer, secret) in certificate.dealers.iter().zip(&revealed.secrets) {
             let member = roster.at(*dealer).ok_or(RevealedRefused::OtherRoster)?;
@@ -126,7 +137,14 @@ impl ChunkAuditor {
                 if secret.public() != member.pk_mask || secret.public_kem() != member.kem.as_ref().map(|kem| kem.mask) {
                     return Err(wrong);
                 }
-                let left = left_by(&roster, &ctx2, (*dealer, &secret), &survivors, &ciphertexts, NonZeroUsize::MIN);
+                let left = left_by(
+                    (&roster, &topology),
+                    &ctx2,
+                    (*dealer, &secret),
+                    &survivors,
+                    &ciphertexts,
+                    NonZeroUsize::MIN,
+                );
                 masks.extend(left.map_err(|by| RevealedRefused::Ciphertext(roster.client(by)))?);
             }
         }
@@ -165,9 +183,19 @@ impl ChunkAuditor {
 }
 
 /// The ciphertexts that are shown, by the pair that each is of.
-fn pairs(dealers: &[u32], survivors: &BTreeSet<u32>, revealed: &Revealed) -> Result<PairCiphertexts, RevealedRefused> {
-    let all = dealers.iter().flat_map(|a| dealers.iter().filter(move |b| a < b).map(move |b| (*a, *b)));
-    let wanted: Vec<_> = all.filter(|(a, b)| survivors.contains(a) != survivors.contains(b)).collect();
+fn pairs(
+    topology: &Topology,
+    dealers: &[u32],
+    survivors: &BTreeSet<u32>,
+    revealed: &Revealed,
+) -> Result<PairCiphertexts, RevealedRefused> {
+    let among: BTreeSet<u32> = dealers.iter().copied().collect();
+    let mut wanted = Vec::new();
+    for one in dealers {
+        let peers = topology.mask_peers(*one, &among).into_iter();
+        let theirs = peers.filter(|other| survivors.contains(one) != survivors.contains(other));
+        wanted.extend(theirs.filter(|other| topology.encapsulates(*one, *other)).map(|other| (*one, other)));
+    }
     let hybrid = revealed.roster.adverts.iter().any(|advert| advert.kem.is_some());
     let (have, need) = (revealed.ciphertexts.len(), if hybrid { wanted.len() } else { 0 });
     if have != need {

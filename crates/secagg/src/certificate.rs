@@ -27,6 +27,8 @@ pub struct Certificate {
     pub dealers: Vec<u32>,
     /// Root over their signed share commitments.
     pub shares_root: Digest,
+    /// Root over the lists of picks; none on the complete graph.
+    pub graph_root: Option<Digest>,
     /// The survivors (U3) and the signed root of each input, by ascending roster position.
     pub inputs: Vec<InputRoot>,
     /// Signatures over ctx3, by ascending roster position.
@@ -51,6 +53,12 @@ pub enum CertificateRefused {
     /// A list is not ascending, or names someone outside of the list that it must be part of.
     #[error("its {0} are not an ascending list within the list before it")]
     Malformed(&'static str),
+    /// A sparse graph where the session has the complete one, or the other way round, or none that keeps the bounds.
+    #[error("its roster of {n} clients has another graph in this session")]
+    Graph {
+        /// Clients on the roster.
+        n: u32,
+    },
     /// A member of the roster is not pinned.
     #[error("{0} is on its roster and is no member")]
     Stranger(ClientId),
@@ -96,6 +104,10 @@ impl Certificate {
         if floor < 2 {
             return Err(CertificateRefused::HonestFloor { floor });
         }
+        match session.graph.on(n, session.max_corrupt) {
+            Ok(sparse) if sparse.is_some() == self.graph_root.is_some() => {}
+            _ => return Err(CertificateRefused::Graph { n }),
+        }
         let identities = self
             .roster
             .iter()
@@ -112,7 +124,7 @@ impl Certificate {
         at_least("survivors", length(self.inputs.len()), q)?;
         let survivors: BTreeSet<u32> = self.inputs.iter().map(|i| i.index).collect();
         let ctx1 = context::ctx1(session, &self.adverts_root, &self.roster);
-        let ctx2 = context::ctx2(&ctx1, n, self.dealers.iter().copied(), &self.shares_root);
+        let ctx2 = context::ctx2(&ctx1, n, self.dealers.iter().copied(), &self.shares_root, self.graph_root.as_ref());
         let ctx3 = context::ctx3(&ctx2, n, survivors.iter().copied(), &inputs_root(&self.inputs));
         let signers_within = self.signatures.iter().all(|s| survivors.contains(&s.index));
         if !self.signatures.is_sorted_by(|a, b| a.index < b.index) || !signers_within {

@@ -10,8 +10,8 @@ pub(crate) fn ctx1(session: &Session, adverts_root: &Digest, roster: &[ClientId]
     let words = u64::try_from(session.words).expect("a length fits 64 bits");
     // The ids by themselves, too: so that who has no adverts can still check who took part.
     let ids: Vec<u8> = roster.iter().flat_map(|client| client.0).collect();
-    labels::CTX1
-        .hasher()
+    let mut hasher = labels::CTX1.hasher();
+    hasher
         .field(session.cfg.as_bytes())
         .field(&session.coordinator)
         .field(adverts_root.as_bytes())
@@ -20,19 +20,28 @@ pub(crate) fn ctx1(session: &Session, adverts_root: &Digest, roster: &[ClientId]
         .number(session.max_corrupt.into())
         .number(u64::from(u8::from(session.lanes)))
         .number(words)
-        .number(session.suite.byte().into())
-        .number(session.key_agreement.byte().into())
-        .finish()
+        .number(session.suite.byte().into());
+    session.graph.write_to(&mut hasher);
+    if session.key_agreement.is_hybrid() {
+        hasher.field(b"key agreement").field(session.key_agreement.name().as_bytes());
+    }
+    hasher.finish()
 }
 
-/// ctx2: the set of dealers U2 and what they dealt.
-pub(crate) fn ctx2(ctx1: &Digest, n: u32, u2: impl IntoIterator<Item = u32>, shares_root: &Digest) -> Digest {
-    labels::CTX2
-        .hasher()
-        .field(ctx1.as_bytes())
-        .field(members_digest(n, u2).as_bytes())
-        .field(shares_root.as_bytes())
-        .finish()
+/// ctx2: the set of dealers U2, what they dealt, and who picked whom, where clients pick.
+pub(crate) fn ctx2(
+    ctx1: &Digest,
+    n: u32,
+    u2: impl IntoIterator<Item = u32>,
+    shares_root: &Digest,
+    graph_root: Option<&Digest>,
+) -> Digest {
+    let mut hasher = labels::CTX2.hasher();
+    hasher.field(ctx1.as_bytes()).field(members_digest(n, u2).as_bytes()).field(shares_root.as_bytes());
+    if let Some(root) = graph_root {
+        hasher.field(root.as_bytes());
+    }
+    hasher.finish()
 }
 
 /// ctx3: the survivor set U3 and the inputs received.
@@ -56,45 +65,11 @@ pub(crate) fn members_digest(n: u32, set: impl IntoIterator<Item = u32>) -> Dige
     labels::MEMBERS.hasher().number(n.into()).field(&bitmap).finish()
 }
 
-/// Root of a binary Merkle tree over `leaves` in their order. Leaves carry their position and inner nodes have their own
-/// label, so neither can stand for the other; a node without a neighbour moves up as it is.
-pub(crate) fn merkle_root<L: AsRef<[u8]>>(leaves: impl IntoIterator<Item = L>) -> Digest {
-    let mut level: Vec<Digest> = (0u64..)
-        .zip(leaves)
-        .map(|(position, leaf)| labels::LEAF.hasher().number(position).field(leaf.as_ref()).finish())
-        .collect();
-    while level.len() > 1 {
-        level = level
-            .chunks(2)
-            .map(|pair| match pair {
-                [left, right] => labels::NODE.hasher().field(left.as_bytes()).field(right.as_bytes()).finish(),
-                rest => rest.first().copied().unwrap_or_default(),
-            })
-            .collect();
-    }
-    level.first().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn a_root_tells_order_length_and_content_apart() {
-        let root = |leaves: &[&[u8]]| merkle_root(leaves.iter());
-        let base = root(&[b"a", b"b", b"c"]);
-        for other in
-            [root(&[b"a", b"c", b"b"]), root(&[b"a", b"b"]), root(&[b"a", b"b", b"c", b"c"]), root(&[b"a", b"b", b"d"])]
-        {
-            assert_ne!(base, other);
-        }
-        assert_eq!(base, root(&[b"a", b"b", b"c"]));
-        // A node's hash offered as a leaf is not that node.
-        let left = root(&[b"a", b"b"]);
-        assert_ne!(root(&[left.as_bytes(), b"c"]), base);
-    }
 
     proptest! {
         #[test]

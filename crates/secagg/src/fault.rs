@@ -1,6 +1,8 @@
 //! Who is at fault, and for what. Nothing here carries a secret.
 use sottovoce_types::ClientId;
 
+use crate::graph::GraphRefused;
+
 /// What is wrong with an advert, whoever shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -55,6 +57,12 @@ pub enum Abort {
         /// The dealer.
         dealer: ClientId,
     },
+    /// The graph of neighbours does not pass.
+    #[error(transparent)]
+    Graph(#[from] GraphRefused),
+    /// The lists of the graph are not in ascending order, or one is by nobody on the roster.
+    #[error("the graph is not an ascending list of lists by clients on the roster")]
+    GraphMalformed,
     /// Too few honest inputs would be in a sum.
     #[error(
         "only {floor} honest inputs would be guaranteed in a sum of {n} clients with {f} corrupt; at least 2 are needed"
@@ -93,6 +101,9 @@ pub enum Abort {
     /// The coordinator left this client out of the survivor set.
     #[error("this client's input is not in the survivor set")]
     NotASurvivor,
+    /// What was checked elsewhere was checked for another attempt or under other terms.
+    #[error("this was checked for another attempt, or under other terms than this client's")]
+    OtherSession,
     /// This client's advert is missing from the roster or changed.
     #[error("this client's advert is missing from the roster or was altered")]
     OwnAdvertAltered,
@@ -102,6 +113,12 @@ pub enum Abort {
     /// This client's masked input is not the one that the coordinator names.
     #[error("the coordinator names another input for this client than the one it sent")]
     OwnInputAltered,
+    /// A picker's signature over its list does not hold.
+    #[error("the list of neighbours of {picker} is not signed by it")]
+    PicksSignature {
+        /// The picker.
+        picker: ClientId,
+    },
     /// A suite without masks where masks are required.
     #[error("the session asks for no masks; only a simulated control may do that")]
     PlainRefused,
@@ -152,6 +169,14 @@ pub enum Abort {
         /// max(q, n_min).
         need: u32,
     },
+    /// Too few clients picked neighbours.
+    #[error("{have} clients picked neighbours, {need} are needed")]
+    TooFewPickers {
+        /// Lists shown.
+        have: u32,
+        /// max(q, n_min).
+        need: u32,
+    },
     /// Too few survivors.
     #[error("{have} survivors, {need} are needed")]
     TooFewSurvivors {
@@ -189,8 +214,13 @@ impl Abort {
             Self::TooFewDealers { .. } => 21,
             Self::TooFewSurvivors { .. } => 22,
             Self::SuiteRefused => 23,
-            Self::InputSignature { .. } => 24,
-            Self::MaskCiphertext { .. } => 25,
+            Self::Graph(_) => 24,
+            Self::GraphMalformed => 25,
+            Self::OtherSession => 26,
+            Self::PicksSignature { .. } => 27,
+            Self::TooFewPickers { .. } => 28,
+            Self::InputSignature { .. } => 29,
+            Self::MaskCiphertext { .. } => 30,
         }
     }
 
@@ -199,6 +229,7 @@ impl Abort {
         match self {
             Self::Advert { client, .. } => Some(*client),
             Self::DealingSignature { dealer } | Self::MaskCiphertext { dealer } => Some(*dealer),
+            Self::PicksSignature { picker } | Self::Graph(GraphRefused::Malformed { picker, .. }) => Some(*picker),
             _ => None,
         }
     }
@@ -229,6 +260,14 @@ pub enum PeerFault {
         client: ClientId,
         /// Whose secret it is a share of.
         dealer: ClientId,
+    },
+    /// A list of picks that is not k ascending positions of others.
+    #[error("{client}: its list is not {k} ascending positions of other clients on the roster")]
+    Picks {
+        /// The picker.
+        client: ClientId,
+        /// k.
+        k: u32,
     },
     /// A second message of the same kind.
     #[error("{client}: a second message of the same kind in one attempt")]
@@ -262,6 +301,7 @@ impl PeerFault {
         match self {
             Self::Advert { client, .. }
             | Self::EnvelopeHash { client }
+            | Self::Picks { client, .. }
             | Self::WrongShare { client, .. }
             | Self::Repeated { client }
             | Self::Shape { client }
@@ -276,6 +316,8 @@ impl PeerFault {
 pub enum Phase {
     /// Adverts (R0).
     Adverts,
+    /// Lists of picks (R0″), where the graph is sparse.
+    Picks,
     /// Shares (R1).
     Shares,
     /// Masked inputs (R2).
@@ -298,6 +340,17 @@ pub struct QuorumLost {
     pub have: u32,
     /// Clients needed.
     pub need: u32,
+}
+
+/// Why a phase cannot be closed into the next. Nothing was revealed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseFailed {
+    /// Too few clients are left.
+    #[error(transparent)]
+    Lost(#[from] QuorumLost),
+    /// The graph does not pass, or clients in it are starved: what they masked could not be taken off.
+    #[error("{0}: nothing was revealed, try again")]
+    Graph(#[from] GraphRefused),
 }
 
 /// What a dealer did that only shows when its secret is put together.
@@ -332,8 +385,10 @@ pub enum OpenFailed {
         /// What does not match.
         fault: DealerFault,
     },
-    /// Holders complained about a dealer's envelopes and too few shares of its secret are left.
-    #[error("{have} shares of a secret of {dealer}, {need} are needed: the other holders could not open its envelopes")]
+    /// Too few shares of a dealer's secret are left: holders are gone, or complained about its envelopes.
+    #[error(
+        "{have} shares of a secret of {dealer}, {need} are needed: the other holders are gone or could not open its envelopes"
+    )]
     SharesMissing {
         /// The dealer.
         dealer: ClientId,

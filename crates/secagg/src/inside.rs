@@ -1,9 +1,11 @@
 //! Tests that need to see or spoil what is inside a state: cheating dealers, and what the masks do under split views.
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "counts of a handful of clients")]
 
+mod coalitions;
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests outside, which use all of it")]
 #[path = "../tests/protocol/driver.rs"]
 mod driver;
+mod views;
 
 use driver::{Cohort, WORDS};
 use sottovoce_types::RingVec;
@@ -48,10 +50,11 @@ fn round_in(
         server.advert(c.id(i), state.own().clone()).unwrap();
         states.push(state);
     }
-    let (mut server, roster) = server.close(&c.coordinator).unwrap();
+    let (server, roster) = server.close(&c.coordinator).unwrap();
+    let mut server = server.complete().unwrap();
     let mut shared = Vec::new();
     for (i, state) in states.into_iter().enumerate() {
-        let (state, message) = state.roster(roster.clone(), &c.sites[i], &mut c.rng).unwrap();
+        let (state, message) = state.roster(roster.clone(), &c.sites[i], &mut c.rng).unwrap().complete().unwrap();
         server.shares(c.id(i), message).unwrap();
         shared.push(state);
     }
@@ -67,8 +70,8 @@ fn round_in(
     }
     let (mut server, survivors) = server.close().unwrap();
     let mut consistent = Vec::new();
-    for ((i, state), (_, message)) in submitted.into_iter().zip(survivors) {
-        let (state, signature) = state.survivors(message, &c.sites[i]).unwrap();
+    for (i, state) in submitted {
+        let (state, signature) = state.survivors(survivors.clone(), &c.sites[i]).unwrap();
         server.signature(c.id(i), signature).unwrap();
         consistent.push((i, state));
     }
@@ -136,7 +139,8 @@ fn sum_without_self_masks(told: impl Fn(usize) -> Option<usize>) -> (Cohort, Rin
     let mut sum = RingVec::zeros(WORDS, c.session.lanes);
     for (i, (state, mut message)) in states.into_iter().zip(messages).enumerate() {
         if let Some(hidden) = told(i) {
-            message.dealt.remove(hidden);
+            std::sync::Arc::make_mut(&mut message.dealers).remove(hidden);
+            message.dealt.retain(|d| d.dealer as usize != hidden);
         }
         let state = state.envelopes(message).unwrap();
         let key = self_mask(&state.ctx2(), &c.id(i), state.self_seed());

@@ -38,6 +38,7 @@ macro_rules! labels {
 
 labels! {
     MANIFEST = "manifest", "The federation's manifest.";
+    REQUEST = "request", "An institution's request to be a member.";
     JOURNAL_HEAD = "journal-head", "Where a party's journal ends.";
     HELLO = "hello", "A client's first message on a connection.";
     CONFIG = "config", "The configuration of an attempt.";
@@ -46,6 +47,7 @@ labels! {
     CTX1 = "ctx1", "Context once the roster is fixed.";
     NBRS = "nbrs", "A client's signed list of the neighbours it picked.";
     SHARES = "shares", "A dealer's signed list of share commitments.";
+    DEALING = "dealing", "A dealing with its signature, where its hash stands for it.";
     SHARE_COMMIT = "share-commit", "The commitment to one share.";
     ENV_KEY = "env-key", "The key of one envelope, and its associated data.";
     ENVELOPE = "envelope", "The hash of one envelope.";

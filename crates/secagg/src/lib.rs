@@ -2,12 +2,10 @@
 //! of one attempt, and nothing else about any of them.
 //!
 //! This is the pairwise-mask protocol of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine
-//! Learning" (CCS 2017), in its active-adversary form, on a complete graph, with three changes: the quorum that signs the
+//! Learning" (CCS 2017), in its active-adversary form, on the complete graph or, for larger cohorts, on one whose edges clients pick ([`graph`]), with three changes: the quorum that signs the
 //! survivor set is a Byzantine quorum q = ⌊(n+f)/2⌋+1 ([`quorum`]); every key is used for one attempt; and every mask key
 //! is derived from a hash of all that was agreed so far, so a coordinator that shows two clients two different things gets
 //! noise. The argument is in `proof.md` beside this crate.
-//!
-//! [`graph`] has the parts of a sparse graph for larger cohorts: who shares and masks with whom, and how many it takes.
 //!
 //! It does no I/O and knows no clock, no model, no noise and, but for the bounds in [`graph`], no floating point; randomness
 //! is an argument. It does not check that an input is honest: a malicious client can spoil the sum, not the privacy of
@@ -16,11 +14,13 @@
 //! Read first [`Advertised`], the first state of a client (each transition consumes a state and gives the next:
 //! [`Advertised`] → [`Shared`] → [`Masking`] → [`Submitted`] → [`Consistent`]), and [`CollectingAdverts`], the first phase
 //! of the coordinator (→ [`CollectingShares`] → [`CollectingInputs`] → [`CollectingSignatures`] → [`CollectingOpenings`] →
-//! [`SecureSum`]).
+//! [`SecureSum`]). On a sparse graph there is one state more, [`Picked`] between [`Advertised`] and [`Shared`], and one phase more,
+//! [`CollectingPicks`] between [`CollectingAdverts`] and [`CollectingShares`]; which follows, [`OnRoster`] and [`AfterAdverts`] say.
 //!
 //! ```
 //! use std::{collections::BTreeMap, sync::Arc};
 //! use rand_core::SeedableRng;
+//! use sottovoce_secagg::graph::MaskGraph;
 //! use sottovoce_secagg::{Advertised, CollectingAdverts, Identity, KeyAgreement, MaskSuite, Session};
 //! use sottovoce_types::{Digest, Lanes, RingVec};
 //!
@@ -32,8 +32,8 @@
 //!     cfg: Digest::of(b"what all agreed on"),
 //!     coordinator: coordinator.public_key(),
 //!     members: Arc::new(sites.iter().map(|s| (s.client_id(), s.public_key())).collect::<BTreeMap<_, _>>()),
-//!     n_min: 3, max_corrupt: 0, lanes, words: 1, suite: MaskSuite::Aes256Ctr, key_agreement: KeyAgreement::X25519,
-//!     allow_plain: false,
+//!     n_min: 3, max_corrupt: 0, lanes, words: 1, graph: MaskGraph::Complete, suite: MaskSuite::Aes256Ctr,
+//!     key_agreement: KeyAgreement::X25519, allow_plain: false,
 //! };
 //! let mut adverts = CollectingAdverts::new(session.clone(), &coordinator);
 //! let mut clients = Vec::new();
@@ -42,10 +42,11 @@
 //!     adverts.advert(site.client_id(), advert)?;
 //!     clients.push(state);
 //! }
-//! let (mut shares, roster) = adverts.close(&coordinator)?;
+//! let (shares, roster) = adverts.close(&coordinator)?;
+//! let mut shares = shares.complete().ok_or("a sparse graph")?;
 //! let mut sharing = Vec::new();
 //! for (site, state) in sites.iter().zip(clients) {
-//!     let (state, message) = state.roster(roster.clone(), site, &mut rng)?;
+//!     let (state, message) = state.roster(roster.clone(), site, &mut rng)?.complete().ok_or("a sparse graph")?;
 //!     shares.shares(site.client_id(), message)?;
 //!     sharing.push(state);
 //! }
@@ -60,8 +61,8 @@
 //! }
 //! let (mut signatures, survivors) = inputs.close()?;
 //! let mut consistent = Vec::new();
-//! for ((site, state), (_, survivors)) in sites.iter().zip(submitted).zip(survivors) {
-//!     let (state, message) = state.survivors(survivors, site)?;
+//! for (site, state) in sites.iter().zip(submitted) {
+//!     let (state, message) = state.survivors(survivors.clone(), site)?;
 //!     signatures.signature(site.client_id(), message)?;
 //!     consistent.push(state);
 //! }
@@ -131,26 +132,35 @@ mod kem;
 mod keys;
 pub mod labels;
 pub mod mask;
+mod merkle;
 mod messages;
 mod roster;
 mod server;
 mod session;
 mod shamir;
+mod topology;
 
 pub use audit::{ChunkAuditor, Revealed, RevealedRefused, draw_chunks};
 pub use certificate::{Certificate, CertificateRefused, Certified};
-pub use client::{Advertised, Consistent, Masking, Shared, Submitted};
+pub use client::{
+    Advertised, CheckedGraph, CheckedQuorum, CheckedRoster, Consistent, Masking, OnRoster, Picked, Shared, Submitted,
+};
 pub use envelope::{ENVELOPE_LEN, Envelope};
-pub use fault::{Abort, AdvertFault, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost, SpoiltShares};
+pub use fault::{
+    Abort, AdvertFault, CloseFailed, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost, SpoiltShares,
+};
+pub use graph::{GraphRefused, PicksMsg};
 pub use identity::{BadSignature, Identity, verify};
 pub use kem::{CIPHERTEXT_LEN, Ciphertexts, ENCAPSULATION_KEY_LEN, KemKeys, MaskCiphertext};
 pub use keys::agreement_probe;
 pub use labels::Label;
 pub use messages::{
-    AbortMsg, AdvertMsg, Dealing, DealtToYou, EnvelopesMsg, InputRoot, MaskedInputMsg, Opened, OpeningMsg, RosterMsg,
-    ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
+    AbortMsg, AdvertMsg, DealerDigest, Dealing, DealtToYou, EnvelopesMsg, GraphMsg, InputRoot, MaskedInputMsg, Opened,
+    OpeningMsg, PickedBy, RosterMsg, ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg,
+    SurvivorsMsg,
 };
 pub use server::{
-    CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingShares, CollectingSignatures, SecureSum,
+    AfterAdverts, CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingPicks, CollectingShares,
+    CollectingSignatures, SecureSum,
 };
 pub use session::{KeyAgreement, MaskSuite, MessageCtx, Session, honest_floor, quorum};

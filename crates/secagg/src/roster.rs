@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use sottovoce_types::{ClientId, Digest};
 
 use crate::context;
-use crate::fault::{Abort, AdvertFault, Phase, QuorumLost};
+use crate::fault::{Abort, AdvertFault, CloseFailed, Phase, QuorumLost};
+use crate::graph::{GraphParameters, GraphRefused};
 use crate::identity::{Identity, verify};
 use crate::kem::KemKeys;
 use crate::keys::is_sound_public_key;
@@ -45,8 +46,10 @@ pub(crate) struct Roster {
     /// As the coordinator signed it.
     pub(crate) message: RosterMsg,
     pub(crate) adverts_root: Digest,
-    /// q, and the sharing threshold t.
+    /// q; on the complete graph also the sharing threshold t.
     pub(crate) q: u32,
+    /// k and t, where clients pick their neighbours.
+    pub(crate) sparse: Option<GraphParameters>,
     pub(crate) ctx1: Digest,
 }
 
@@ -84,15 +87,15 @@ impl Roster {
         adverts: Vec<AdvertMsg>,
         members: Vec<Member>,
         id: &Identity,
-    ) -> Result<(Self, RosterMsg), QuorumLost> {
+    ) -> Result<(Self, RosterMsg), CloseFailed> {
         let have = u32::try_from(members.len()).unwrap_or(u32::MAX);
         if have < session.n_min || honest_floor(have, session.max_corrupt) < HONEST_FLOOR {
             let need = session.n_min.max(session.max_corrupt.saturating_add(HONEST_FLOOR));
-            return Err(QuorumLost { phase: Phase::Adverts, have, need });
+            return Err(QuorumLost { phase: Phase::Adverts, have, need }.into());
         }
         let mut message = RosterMsg { adverts, signature: [0; 64] };
         message.sign(&session.cfg, id);
-        let roster = Self::assemble(session, members, &message);
+        let roster = Self::assemble(session, members, &message)?;
         Ok((roster, message))
     }
 
@@ -121,16 +124,17 @@ impl Roster {
             }
             members.push(member);
         }
-        Ok(Self::assemble(session, members, message))
+        Ok(Self::assemble(session, members, message)?)
     }
 
-    fn assemble(session: Session, members: Vec<Member>, message: &RosterMsg) -> Self {
+    fn assemble(session: Session, members: Vec<Member>, message: &RosterMsg) -> Result<Self, GraphRefused> {
         let n = u32::try_from(members.len()).expect("a roster is no longer than the members of a session");
         let q = quorum(n, session.max_corrupt);
+        let sparse = session.graph.on(n, session.max_corrupt).map_err(|why| GraphRefused::infeasible(n, &why))?;
         let ids: Vec<ClientId> = members.iter().map(|m| m.client).collect();
         let adverts_root = message.root();
         let ctx1 = context::ctx1(&session, &adverts_root, &ids);
-        Self { session, members, message: message.clone(), adverts_root, q, ctx1 }
+        Ok(Self { session, members, message: message.clone(), adverts_root, q, sparse, ctx1 })
     }
 
     /// n.
@@ -173,14 +177,4 @@ impl Roster {
     pub(crate) fn prg(&self) -> Option<Prg> {
         self.session.suite.prg()
     }
-}
-
-/// Where the envelope from `dealer` to `holder` lies among the n − 1 that a dealer sends; `None` for itself.
-pub(crate) fn envelope_slot(dealer: u32, holder: u32) -> Option<usize> {
-    let slot = match holder.cmp(&dealer) {
-        std::cmp::Ordering::Less => holder,
-        std::cmp::Ordering::Equal => return None,
-        std::cmp::Ordering::Greater => holder.saturating_sub(1),
-    };
-    usize::try_from(slot).ok()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sottovoce_types::{ClientId, Digest, Lanes};
 
+use crate::graph::{Degrees, Infeasible, MaskGraph};
 use crate::mask::Prg;
 
 /// How masks are expanded.
@@ -115,7 +116,7 @@ impl KeyAgreement {
 
 /// One party's terms for one attempt. Coordinator and clients each build their own; where they differ, contexts differ
 /// and nothing is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Session {
     /// Digest of the attempt's configuration: run, round, attempt, model, encoding, noise, deadlines.
     pub cfg: Digest,
@@ -131,6 +132,8 @@ pub struct Session {
     pub lanes: Lanes,
     /// 64-bit words of an input.
     pub words: usize,
+    /// Between whom secrets are shared and masks are made.
+    pub graph: MaskGraph,
     /// How masks are expanded.
     pub suite: MaskSuite,
     /// How keys are agreed on.
@@ -140,9 +143,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// The context that every message of this session is decoded with.
-    pub fn message_ctx(&self) -> MessageCtx {
-        MessageCtx { n: self.members.len(), words: self.words, hybrid: self.key_agreement.is_hybrid() }
+    /// The context that every message of this session is decoded with. It solves for the graph of every roster: keep it.
+    ///
+    /// # Errors
+    /// [`Infeasible`]: no sparse graph keeps both bounds on some roster.
+    pub fn message_ctx(&self) -> Result<MessageCtx, Infeasible> {
+        let n = self.members.len();
+        let members = u32::try_from(n).unwrap_or(u32::MAX);
+        let degrees = self.graph.degrees(self.n_min, members, self.max_corrupt)?;
+        Ok(MessageCtx { n, words: self.words, degrees, hybrid: self.key_agreement.is_hybrid() })
     }
 }
 
@@ -153,6 +162,8 @@ pub struct MessageCtx {
     pub n: usize,
     /// Words of an input, exactly.
     pub words: usize,
+    /// Most entries of lists that go along the graph's edges.
+    pub degrees: Degrees,
     /// Whether adverts and envelopes carry ML-KEM keys and ciphertexts.
     pub hybrid: bool,
 }

@@ -46,8 +46,9 @@ impl Quad {
     }
 }
 
-/// Shares `secret` among the `holders` 0 to `holders` − 1 so that any `threshold` of them can put it together and fewer
+/// Tests share among the first positions: shares `secret` among the `holders` 0 to `holders` − 1 so that any `threshold` of them can put it together and fewer
 /// learn nothing. `None` when the generator is broken.
+#[cfg(test)]
 pub(crate) fn share(
     secret: &Quad,
     threshold: u32,

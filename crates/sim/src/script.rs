@@ -9,6 +9,8 @@ pub enum DropAfter {
     Config,
     /// Its keys are advertised.
     Advert,
+    /// On a sparse graph: it has picked its neighbours.
+    Picks,
     /// Its shares are out.
     Shares,
     /// Its masked input is in: the sum will hold it, though it is gone.
@@ -18,13 +20,14 @@ pub enum DropAfter {
 }
 
 impl DropAfter {
-    /// Every phase.
+    /// Every phase of the complete graph.
     pub const ALL: [Self; 5] = [Self::Config, Self::Advert, Self::Shares, Self::Input, Self::Signature];
 
     pub(crate) fn kind(self) -> Option<Kind> {
         match self {
             Self::Config => None,
             Self::Advert => Some(Kind::Advert),
+            Self::Picks => Some(Kind::Picks),
             Self::Shares => Some(Kind::Shares),
             Self::Input => Some(Kind::MaskedInput),
             Self::Signature => Some(Kind::SurvivorSignature),

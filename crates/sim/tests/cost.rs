@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
+use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::{KeyAgreement, MaskSuite};
 use sottovoce_sim::cost::{Cost, CostError, CostSpec, measure};
 use sottovoce_types::Lanes;
@@ -16,6 +17,7 @@ fn spec(clients: u32, dimension: usize, lanes: u8) -> CostSpec {
         lanes,
         dropouts: 0,
         max_corrupt: 0,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         key_agreement: KeyAgreement::X25519,
     }
@@ -89,4 +91,26 @@ fn attempts_that_the_protocol_would_refuse_are_refused_by_name() {
     assert_eq!(refused(gone), CostError::Dropouts { dropouts: 2, have: 2, need: 3 });
     let all = CostSpec { dropouts: 9, ..spec(4, 10, 2) };
     assert_eq!(refused(all), CostError::Dropouts { dropouts: 9, have: 0, need: 3 });
+}
+
+/// 40 clients, each with 9 holders or so: the real protocol with its picks, its dropouts and its exact sum.
+#[test]
+fn a_sparse_attempt_costs_its_edges_and_not_all_pairs() {
+    let graph = MaskGraph::Sparse(SparseTerms { max_dropout: 0.06, adversary: Adversary::Malicious });
+    let sparse = CostSpec { graph, dropouts: 2, ..spec(40, 101, 2) };
+    let k = sparse.parameters().unwrap().unwrap().neighbours;
+    let found = cost(sparse).unwrap();
+    let names: Vec<_> = found.phases.iter().map(|p| p.name).collect();
+    assert_eq!(names, ["advertise", "pick", "share", "mask", "sign", "open", "unmask"]);
+    assert!(found.peers >= k && found.peers < 39, "{} peers of k = {k}", found.peers);
+    assert!(found.left >= u64::from(k) && found.left < 2 * 38, "{} masks left", found.left);
+    let complete = cost(CostSpec { dropouts: 2, ..spec(40, 101, 2) }).unwrap();
+    assert_eq!((complete.peers, complete.left), (39, 2 * 38));
+    let up = |cost: &Cost| cost.phase("share").unwrap().bytes_up;
+    assert!(up(&found) < up(&complete) / 2, "{} and {}", up(&found), up(&complete));
+    assert!(found.limits().masking < complete.limits().masking);
+    let starved = CostSpec { dropouts: 3, ..sparse };
+    assert_eq!(cost(starved).unwrap_err(), CostError::Starved { dropouts: 3, max_dropout: 0.06 });
+    let none = CostSpec { graph, max_corrupt: 38, dropouts: 0, ..spec(40, 101, 2) };
+    assert!(matches!(cost(none).unwrap_err(), CostError::Graph(_) | CostError::Cohort { .. }));
 }

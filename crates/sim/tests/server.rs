@@ -15,6 +15,8 @@ const ADAPTIVE: ServerRule = ServerRule::FedYogi { beta1: 0.9, beta2: 0.99, tau:
 fn under(rule: ServerRule, rounds: u64) -> Arc<RunPlan> {
     let mut spec = spec(3, 0, rounds);
     spec.server = ServerSpec { rule, learning_rate: 0.05 };
+    // Each kill takes an attempt.
+    spec.max_attempts = 4;
     plan(spec, 4)
 }
 

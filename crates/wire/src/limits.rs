@@ -20,8 +20,10 @@ pub enum Kind {
     Abort = 7,
     /// A client that was away asks for the result of the frame's round.
     WantResult = 8,
+    /// The neighbours that a client picked (R0″), where the graph is sparse.
+    Picks = 9,
     /// A client asks for a part of what shows that the sum of the frame's round is the right one.
-    WantAudit = 9,
+    WantAudit = 10,
     /// The coordinator's answer to [`Kind::Hello`].
     Welcome = 16,
     /// Configuration and model of an attempt.
@@ -38,13 +40,15 @@ pub enum Kind {
     Result = 22,
     /// The run is over.
     Finished = 23,
+    /// All lists of picks of an attempt.
+    Graph = 24,
     /// The answer to [`Kind::WantAudit`].
-    Audit = 24,
+    Audit = 25,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Hello,
         Self::Advert,
         Self::Shares,
@@ -53,6 +57,7 @@ impl Kind {
         Self::Opening,
         Self::Abort,
         Self::WantResult,
+        Self::Picks,
         Self::WantAudit,
         Self::Welcome,
         Self::RoundConfig,
@@ -62,6 +67,7 @@ impl Kind {
         Self::SurvivorQuorum,
         Self::Result,
         Self::Finished,
+        Self::Graph,
         Self::Audit,
     ];
 
@@ -89,6 +95,9 @@ impl Kind {
 pub struct Limits {
     n_max: usize,
     words: usize,
+    picks: usize,
+    holders: usize,
+    dealers: usize,
     hybrid: bool,
 }
 
@@ -103,8 +112,9 @@ const DOCUMENT: usize = 64 * 1024;
 
 impl Limits {
     /// For rosters of at most `n_max` clients and inputs of `words` 64-bit words.
+    /// Everybody shares with everybody and nobody picks.
     pub fn new(n_max: usize, words: usize) -> Self {
-        Self { n_max, words, hybrid: false }
+        Self { n_max, words, picks: 0, holders: n_max, dealers: n_max, hybrid: false }
     }
 
     /// For a session whose keys are agreed on by ML-KEM as well.
@@ -113,14 +123,22 @@ impl Limits {
         Self { hybrid, ..self }
     }
 
+    /// The same where a client picks at most so many others, a dealer has at most so many holders, and a holder at most so many
+    /// dealers.
+    #[must_use]
+    pub fn with_degrees(self, picks: usize, holders: usize, dealers: usize) -> Self {
+        Self { picks, holders, dealers, ..self }
+    }
+
     /// Most bytes in the body of a frame of this kind. Saturates, so absurd parameters never wrap into small limits.
     pub fn max_body(&self, kind: Kind) -> usize {
         let n = self.n_max;
         let vector = self.words.saturating_mul(8);
         // Of an advert: two encapsulation keys. Of an envelope: two ciphertexts and a confirmation.
         let (advert, envelope) = if self.hybrid { (512 + 2 * 1184, 256 + 2 * 1088 + 64) } else { (512, 256) };
-        // Ciphertexts between dropouts and survivors: n²/4 pairs at most.
-        let pairs = if self.hybrid { n.saturating_mul(n).saturating_mul(1120 / 4) } else { 0 };
+        // Of an opened sum: who picked whom, and ciphertexts between dropouts and survivors.
+        let kem = if self.hybrid { self.holders.saturating_mul(1120) } else { 0 };
+        let pairs = n.saturating_mul(self.picks.saturating_mul(4).saturating_add(8).saturating_add(kem));
         match kind {
             // Hashes: a model is never sent.
             Kind::Hello
@@ -131,15 +149,23 @@ impl Limits {
             | Kind::RoundConfig
             | Kind::Finished => SLACK,
             Kind::Advert => advert,
-            // Two commitments, one envelope hash and one envelope a peer: 96 + 144.
-            Kind::Shares => n.saturating_mul(envelope).saturating_add(SLACK),
+            // A position a pick, a signature.
+            Kind::Picks => self.picks.saturating_mul(4).saturating_add(512),
+            // The same of everybody, and who it is.
+            Kind::Graph => n.saturating_mul(self.picks.saturating_mul(4).saturating_add(80)).saturating_add(SLACK),
+            // Two commitments, one envelope hash and one envelope a holder: 96 + 144.
+            Kind::Shares => self.holders.saturating_mul(envelope).saturating_add(SLACK),
             Kind::MaskedInput => vector.saturating_add(SLACK),
-            // One share, one opener and a tag a peer.
-            Kind::Opening => n.saturating_mul(80).saturating_add(SLACK),
+            // One share, one opener and a tag a dealer.
+            Kind::Opening => self.dealers.saturating_mul(80).saturating_add(SLACK),
             Kind::Welcome => n.saturating_mul(64).saturating_add(DOCUMENT),
             Kind::Roster => n.saturating_mul(advert).saturating_add(SLACK),
-            // From each dealer its envelope, its signature and its commitments to all n holders (96 bytes each).
-            Kind::Envelopes => n.saturating_mul(n.saturating_mul(96).saturating_add(envelope)).saturating_add(SLACK),
+            // A hash a dealer; from each that shares with the addressee its envelope, its signature, its commitments to it, and at
+            // most 32 hashes that lead to the root over all its commitments.
+            Kind::Envelopes => {
+                let dealt = self.dealers.saturating_mul(envelope.saturating_add(1344 - 256));
+                n.saturating_mul(40).saturating_add(dealt).saturating_add(SLACK)
+            }
             // A position, a root and a signature a survivor.
             Kind::Survivors => n.saturating_mul(104).saturating_add(SLACK),
             Kind::SurvivorQuorum => n.saturating_mul(72).saturating_add(SLACK),
@@ -170,7 +196,7 @@ mod tests {
         for byte in 0..=u8::MAX {
             assert_eq!(Kind::of_byte(byte).map(Kind::byte), Kind::ALL.iter().any(|k| k.byte() == byte).then_some(byte));
         }
-        assert_eq!(Kind::of_byte(0), None);
+        assert_eq!(Kind::of_byte(11), None);
         assert_eq!(Kind::of_byte(10), None);
         assert!(Kind::Abort.is_from_client() && !Kind::Welcome.is_from_client());
     }
@@ -180,5 +206,20 @@ mod tests {
         let limits = Limits::new(usize::MAX, usize::MAX);
         assert_eq!(limits.max_frame(), usize::MAX);
         assert_eq!(Limits::new(0, 0).max_body(Kind::Advert), 512);
+        assert_eq!(limits.with_degrees(usize::MAX, usize::MAX, usize::MAX).max_frame(), usize::MAX);
+    }
+
+    #[test]
+    fn what_goes_along_edges_is_bounded_by_the_degree_and_not_by_the_clients() {
+        let (complete, sparse) = (Limits::new(1000, 10), Limits::new(1000, 10).with_degrees(96, 96, 288));
+        for kind in [Kind::Shares, Kind::Envelopes, Kind::Opening] {
+            assert!(sparse.max_body(kind) < complete.max_body(kind), "{kind:?}");
+        }
+        // Nobody picks on a complete graph.
+        assert_eq!((complete.max_body(Kind::Picks), sparse.max_body(Kind::Picks)), (512, 512 + 4 * 96));
+        assert!(sparse.max_body(Kind::Graph) > 1000 * (4 * 96 + 72), "the lists of all");
+        for kind in [Kind::Roster, Kind::MaskedInput, Kind::Survivors] {
+            assert_eq!(sparse.max_body(kind), complete.max_body(kind), "{kind:?}");
+        }
     }
 }

@@ -132,14 +132,7 @@ phase_deadline_ms = 30000
 
     /// Starts the coordinator. It listens where it did before, if it did, so that clients find it again.
     pub async fn coordinator(&self) -> CoordinatorProcess {
-        let mut process = CoordinatorProcess::start(&self.path().join("coordinator.toml"), self.path());
-        let listening = process.event("listening").await;
-        process.address = listening["address"].as_str().unwrap().parse().unwrap();
-        // From the second start on the port is the first one's: clients keep the address that they were configured with.
-        let config = fs::read_to_string(self.path().join("coordinator.toml")).unwrap();
-        let fixed = config.replace("127.0.0.1:0", &process.address.to_string());
-        fs::write(self.path().join("coordinator.toml"), fixed).unwrap();
-        process
+        CoordinatorProcess::listening(&self.path().join("coordinator.toml"), self.path()).await
     }
 
     /// The transport identity of member i.
@@ -254,6 +247,17 @@ pub struct CoordinatorProcess {
 }
 
 impl CoordinatorProcess {
+    /// Starts it and waits until it listens. From the second start on the port is the first one's: clients keep the address
+    /// that they were configured with.
+    pub async fn listening(config: &Path, dir: &Path) -> Self {
+        let mut process = Self::start(config, dir);
+        let listening = process.event("listening").await;
+        process.address = listening["address"].as_str().unwrap().parse().unwrap();
+        let fixed = fs::read_to_string(config).unwrap().replace("127.0.0.1:0", &process.address.to_string());
+        fs::write(config, fixed).unwrap();
+        process
+    }
+
     fn start(config: &Path, dir: &Path) -> Self {
         let stderr = dir.join("coordinator.stderr");
         let mut child = Command::new(program("sottovoce-coordinator"))

@@ -6,6 +6,7 @@
     reason = "a module of test binaries, each of which uses a part of it"
 )]
 pub mod federation;
+pub mod sites;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -37,8 +37,9 @@ pub enum BenchCommand {
 /// `bench secagg`
 #[derive(Args, Debug)]
 pub struct BenchSecaggArgs {
-    /// Clients. The cost of a complete graph grows with their square, and all of them run in this process.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    /// Clients. The cost of a complete graph grows with their square, and all of them run in this process; each checks what is its
+    /// own, and the measured one the rest, too.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=20_000))]
     pub clients: u32,
     /// Coordinates of a vector.
     #[arg(long, default_value_t = 500_000)]
@@ -56,8 +57,14 @@ pub struct BenchSecaggArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub attempts: u32,
     /// Between whom masks are.
-    #[arg(long, value_enum, default_value_t = MaskGraph::Complete)]
-    pub graph: MaskGraph,
+    #[arg(long, value_enum, default_value_t = GraphName::Complete)]
+    pub graph: GraphName,
+    /// Sparse: share of the clients that may drop out.
+    #[arg(long, default_value_t = 0.1)]
+    pub max_dropout: f64,
+    /// Sparse: what it has to withstand.
+    #[arg(long, value_enum, default_value_t = AdversaryName::Malicious)]
+    pub graph_adversary: AdversaryName,
     /// What makes the masks.
     #[arg(long, value_enum, default_value_t = SuiteName::Aes256Ctr)]
     pub suite: SuiteName,
@@ -68,9 +75,20 @@ pub struct BenchSecaggArgs {
 
 /// Between whom masks are.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaskGraph {
+pub enum GraphName {
     /// Everybody and everybody.
     Complete,
+    /// Neighbours that clients pick.
+    Sparse,
+}
+
+/// What a sparse graph has to withstand.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdversaryName {
+    /// A coordinator that does whatever it likes, with a second barrier against two survivor sets.
+    Malicious,
+    /// The same without that barrier.
+    OneSurvivorSet,
 }
 
 /// How clients agree on keys.

@@ -29,7 +29,7 @@ pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
     let config = load_config(&args.config)?;
     let deployment = config.deployment(Role::Client).map_err(|e| usage(e.render(false)))?;
     let identity = identity_file::load(&deployment.identity)?;
-    let manifest = Arc::new(manifest_file::load(&deployment.manifest)?);
+    let manifest = Arc::new(manifest_file::load_pinned(&deployment.manifest, &deployment.pin)?);
     let client = identity.client_id();
     let member = manifest.member(&client).with_context(|| {
         format!("this site's identity ({}) is not in {}", client.to_hex(), deployment.manifest.display())

@@ -68,10 +68,53 @@ pub fn run(args: &ExplainArgs, output: &Output) -> anyhow::Result<Exit> {
         "units_are": known, "unit": spec.unit.name(), "rounds": spec.rounds, "sampling_rate": plan.sampling_rate(),
         "noise_multiplier": spec.privacy.map(|p| p.noise_multiplier), "delta": spec.privacy.map(|p| p.delta),
         "max_corrupt": spec.max_corrupt, "quorum": quorum(plan.manifest().len(), spec.max_corrupt),
-        "vantages": vantages, "collusion": points, "not_hidden": NOT_HIDDEN, "protects": why_unprotected.is_none(),
+        "graph": graph_object(&plan)?, "vantages": vantages, "collusion": points, "not_hidden": NOT_HIDDEN, "protects": why_unprotected.is_none(),
     });
     output.result(&object, || text(&plan, known, &vantages, &curve))?;
     Ok(Exit::Ok)
+}
+
+/// Between whom masks are made, on the largest roster and on the smallest.
+fn graph_object(plan: &RunPlan) -> anyhow::Result<serde_json::Value> {
+    let spec = plan.spec();
+    let on = |n: u32| -> anyhow::Result<serde_json::Value> {
+        let Some(found) = spec.graph.on(n, spec.max_corrupt).map_err(|e| usage(e.to_string()))? else {
+            return Ok(
+                json!({"clients": n, "graph": "complete", "holders": n, "threshold": quorum(n, spec.max_corrupt)}),
+            );
+        };
+        Ok(json!({
+            "clients": n, "graph": "sparse", "holders": found.neighbours, "threshold": found.threshold,
+            "privacy_failure_log2": found.privacy_log2, "attempt_failure_log2": found.failure_log2,
+        }))
+    };
+    let (terms, members) = (spec.graph.terms(), plan.manifest().len());
+    Ok(json!({
+        "choice": spec.graph.name(), "max_dropout": terms.map(|t| t.max_dropout), "adversary": terms.map(|t| t.adversary.name()),
+        "attempts_a_round": spec.max_attempts, "all_members": on(members)?, "fewest": on(spec.n_min)?,
+    }))
+}
+
+/// The same for people.
+fn graph_text(plan: &RunPlan) -> String {
+    let spec = plan.spec();
+    let on = |n: u32| match spec.graph.on(n, spec.max_corrupt) {
+        Ok(None) => format!(
+            "{n} clients: complete, shares of every secret at all of them, threshold {}",
+            quorum(n, spec.max_corrupt)
+        ),
+        Ok(Some(found)) => format!(
+            "{n} clients: sparse, each picks k = {} holders of its secrets, threshold t = {}; by chance, privacy fails in at most 2^{:.1} of \
+             attempts (of which a round has {} at most), and an attempt in 2^{:.1}",
+            found.neighbours, found.threshold, found.privacy_log2, spec.max_attempts, found.failure_log2
+        ),
+        Err(refused) => format!("{n} clients: none; {refused}"),
+    };
+    let mut lines = vec![on(plan.manifest().len())];
+    if spec.n_min < plan.manifest().len() {
+        lines.push(on(spec.n_min));
+    }
+    format!("graph = {}\n  {}\n", spec.graph.name(), lines.join("\n  "))
 }
 
 /// What nobody's epsilon covers.
@@ -86,13 +129,14 @@ fn text(plan: &RunPlan, known: &str, vantages: &[EpsilonByVantage], curve: &[Col
     let spec = plan.spec();
     let n = plan.manifest().len();
     let mut out = format!(
-        "{} clients, {} units ({known}), unit = {}, {} rounds\na sum is opened with {} of {n} clients at least, of whom {} may be corrupt\n\n",
+        "{} clients, {} units ({known}), unit = {}, {} rounds\na sum is opened with {} of {n} clients at least, of whom {} may be corrupt\n{}\n",
         n,
         plan.total_units(),
         spec.unit.name(),
         spec.rounds,
         quorum(n, spec.max_corrupt),
         spec.max_corrupt,
+        graph_text(plan),
     );
     let mut table = TextTable::new([
         ("against", Align::Left),
@@ -252,6 +296,26 @@ mod tests {
         let exact = gdp::epsilon((plan.spec().rounds as f64).sqrt() / 3.0, delta);
         let printed = curve[2].epsilon.unwrap();
         assert!(printed >= exact.lower && printed <= exact.upper * (1.0 + 1e-9), "{printed}");
+    }
+
+    #[test]
+    fn the_graph_is_shown_with_its_degree_threshold_and_bounds() {
+        let text = "[partition]\nclients = 200\nspeakers_per_client = 1\n[corpus]\nsynth_speakers = 300\n[aggregation]\nn_min = 100\nmax_corrupt = 10\n\
+                    max_dropout = 0.1\n[privacy]\nnoise_multiplier = 3\ndelta = 1e-5\n";
+        let config = Config::parse(text, &[] as &[&str]).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        let (plan, _) = plan(&config).unwrap();
+        let found = plan.spec().graph.on(200, 10).unwrap().unwrap();
+        let object = graph_object(&plan).unwrap();
+        assert_eq!(object["choice"], "auto");
+        assert_eq!(object["all_members"]["holders"], found.neighbours);
+        assert_eq!(object["all_members"]["threshold"], found.threshold);
+        assert!(object["all_members"]["privacy_failure_log2"].as_f64().unwrap() <= -40.0);
+        assert!(object["all_members"]["attempt_failure_log2"].as_f64().unwrap() <= -20.0);
+        assert_eq!((&object["fewest"]["graph"], &object["fewest"]["clients"]), (&json!("complete"), &json!(100)));
+        let text = graph_text(&plan);
+        let shown =
+            format!("each picks k = {} holders of its secrets, threshold t = {};", found.neighbours, found.threshold);
+        assert!(text.contains(&shown) && text.contains("100 clients: complete"), "{text}");
     }
 
     #[test]

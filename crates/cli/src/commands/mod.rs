@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod extract;
 pub mod predict;
+pub mod preflight;
 pub mod privacy;
 pub mod report;
 pub mod simulate;

@@ -24,7 +24,7 @@ use rand_core::SeedableRng;
 use sottovoce_dp::sampling::{Sample, SamplingCertificate};
 use sottovoce_dp::{Ledger, LedgerError, NoiseSource};
 use sottovoce_encode::SiteSum;
-use sottovoce_secagg::{Advertised, Consistent, Identity, Shared, Submitted};
+use sottovoce_secagg::{Advertised, Consistent, Identity, Picked, Shared, Submitted};
 use sottovoce_types::{AttemptId, ClientId, Digest, Epsilon, FlatParams, RoundId, RunId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind, Limits};
 
@@ -104,6 +104,7 @@ enum State {
     Idle,
     Training,
     Advertised(Box<Advertised>),
+    Picked(Box<Picked>),
     Shared(Box<Shared>),
     Submitted(Box<Submitted>),
     Consistent(Box<Consistent>),
@@ -120,6 +121,7 @@ impl State {
             Self::Idle => "it waits for a round",
             Self::Training => "it is training",
             Self::Advertised(_) => "it waits for the roster",
+            Self::Picked(_) => "it picked its neighbours and waits for the graph",
             Self::Shared(_) => "it waits for its envelopes",
             Self::Submitted(_) => "it waits for the survivor set",
             Self::Consistent(_) => "it signed a survivor set and waits for the quorum",

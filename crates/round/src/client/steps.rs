@@ -3,7 +3,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sottovoce_dp::sampling::{Sample, SamplingCertificate, poisson};
 use sottovoce_dp::{Ledger, ReserveError};
-use sottovoce_secagg::Advertised;
+use sottovoce_secagg::{Advertised, OnRoster, Shared, SharesMsg};
 use sottovoce_types::{Digest, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
 
@@ -29,7 +29,7 @@ impl ClientEngine {
             // How its part ended stays: this was sent before the coordinator heard of it.
             Kind::Result | Kind::Finished | Kind::Audit if matches!(self.state, State::Done(_)) => Ok(()),
             Kind::RoundConfig => self.round_config(frame),
-            Kind::Roster | Kind::Envelopes | Kind::Survivors | Kind::SurvivorQuorum => {
+            Kind::Roster | Kind::Graph | Kind::Envelopes | Kind::Survivors | Kind::SurvivorQuorum => {
                 // A message of an attempt that this client has left is late, not wrong; one of a future attempt is wrong.
                 match self.point {
                     Some(p) if (p.round, p.attempt) == (frame.round, frame.attempt) => self.secagg(frame),
@@ -93,6 +93,11 @@ impl ClientEngine {
         let rounds = self.plan.spec().rounds;
         if round.0 == 0 || round.0 > rounds {
             return Err(ProtocolFault::BeyondPlan { round: round.0, rounds });
+        }
+        // The journal holds the last attempt joined, and only later ones pass: no restart begins the count anew.
+        let max_attempts = self.plan.spec().max_attempts;
+        if attempt.0 == 0 || attempt.0 > max_attempts {
+            return Err(ProtocolFault::BeyondAttempts { round: round.0, attempt: attempt.0, max_attempts });
         }
         let afforded = self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.check(&self.plan.event()));
         if let Err(over) = afforded {
@@ -179,12 +184,19 @@ impl ClientEngine {
         match (state, frame.kind) {
             (State::Advertised(s), Kind::Roster) => {
                 let roster = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
-                let (shared, message) = s.roster(roster, &self.identity, &mut self.rng)?;
-                // A key that could be wound back would give the one-time keys of every earlier attempt to whoever reads
-                // this memory later; from here on it is gone.
-                self.rng = ChaCha20Rng::from_rng(&mut self.rng);
-                self.state = State::Shared(Box::new(shared));
-                self.send(Kind::Shares, &message);
+                match s.roster(roster, &self.identity, &mut self.rng)? {
+                    OnRoster::Shared(shared, message) => self.dealt(shared, &message),
+                    OnRoster::Picked(picked, message) => {
+                        self.state = State::Picked(picked);
+                        self.send(Kind::Picks, &message);
+                    }
+                }
+                Ok(())
+            }
+            (State::Picked(s), Kind::Graph) => {
+                let graph = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
+                let (shared, message) = s.graph(graph, &self.identity, &mut self.rng)?;
+                self.dealt(Box::new(shared), &message);
                 Ok(())
             }
             (State::Shared(s), Kind::Envelopes) => {
@@ -214,6 +226,14 @@ impl ClientEngine {
                 Err(ProtocolFault::Unexpected { what, state })
             }
         }
+    }
+
+    fn dealt(&mut self, shared: Box<Shared>, message: &SharesMsg) {
+        // A key that could be wound back would give the one-time keys of every earlier attempt to whoever reads
+        // this memory later; from here on it is gone.
+        self.rng = ChaCha20Rng::from_rng(&mut self.rng);
+        self.state = State::Shared(shared);
+        self.send(Kind::Shares, message);
     }
 
     /// Reserve → durable → leave. Once the masked input is out, the other survivors can open it without this client, so

@@ -1,6 +1,7 @@
 //! One attempt, phase by phase: who is owed, who answered, when to close.
+use bytes::Bytes;
 use sottovoce_dp::Charge;
-use sottovoce_secagg::{CollectingAdverts, MaskSuite, Session};
+use sottovoce_secagg::{AfterAdverts, CollectingAdverts, MaskSuite, Session};
 use sottovoce_types::{AttemptId, ClientId, Digest, RoundId, Tick};
 use sottovoce_wire::{Decode, Encode, Frame, Kind};
 
@@ -56,6 +57,11 @@ impl Coordinator {
     }
 
     fn open_attempt(&mut self, now: Tick) {
+        // A restarted coordinator goes on from the last attempt, and clients count, too.
+        if self.attempt.0 >= self.plan.spec().max_attempts {
+            self.finish(Outcome::QuorumLost { round: self.round });
+            return;
+        }
         self.attempt = AttemptId(self.attempt.0.saturating_add(1));
         if self.attempt.0 == 1 {
             self.round_began = now;
@@ -115,6 +121,9 @@ impl Coordinator {
             (Phase::Adverts(p), Kind::Advert) => {
                 p.advert(from, Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?)?;
             }
+            (Phase::Picks(p), Kind::Picks) => {
+                p.picks(from, Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?)?;
+            }
             (Phase::Shares(p), Kind::Shares) => {
                 p.shares(from, Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?)?;
             }
@@ -142,6 +151,7 @@ impl Coordinator {
     fn owed(&self) -> Vec<ClientId> {
         let all: Vec<ClientId> = match &self.phase {
             Phase::Adverts(p) => self.asked.iter().filter(|c| !p.has(c)).copied().collect(),
+            Phase::Picks(p) => p.expected(),
             Phase::Shares(p) => p.expected(),
             Phase::Inputs(p) => p.expected(),
             Phase::Signatures(p) => p.expected(),
@@ -167,6 +177,7 @@ impl Coordinator {
         let phase = closing.name();
         let answered = match &closing {
             Phase::Adverts(p) => p.count(),
+            Phase::Picks(p) => p.count(),
             Phase::Shares(p) => p.count(),
             Phase::Inputs(p) => p.count(),
             Phase::Signatures(p) => p.count(),
@@ -180,11 +191,21 @@ impl Coordinator {
         match closing {
             Phase::Adverts(p) => match p.close(&self.identity) {
                 Ok((next, roster)) => {
-                    let cohort = next.expected();
+                    let (cohort, next) = match next {
+                        AfterAdverts::Shares(next) => (next.expected(), Phase::Shares(next)),
+                        AfterAdverts::Picks(next) => (next.expected(), Phase::Picks(next)),
+                    };
                     self.broadcast(&cohort, Kind::Roster, &roster);
+                    self.enter(now, next);
+                }
+                Err(failed) => self.abort_attempt(now, &failed.to_string()),
+            },
+            Phase::Picks(p) => match p.close() {
+                Ok((next, graph)) => {
+                    self.broadcast(&next.expected(), Kind::Graph, &graph);
                     self.enter(now, Phase::Shares(Box::new(next)));
                 }
-                Err(lost) => self.abort_attempt(now, &lost.to_string()),
+                Err(failed) => self.abort_attempt(now, &failed.to_string()),
             },
             Phase::Shares(p) => match p.close() {
                 Ok((next, envelopes)) => {
@@ -198,12 +219,10 @@ impl Coordinator {
             Phase::Inputs(p) => match p.close() {
                 Ok((next, survivors)) => {
                     self.note_inputs();
-                    for (client, message) in survivors {
-                        self.send_in_attempt(client, Kind::Survivors, &message);
-                    }
+                    self.broadcast(&next.expected(), Kind::Survivors, &survivors);
                     self.enter(now, Phase::Signatures(Box::new(next)));
                 }
-                Err(lost) => self.abort_attempt(now, &lost.to_string()),
+                Err(failed) => self.abort_attempt(now, &failed.to_string()),
             },
             Phase::Signatures(p) => {
                 let survivors_digest = p.ctx3();
@@ -248,9 +267,13 @@ impl Coordinator {
         self.deadline = Some(now.after_ms(self.plan.spec().deadlines.phase_ms));
     }
 
+    /// Encoded once: the graph and the roster grow with the clients, and so do those that they go to.
     fn broadcast(&mut self, to: &[ClientId], kind: Kind, message: &impl Encode) {
-        for &client in to {
-            self.send_in_attempt(client, kind, message);
+        let body = Bytes::from(message.to_bytes());
+        for client in to {
+            if self.present(client) {
+                self.send_bytes(*client, kind, body.clone());
+            }
         }
     }
 

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sottovoce_dp::{Ledger, Reservation};
 use sottovoce_secagg::{
-    CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingShares, CollectingSignatures, Identity,
+    CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingPicks, CollectingShares, CollectingSignatures,
+    Identity,
 };
 use sottovoce_types::{AttemptId, ClientId, FlatParams, RoundId, RoundRecord, RunId, Tick};
 use sottovoce_wire::{Decode, Encode, Frame, Kind, Limits};
@@ -112,6 +113,7 @@ enum Phase {
         open_at: Tick,
     },
     Adverts(Box<CollectingAdverts>),
+    Picks(Box<CollectingPicks>),
     Shares(Box<CollectingShares>),
     Inputs(Box<CollectingInputs>),
     Signatures(Box<CollectingSignatures>),
@@ -125,6 +127,7 @@ impl Phase {
             Self::Idle => "idle",
             Self::Gathering { .. } => "gathering",
             Self::Adverts(_) => "adverts",
+            Self::Picks(_) => "picks",
             Self::Shares(_) => "shares",
             Self::Inputs(_) => "inputs",
             Self::Signatures(_) => "signatures",
@@ -239,6 +242,7 @@ impl Coordinator {
         match frame.kind {
             Kind::Hello => return self.greet(now, from, &frame.body),
             Kind::Advert
+            | Kind::Picks
             | Kind::Shares
             | Kind::MaskedInput
             | Kind::SurvivorSignature
@@ -420,7 +424,12 @@ impl Coordinator {
             // It may still train: the roster is not fixed before the adverts close.
             Phase::Adverts(_) if !self.asked.contains(&from) => self.ask_to_train(from),
             // It reconnected in a later phase of an attempt whose secrets it may have lost: it waits for the next.
-            Phase::Adverts(_) | Phase::Shares(_) | Phase::Inputs(_) | Phase::Signatures(_) | Phase::Openings(_)
+            Phase::Adverts(_)
+            | Phase::Picks(_)
+            | Phase::Shares(_)
+            | Phase::Inputs(_)
+            | Phase::Signatures(_)
+            | Phase::Openings(_)
                 if self.asked.contains(&from) =>
             {
                 self.gone.insert(from);
@@ -487,5 +496,8 @@ impl Coordinator {
 /// The largest frames that either side of a plan may send.
 pub(crate) fn limits(plan: &RunPlan) -> Limits {
     let members = usize::try_from(plan.manifest().len()).unwrap_or(usize::MAX);
-    Limits::new(members, plan.encode().words()).with_kem(plan.spec().key_agreement.is_hybrid())
+    let degrees = plan.degrees();
+    Limits::new(members, plan.encode().words())
+        .with_degrees(degrees.picks, degrees.holders, degrees.dealers)
+        .with_kem(plan.spec().key_agreement.is_hybrid())
 }

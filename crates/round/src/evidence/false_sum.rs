@@ -2,6 +2,7 @@
 //! owner signed, and what opened the sum under the coordinator's own signature.
 use serde::{Deserialize, Serialize};
 use sottovoce_secagg::chunks::{Owner, chunk_count, root_of_chunk};
+use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::{Certificate, ChunkAuditor, KeyAgreement, MaskSuite, MessageCtx, Session};
 use sottovoce_types::Lanes;
 use sottovoce_wire::{Decode, DecodeError, Encode, Reader, put_u32};
@@ -29,7 +30,7 @@ pub struct FalseSum {
 }
 
 /// What a session has of a plan, beside what the manifest says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Terms {
     n_min: u32,
     max_corrupt: u32,
@@ -37,6 +38,37 @@ struct Terms {
     words: u64,
     suite: u8,
     key_agreement: u8,
+    graph: GraphTerms,
+}
+
+/// The rule of the graph: its words, and the bits of δ.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct GraphTerms {
+    rule: String,
+    max_dropout_bits: u64,
+    adversary: String,
+}
+
+impl GraphTerms {
+    fn of(graph: &MaskGraph) -> Self {
+        let terms = graph.terms();
+        Self {
+            rule: graph.name().to_owned(),
+            max_dropout_bits: terms.map_or(0, |terms| terms.max_dropout.to_bits()),
+            adversary: terms.map_or_else(String::new, |terms| terms.adversary.name().to_owned()),
+        }
+    }
+
+    fn graph(&self) -> Option<MaskGraph> {
+        let adversaries = [Adversary::Malicious, Adversary::OneSurvivorSet];
+        let adversary = adversaries.into_iter().find(|adversary| adversary.name() == self.adversary);
+        let max_dropout = f64::from_bits(self.max_dropout_bits);
+        let terms = adversary.map(|adversary| SparseTerms { max_dropout, adversary });
+        [Some(MaskGraph::Complete), terms.map(MaskGraph::Sparse), terms.map(MaskGraph::Auto)]
+            .into_iter()
+            .flatten()
+            .find(|graph| graph.name() == self.rule)
+    }
 }
 
 /// What an audit was shown of one chunk.
@@ -68,6 +100,7 @@ impl FalseSum {
             words: u64::try_from(plan.encode().words()).expect("a length fits 64 bits"),
             suite: spec.suite.byte(),
             key_agreement: spec.key_agreement.byte(),
+            graph: GraphTerms::of(&spec.graph),
         };
         let proof = Proof {
             certificate: announced.certificate.clone(),
@@ -90,7 +123,7 @@ impl FalseSum {
             return Err(EvidenceRefused::NoContradiction("the config is of another attempt than the result"));
         }
         let session = self.session(manifest).ok_or(EvidenceRefused::Malformed)?;
-        let ctx = Shape { message: session.message_ctx() };
+        let ctx = Shape { message: session.message_ctx().map_err(|_| EvidenceRefused::Malformed)? };
         let proof = Proof::decode_exact(&ctx, &self.proof).map_err(|_| EvidenceRefused::Malformed)?;
         if !proof.certificate.verify(&session).is_ok_and(|certified| certified.ctx3 == said.ctx3) {
             return Err(EvidenceRefused::NoContradiction("the certificate is not that of the result"));
@@ -129,6 +162,7 @@ impl FalseSum {
             max_corrupt: self.terms.max_corrupt,
             lanes: Lanes::new(self.terms.lanes)?,
             words,
+            graph: self.terms.graph.graph()?,
             suite: MaskSuite::of_byte(self.terms.suite)?,
             key_agreement: KeyAgreement::of_byte(self.terms.key_agreement)?,
             allow_plain: true,

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, Journal, JournalEvent,
-    KeptRound, Manifest, Member, MemoryJournal, PeerFault, PrivacyPlan, PublicKey, PublishedResult, RunPlan, RunSpec,
-    ServerSpec, Transmit, audit_answer,
+    KeptRound, Manifest, Member, MemoryJournal, PeerFault, PrivacyPlan, ProtocolFault, PublicKey, PublishedResult,
+    RunPlan, RunSpec, ServerSpec, Transmit, audit_answer,
 };
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_types::{
     ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation, RoundId,
@@ -67,6 +68,7 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         }),
         n_min: 3,
         max_corrupt: f,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,
@@ -230,6 +232,11 @@ impl Federation {
         }
     }
 
+    /// What the coordinator has to say after time passed is on its way.
+    pub fn pump(&mut self) {
+        self.settle(0);
+    }
+
     /// As [`Site::settle`].
     pub fn settle_coordinator(&mut self) -> Vec<Transmit> {
         let mut left = Vec::new();
@@ -285,6 +292,55 @@ impl Federation {
         client.received.push(frame.clone());
         client.engine.handle_frame(self.now, frame).unwrap();
         self.settle(site);
+    }
+
+    /// The frame that arrives next at the coordinator from the k-th of those who have one on its way, modulo their number. Frames of one
+    /// sender stay in order.
+    pub fn next_to_coordinator(&mut self, k: usize) -> Option<(usize, Frame)> {
+        let mut senders: Vec<usize> = self.to_coordinator.iter().map(|(site, _)| *site).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        let sender = *senders.get(k.checked_rem(senders.len())?)?;
+        let place = self.to_coordinator.iter().position(|(site, _)| *site == sender)?;
+        self.to_coordinator.remove(place)
+    }
+
+    /// The frame that arrives next at this client.
+    pub fn next_to_site(&mut self, site: usize) -> Option<Frame> {
+        let place = self.to_sites.iter().position(|(s, _)| *s == site)?;
+        self.to_sites.remove(place).map(|(_, frame)| frame)
+    }
+
+    /// As [`Self::site_gets`], but it may be refused.
+    pub fn try_site_gets(&mut self, site: usize, frame: &Frame) -> Result<(), ProtocolFault> {
+        let client = &mut self.sites[site];
+        client.received.push(frame.clone());
+        let handled = client.engine.handle_frame(self.now, frame);
+        self.settle(site);
+        handled
+    }
+
+    /// The coordinator's next deadline passes, if it has one.
+    pub fn pass_deadline(&mut self) {
+        if let Some(due) = self.coordinator.poll_timeout() {
+            self.now = self.now.max(due);
+            self.coordinator.handle_timeout(self.now);
+            self.pump();
+        }
+    }
+
+    /// Delivers everything, whether it is taken or not.
+    pub fn deliver_all(&mut self) {
+        loop {
+            if let Some((site, frame)) = self.next_to_coordinator(0) {
+                let _ = self.coordinator_gets(site, &frame);
+            } else if let Some(site) = self.to_sites.front().map(|(site, _)| *site) {
+                let frame = self.next_to_site(site).unwrap();
+                let _ = self.try_site_gets(site, &frame);
+            } else {
+                return;
+            }
+        }
     }
 
     /// Delivers everything but the frames of one kind, until nothing else is on its way. Returns those, undelivered.

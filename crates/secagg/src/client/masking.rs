@@ -42,13 +42,14 @@ impl Masking {
     }
 
     /// Masks the input in place and signs the result:
-    /// y_i = x_i + PRG(b_i) + Σ_{j ∈ U2, j > i} PRG(k_ij) − Σ_{j ∈ U2, j < i} PRG(k_ij) in (Z_2^64)^W.
+    /// y_i = x_i + PRG(b_i) + Σ_{j ∈ N, j > i} PRG(k_ij) − Σ_{j ∈ N, j < i} PRG(k_ij) in (Z_2^64)^W, where N is U2 or, on a sparse
+    /// graph, those of U2 that i picked or that picked i.
     ///
     /// # Errors
     /// [`Abort::InputShape`] when words or lanes are not those agreed.
     pub fn submit(self, input: RingVec, id: &Identity) -> Result<(Submitted, MaskedInputMsg), Abort> {
         let Self { dealt, b, mask, mut pair_secrets } = self;
-        let Dealt { roster, me, dealers, ctx2, .. } = &dealt;
+        let Dealt { roster, topology, me, dealers, ctx2, .. } = &dealt;
         let session = &roster.session;
         if input.words().len() != session.words || input.lanes() != session.lanes {
             return Err(Abort::InputShape { words: input.words().len(), expected: session.words });
@@ -57,13 +58,13 @@ impl Masking {
         let mut masked = input;
         if let Some(prg) = roster.prg() {
             let own_mask = std::iter::once((self_mask(ctx2, &own, &b), Sign::Add));
-            let pair_masks =
-                roster.members().filter(|(j, _)| j != me && dealers.contains(j)).map(|(position, peer)| {
-                    let agreed = mask.agree(&peer.pk_mask).expect("low-order keys were refused with the roster");
-                    let agreed = agreed.with_kem(pair_secrets.remove(&position));
-                    let sign = if position > *me { Sign::Add } else { Sign::Subtract };
-                    (agreed.pair_mask(ctx2, &own, &peer.client), sign)
-                });
+            let pair_masks = topology.mask_peers(*me, dealers).into_iter().map(|position| {
+                let peer = roster.at(position).expect("dealers were checked against the roster");
+                let agreed = mask.agree(&peer.pk_mask).expect("low-order keys were refused with the roster");
+                let agreed = agreed.with_kem(pair_secrets.remove(&position));
+                let sign = if position > *me { Sign::Add } else { Sign::Subtract };
+                (agreed.pair_mask(ctx2, &own, &peer.client), sign)
+            });
             // One thread: a client shares its machine with what it is there for.
             expand_all(prg, own_mask.chain(pair_masks), masked.words_mut(), NonZeroUsize::MIN);
         }
@@ -75,9 +76,19 @@ impl Masking {
     }
 }
 
-/// For the tests in `inside.rs`, which take self masks off.
+/// For the tests in `inside.rs`, which take self masks off and pool what corrupt holders have.
 #[cfg(test)]
 impl Masking {
+    /// The shares of this dealer that this client holds.
+    pub(crate) fn held(&self, dealer: u32) -> &crate::envelope::SharePair {
+        &self.dealt.held[&dealer]
+    }
+
+    /// The public mask keys, in roster order.
+    pub(crate) fn public_mask_keys(&self) -> Vec<[u8; 32]> {
+        self.dealt.roster.members().map(|(_, member)| member.pk_mask).collect()
+    }
+
     pub(crate) fn self_seed(&self) -> &Quad {
         &self.b
     }

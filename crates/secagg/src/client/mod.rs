@@ -7,26 +7,32 @@
 
 mod advertised;
 mod consistent;
+mod deal;
 mod masking;
+mod picked;
 mod shared;
 mod submitted;
 
-pub use advertised::Advertised;
-pub use consistent::Consistent;
+pub use advertised::{Advertised, CheckedRoster, OnRoster};
+pub use consistent::{CheckedQuorum, Consistent};
 pub use masking::Masking;
+pub use picked::{CheckedGraph, Picked};
 pub use shared::Shared;
 pub use submitted::Submitted;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::envelope::SharePair;
 use sottovoce_types::Digest;
 
 use crate::roster::Roster;
+use crate::topology::Topology;
 
 /// What every state after the masks are known carries.
 struct Dealt {
-    roster: Roster,
+    roster: Arc<Roster>,
+    topology: Arc<Topology>,
     /// This client's position.
     me: u32,
     /// U2: positions of the dealers.

@@ -1,29 +1,35 @@
 //! R1: shares dealt; waits for the shares of the others.
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sottovoce_types::Digest;
 
 use super::{Dealt, Masking};
 use crate::context;
-use crate::dealing::{shares_root, signed_entry};
+use crate::dealing::{check_dealt, shares_root};
 use crate::envelope::{Envelope, SealOnce, SharePair};
 use crate::fault::Abort;
+use crate::graph::GraphRefused;
 use crate::kem::KemSecret;
 use crate::keys::{OneTimeSecret, ShareKind};
-use crate::messages::{Dealing, EnvelopesMsg, ShareEntry};
+use crate::messages::{EnvelopesMsg, ShareEntry};
 use crate::roster::{Member, Roster};
 use crate::shamir::Quad;
+use crate::topology::Topology;
 
 /// A client that dealt its shares.
 pub struct Shared {
-    pub(super) roster: Roster,
+    pub(super) roster: Arc<Roster>,
+    pub(super) topology: Arc<Topology>,
     pub(super) me: u32,
-    pub(super) dealing: Dealing,
-    pub(super) own_shares: SharePair,
+    /// What stands for this client's dealing.
+    pub(super) own_dealing: Digest,
+    /// This client's shares of its own secrets, where it holds some.
+    pub(super) own_shares: Option<SharePair>,
     pub(super) b: Quad,
     pub(super) mask: OneTimeSecret,
     pub(super) channel: OneTimeSecret,
-    /// ML-KEM secrets of pairs, by position: those of later clients, until the envelopes bring the others.
+    /// ML-KEM secrets of pairs, by position: those that this client encapsulated, until the envelopes bring the others.
     pub(super) pair_secrets: BTreeMap<u32, KemSecret>,
 }
 
@@ -40,55 +46,70 @@ impl Shared {
     ///
     /// # Errors
     /// [`Abort`]: fewer dealers than max(q, n_min), own dealing missing or altered, a dealing not signed by its dealer, an
-    /// envelope that is not the signed one, a ciphertext for the pair's mask that does not give what its dealer confirms.
+    /// envelope that is not the signed one or is withheld, a ciphertext for the pair's mask that
+    /// does not give what its dealer confirms; on a sparse graph fewer than t dealers among this client's picks.
     pub fn envelopes(self, message: EnvelopesMsg) -> Result<Masking, Abort> {
-        let Self { roster, me, dealing, own_shares, b, mask, channel, mut pair_secrets } = self;
-        let have = u32::try_from(message.dealt.len()).unwrap_or(u32::MAX);
+        let Self { roster, topology, me, own_dealing, own_shares, b, mask, channel, mut pair_secrets } = self;
+        let EnvelopesMsg { dealers: digests, dealt } = message;
+        let have = u32::try_from(digests.len()).unwrap_or(u32::MAX);
         let need = roster.dealers_needed();
         if have < need {
             return Err(Abort::TooFewDealers { have, need });
         }
-        if !message.dealt.is_sorted_by(|a, b| a.dealer < b.dealer) {
+        if !digests.is_sorted_by(|a, b| a.dealer < b.dealer)
+            || digests.last().is_some_and(|last| last.dealer >= roster.len())
+        {
             return Err(Abort::DealersMalformed);
         }
-        let own = message.dealt.iter().find(|d| d.dealer == me).ok_or(Abort::OwnDealingAltered)?;
-        if own.dealing != dealing || own.envelope.is_some() {
+        let dealing_of = |dealer: u32| {
+            let found = digests.binary_search_by_key(&dealer, |d| d.dealer).ok();
+            found.and_then(|i| digests.get(i)).map(|d| d.digest)
+        };
+        if dealing_of(me) != Some(own_dealing) {
             return Err(Abort::OwnDealingAltered);
         }
+        let dealers: BTreeSet<u32> = digests.iter().map(|d| d.dealer).collect();
+        topology.check_live(me, &dealers).map_err(|fault| GraphRefused::by_id(&fault, |i| roster.client(i)))?;
+        // One from each dealer that shares with this client, and from nobody else.
+        let expected = topology.dealers(me, &dealers).filter(|dealer| *dealer != me);
+        if !dealt.iter().map(|d| d.dealer).eq(expected) {
+            return Err(Abort::DealersMalformed);
+        }
         let mut held = BTreeMap::new();
-        for dealt in message.dealt.iter().filter(|d| d.dealer != me) {
+        for dealt in &dealt {
             let dealer = roster.at(dealt.dealer).ok_or(Abort::DealersMalformed)?;
-            let entry = signed_entry(&roster, dealer, &dealt.dealing, me)?;
-            let altered = Abort::EnvelopeAltered { dealer: dealer.client };
-            let envelope = dealt.envelope.as_ref().ok_or(altered.clone())?;
-            if envelope.digest() != entry.envelope {
-                return Err(altered);
+            let dealing = check_dealt(&roster, &topology, dealer, dealt, me)?;
+            if dealing_of(dealt.dealer) != Some(dealing) {
+                return Err(Abort::DealersMalformed);
             }
-            if let Some(secret) = pair_secret(&roster, &mask, dealer, dealt.dealer, me, envelope)? {
+            if dealt.envelope.digest() != dealt.entry.envelope {
+                return Err(Abort::EnvelopeAltered { dealer: dealer.client });
+            }
+            if topology.encapsulates(dealt.dealer, me)
+                && let Some(secret) = pair_secret(&roster, &mask, dealer, me, &dealt.envelope)?
+            {
                 pair_secrets.insert(dealt.dealer, secret);
             }
-            if let Some(pair) = open(&roster, &channel, dealer, me, envelope, &entry) {
+            if let Some(pair) = open(&roster, &channel, dealer, me, &dealt.envelope, &dealt.entry) {
                 held.insert(dealt.dealer, pair);
             }
         }
-        held.insert(me, own_shares);
-        let dealers: BTreeSet<u32> = message.dealt.iter().map(|d| d.dealer).collect();
-        let shares_root = shares_root(&roster, message.dealt.iter().map(|d| (d.dealer, &d.dealing)));
-        let ctx2 = context::ctx2(&roster.ctx1, roster.len(), dealers.iter().copied(), &shares_root);
-        Ok(Masking { dealt: Dealt { roster, me, dealers, ctx2, held }, b, mask, pair_secrets })
+        held.extend(own_shares.map(|own| (me, own)));
+        let (n, root) = (roster.len(), shares_root(&digests));
+        let ctx2 = context::ctx2(&roster.ctx1, n, dealers.iter().copied(), &root, topology.root());
+        Ok(Masking { dealt: Dealt { roster, topology, me, dealers, ctx2, held }, b, mask, pair_secrets })
     }
 }
 
-/// The ML-KEM secret of the mask with a dealer that is earlier on the roster; `None` where it is later, or none was agreed on.
+/// The ML-KEM secret of the mask with a dealer that encapsulates for the pair; `None` where none was agreed on.
 fn pair_secret(
     roster: &Roster,
     mask: &OneTimeSecret,
     dealer: &Member,
-    position: u32,
     me: u32,
     envelope: &Envelope,
 ) -> Result<Option<KemSecret>, Abort> {
-    if dealer.kem.is_none() || position > me {
+    if dealer.kem.is_none() {
         return Ok(None);
     }
     let sent = envelope.1.as_ref().and_then(|kem| kem.mask.as_ref());

@@ -7,6 +7,7 @@ use super::{Consistent, Dealt};
 use crate::context;
 use crate::dealing::inputs_root;
 use crate::fault::Abort;
+use crate::graph::GraphRefused;
 use crate::identity::{Identity, verify};
 use crate::labels;
 use crate::messages::{MaskedInputMsg, SurvivorSignatureMsg, SurvivorsMsg};
@@ -24,8 +25,8 @@ impl Submitted {
     /// across restarts.
     ///
     /// # Errors
-    /// [`Abort`]: this client not in U3, U3 not within U2, |U3| < q, or another input named for this client, or an
-    /// input that its owner did not sign.
+    /// [`Abort`]: this client not in U3, U3 not within U2, |U3| < q, another input named for this client, an input that its
+    /// owner did not sign, or, on a sparse graph, a survivor with fewer than t of its picks among the survivors.
     pub fn survivors(self, message: SurvivorsMsg, id: &Identity) -> Result<(Consistent, SurvivorSignatureMsg), Abort> {
         let Self { dealt, root } = self;
         if !message.inputs.is_sorted_by(|a, b| a.index < b.index)
@@ -43,6 +44,11 @@ impl Submitted {
         }
         check_inputs(&dealt, &message)?;
         let survivors: BTreeSet<u32> = message.inputs.iter().map(|i| i.index).collect();
+        // All of them, not this client alone: an honest signer keeps whoever is starved from being cut off the others.
+        dealt
+            .topology
+            .check_survivors(&survivors)
+            .map_err(|fault| GraphRefused::by_id(&fault, |i| dealt.roster.client(i)))?;
         let ctx3 =
             context::ctx3(&dealt.ctx2, dealt.roster.len(), survivors.iter().copied(), &inputs_root(&message.inputs));
         let signature = id.sign(labels::CTX3, ctx3.as_bytes());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sottovoce_types::Digest;
 
 use super::solver::in_degree_cap;
-use crate::context::merkle_root;
+use crate::merkle::merkle_root;
 
 /// What is wrong with a graph, by roster positions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +83,11 @@ impl Neighbourhood {
     /// # Errors
     /// [`GraphFault::Starved`].
     pub fn check_live(&self, alive: &BTreeSet<u32>, threshold: u32) -> Result<(), GraphFault> {
-        let live = self.picks.iter().filter(|p| alive.contains(p)).count();
+        self.check(|p| alive.contains(p), threshold)
+    }
+
+    fn check(&self, is_alive: impl Fn(&u32) -> bool, threshold: u32) -> Result<(), GraphFault> {
+        let live = self.picks.iter().filter(|p| is_alive(p)).count();
         let live = u32::try_from(live).unwrap_or(u32::MAX);
         if live < threshold {
             return Err(GraphFault::Starved { client: self.me, live, need: threshold });
@@ -92,7 +96,8 @@ impl Neighbourhood {
     }
 }
 
-fn check_list(picker: u32, n: u32, k: u32, list: &[u32]) -> Result<(), GraphFault> {
+/// Whether a list is k ascending positions of others.
+pub(crate) fn check_list(picker: u32, n: u32, k: u32, list: &[u32]) -> Result<(), GraphFault> {
     let right = picker < n
         && u32::try_from(list.len()) == Ok(k)
         && list.is_sorted_by(|a, b| a < b)
@@ -170,8 +175,17 @@ impl Graph {
     /// # Errors
     /// [`GraphFault::Starved`] for the first that has not, or sent no list.
     pub fn check_survivors(&self, survivors: &BTreeSet<u32>, threshold: u32) -> Result<(), GraphFault> {
+        // By position: n·k look-ups in a set would be most of what a client does in R3.
+        let end = survivors.last().map_or(0, |last| usize::try_from(*last).unwrap_or(usize::MAX).saturating_add(1));
+        let mut alive = vec![false; end];
+        for survivor in survivors {
+            if let Some(alive) = usize::try_from(*survivor).ok().and_then(|i| alive.get_mut(i)) {
+                *alive = true;
+            }
+        }
+        let is_alive = |i: &u32| usize::try_from(*i).ok().and_then(|i| alive.get(i)) == Some(&true);
         let starved = |client| GraphFault::Starved { client, live: 0, need: threshold };
-        survivors.iter().try_for_each(|i| self.at(*i).ok_or(starved(*i))?.check_live(survivors, threshold))
+        survivors.iter().try_for_each(|i| self.at(*i).ok_or(starved(*i))?.check(is_alive, threshold))
     }
 
     /// The most clients of `alive` that pass [`Graph::check_survivors`] together: without those that have fewer than t live

@@ -41,6 +41,17 @@ pub enum Adversary {
     Malicious,
 }
 
+impl Adversary {
+    /// The word used in configs and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SemiHonest => "semi-honest",
+            Self::OneSurvivorSet => "one-survivor-set",
+            Self::Malicious => "malicious",
+        }
+    }
+}
+
 /// Whom an attempt has to withstand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cohort {

@@ -1,15 +1,20 @@
 //! Encodings of the messages: fields in order, integers little-endian, lists with their length (u32) first, options with a
-//! byte 0 or 1. No list is longer than the session has members, and a vector is exactly as long as agreed.
+//! byte 0 or 1. No list is longer than the session has members, or than the graph has edges at a client, and a vector is exactly
+//! as long as agreed.
+use std::sync::Arc;
+
 use sottovoce_types::{ClientId, Digest};
 use sottovoce_wire::{Decode, DecodeError, Encode, Reader, put_u32};
 
 use super::{
-    AbortMsg, AdvertMsg, Dealing, DealtToYou, EnvelopesMsg, InputRoot, MaskedInputMsg, Opened, OpeningMsg, RosterMsg,
-    ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
+    AbortMsg, AdvertMsg, DealerDigest, Dealing, DealtToYou, EnvelopesMsg, GraphMsg, InputRoot, MaskedInputMsg, Opened,
+    OpeningMsg, PickedBy, RosterMsg, ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg,
+    SurvivorsMsg,
 };
 use crate::audit::Revealed;
 use crate::certificate::Certificate;
 use crate::envelope::Envelope;
+use crate::graph::PicksMsg;
 use crate::kem::{Ciphertexts, KemKeys, MaskCiphertext};
 use crate::session::MessageCtx;
 use crate::shamir::Quad;
@@ -79,26 +84,62 @@ impl Decode<MessageCtx> for RosterMsg {
     }
 }
 
+impl Encode for PicksMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.picks, |out, pick| put_u32(out, *pick));
+        out.extend_from_slice(&self.signature);
+    }
+}
+
+impl Decode<MessageCtx> for PicksMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { picks: input.list("picks", ctx.degrees.picks, Reader::u32)?, signature: input.array()? })
+    }
+}
+
+impl Encode for GraphMsg {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.lists, |out, list| {
+            put_u32(out, list.picker);
+            list.list.encode(out);
+        });
+    }
+}
+
+impl Decode<MessageCtx> for GraphMsg {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let lists = input
+            .list("lists of a graph", ctx.n, |r| Ok(PickedBy { picker: r.u32()?, list: PicksMsg::decode(ctx, r)? }))?;
+        Ok(Self { lists })
+    }
+}
+
+impl Encode for ShareEntry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.leaf());
+    }
+}
+
+impl Decode<MessageCtx> for ShareEntry {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            commit_s: Digest::decode(ctx, input)?,
+            commit_b: Digest::decode(ctx, input)?,
+            envelope: Digest::decode(ctx, input)?,
+        })
+    }
+}
+
 impl Encode for Dealing {
     fn encode(&self, out: &mut Vec<u8>) {
-        put_list(out, &self.entries, |out, e| {
-            e.commit_s.encode(out);
-            e.commit_b.encode(out);
-            e.envelope.encode(out);
-        });
+        put_list(out, &self.entries, |out, e| e.encode(out));
         out.extend_from_slice(&self.signature);
     }
 }
 
 impl Decode<MessageCtx> for Dealing {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let entries = input.list("share commitments", ctx.n, |r| {
-            Ok(ShareEntry {
-                commit_s: Digest::decode(ctx, r)?,
-                commit_b: Digest::decode(ctx, r)?,
-                envelope: Digest::decode(ctx, r)?,
-            })
-        })?;
+        let entries = input.list("share commitments", ctx.degrees.holders, |r| ShareEntry::decode(ctx, r))?;
         Ok(Self { entries, signature: input.array()? })
     }
 }
@@ -149,37 +190,63 @@ impl Encode for SharesMsg {
 impl Decode<MessageCtx> for SharesMsg {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let dealing = Dealing::decode(ctx, input)?;
-        let envelopes = input.list("envelopes", ctx.n, |r| Envelope::decode(ctx, r))?;
+        let envelopes = input.list("envelopes", ctx.degrees.holders, |r| Envelope::decode(ctx, r))?;
         Ok(Self { dealing, envelopes })
+    }
+}
+
+/// Neighbours on the way to the root of a tree with fewer than 2^32 leaves.
+const LONGEST_PATH: usize = 32;
+
+impl Encode for DealtToYou {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_u32(out, self.dealer);
+        self.entry.encode(out);
+        put_list(out, &self.path, |out, digest| digest.encode(out));
+        out.extend_from_slice(&self.signature);
+        self.envelope.encode(out);
+    }
+}
+
+impl Decode<MessageCtx> for DealtToYou {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            dealer: input.u32()?,
+            entry: ShareEntry::decode(ctx, input)?,
+            path: input.list("path of commitments", LONGEST_PATH, |r| Digest::decode(ctx, r))?,
+            signature: input.array()?,
+            envelope: Envelope::decode(ctx, input)?,
+        })
     }
 }
 
 impl Encode for EnvelopesMsg {
     fn encode(&self, out: &mut Vec<u8>) {
-        put_list(out, &self.dealt, |out, d| {
+        put_list(out, &self.dealers, |out, d| {
             put_u32(out, d.dealer);
-            d.dealing.encode(out);
-            put_option(out, d.envelope.as_ref(), |out, e| e.encode(out));
+            d.digest.encode(out);
         });
+        put_list(out, &self.dealt, |out, d| d.encode(out));
     }
 }
 
 impl Decode<MessageCtx> for EnvelopesMsg {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let dealt = input.list("dealers", ctx.n, |r| {
-            Ok(DealtToYou {
-                dealer: r.u32()?,
-                dealing: Dealing::decode(ctx, r)?,
-                envelope: if r.boolean("envelope present")? { Some(Envelope::decode(ctx, r)?) } else { None },
-            })
-        })?;
-        Ok(Self { dealt })
+        let dealer = |r: &mut Reader<'_>| Ok(DealerDigest { dealer: r.u32()?, digest: Digest::decode(ctx, r)? });
+        Ok(Self {
+            dealers: Arc::new(input.list("dealers", ctx.n, dealer)?),
+            dealt: input.list("shares dealt", ctx.degrees.dealers, |r| DealtToYou::decode(ctx, r))?,
+        })
     }
 }
 
 impl Encode for Revealed {
     fn encode(&self, out: &mut Vec<u8>) {
         self.roster.encode(out);
+        put_list(out, &self.picks, |out, (picker, picks)| {
+            put_u32(out, *picker);
+            put_list(out, picks, |out, pick| put_u32(out, *pick));
+        });
         put_list(out, &self.secrets, |out, secret| out.extend_from_slice(secret));
         put_list(out, &self.ciphertexts, |out, sent| sent.encode(out));
     }
@@ -188,10 +255,12 @@ impl Encode for Revealed {
 impl Decode<MessageCtx> for Revealed {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let roster = RosterMsg::decode(ctx, input)?;
+        let list = |r: &mut Reader<'_>| Ok((r.u32()?, r.list("picks", ctx.degrees.picks, Reader::u32)?));
+        let picks = input.list("lists of picks", ctx.n, list)?;
         let secrets = input.list("revealed secrets", ctx.n, Reader::array)?;
-        let pairs = if ctx.hybrid { ctx.n.saturating_mul(ctx.n) } else { 0 };
+        let pairs = if ctx.hybrid { ctx.n.saturating_mul(ctx.degrees.holders) } else { 0 };
         let ciphertexts = input.list("revealed ciphertexts", pairs, |r| MaskCiphertext::decode(ctx, r))?;
-        Ok(Self { roster, secrets, ciphertexts })
+        Ok(Self { roster, picks, secrets, ciphertexts })
     }
 }
 
@@ -201,6 +270,7 @@ impl Encode for Certificate {
         self.adverts_root.encode(out);
         put_list(out, &self.dealers, |out, dealer| put_u32(out, *dealer));
         self.shares_root.encode(out);
+        put_option(out, self.graph_root.as_ref(), |out, root| root.encode(out));
         put_list(out, &self.inputs, |out, i| i.encode(out));
         put_list(out, &self.signatures, |out, s| s.encode(out));
     }
@@ -213,6 +283,7 @@ impl Decode<MessageCtx> for Certificate {
             adverts_root: Digest::decode(ctx, input)?,
             dealers: input.list("dealers", ctx.n, Reader::u32)?,
             shares_root: Digest::decode(ctx, input)?,
+            graph_root: if input.boolean("graph root present")? { Some(Digest::decode(ctx, input)?) } else { None },
             inputs: input.list("survivors", ctx.n, |r| InputRoot::decode(ctx, r))?,
             signatures: input.list("signatures", ctx.n, |r| SignedBy::decode(ctx, r))?,
         })
@@ -310,7 +381,7 @@ impl Encode for OpeningMsg {
 
 impl Decode<MessageCtx> for OpeningMsg {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let opened = input.list("opened shares", ctx.n, |r| {
+        let opened = input.list("opened shares", ctx.degrees.dealers, |r| {
             if !r.boolean("share present")? {
                 return Ok(None);
             }

@@ -1,14 +1,18 @@
 //! The messages of R0 to R4. They are what came from outside: nothing in them is trusted before a state has checked it.
 mod codec;
 
+use std::sync::Arc;
+
 use sottovoce_types::{ClientId, Digest};
 use sottovoce_wire::Encode;
 
 use crate::envelope::Envelope;
 use crate::fault::Abort;
+use crate::graph::PicksMsg;
 use crate::identity::{BadSignature, Identity, verify};
 use crate::kem::KemKeys;
 use crate::labels;
+use crate::merkle::{MerkleTree, merkle_root};
 
 /// R0, client to coordinator: one-time public keys under the identity's signature.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,7 +75,7 @@ impl RosterMsg {
 
     /// Root over the adverts as encoded.
     pub(crate) fn root(&self) -> Digest {
-        crate::context::merkle_root(self.adverts.iter().map(Encode::to_bytes))
+        merkle_root(self.adverts.iter().map(Encode::to_bytes))
     }
 
     /// What the coordinator signs.
@@ -79,6 +83,22 @@ impl RosterMsg {
         let n = u64::try_from(self.adverts.len()).expect("a length fits 64 bits");
         labels::ROSTER.hasher().field(cfg.as_bytes()).field(self.root().as_bytes()).number(n).finish()
     }
+}
+
+/// One client's list, as the coordinator shows it to the others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PickedBy {
+    /// Roster position of the picker.
+    pub picker: u32,
+    /// Its signed list.
+    pub list: PicksMsg,
+}
+
+/// R0″, coordinator to clients, where clients pick their neighbours: all lists, by ascending roster position.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GraphMsg {
+    /// One a client that picked.
+    pub lists: Vec<PickedBy>,
 }
 
 /// What a dealer commits to for one holder.
@@ -92,10 +112,22 @@ pub struct ShareEntry {
     pub envelope: Digest,
 }
 
-/// A dealer's signed commitments to all holders, in roster order, itself included.
+impl ShareEntry {
+    /// As it stands in the dealer's tree.
+    pub(crate) fn leaf(&self) -> [u8; 96] {
+        let mut leaf = [0; 96];
+        for (slot, part) in leaf.as_chunks_mut::<32>().0.iter_mut().zip([self.commit_s, self.commit_b, self.envelope]) {
+            *slot = part.0;
+        }
+        leaf
+    }
+}
+
+/// A dealer's signed commitments to its holders, by ascending position: everybody on the roster, itself included, or those that
+/// it picked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Dealing {
-    /// One a member of the roster.
+    /// One a holder.
     pub entries: Vec<ShareEntry>,
     /// By the dealer.
     pub signature: [u8; 64],
@@ -104,27 +136,44 @@ pub struct Dealing {
 impl Dealing {
     /// Puts the dealer's signature over the entries in place of the one there.
     pub fn sign(&mut self, ctx1: &Digest, id: &Identity) {
-        self.signature = id.sign(labels::SHARES, self.signed(ctx1, &id.client_id()).as_bytes());
+        let signed = dealing_signed(ctx1, &id.client_id(), self.entries.len(), &self.tree().root());
+        self.signature = id.sign(labels::SHARES, signed.as_bytes());
     }
 
-    /// What the dealer signs: context, itself and all entries.
-    pub(crate) fn signed(&self, ctx1: &Digest, dealer: &ClientId) -> Digest {
-        let mut hasher = labels::SHARES.hasher();
-        hasher.field(ctx1.as_bytes()).field(&dealer.0);
-        for entry in &self.entries {
-            hasher.field(entry.commit_s.as_bytes()).field(entry.commit_b.as_bytes()).field(entry.envelope.as_bytes());
-        }
-        hasher.finish()
+    /// The tree over the entries, of which each holder sees its own leaf.
+    pub(crate) fn tree(&self) -> MerkleTree {
+        MerkleTree::new(self.entries.iter().map(ShareEntry::leaf))
     }
 }
 
-/// R1, client to coordinator: commitments, and an envelope for every other member in roster order.
+/// What a dealer signs: context, itself, and its entries by their number and the root over them.
+pub(crate) fn dealing_signed(ctx1: &Digest, dealer: &ClientId, entries: usize, root: &Digest) -> Digest {
+    let entries = u64::try_from(entries).expect("a length fits 64 bits");
+    let mut hasher = labels::SHARES.hasher();
+    hasher.field(ctx1.as_bytes()).field(&dealer.0).number(entries).field(root.as_bytes()).finish()
+}
+
+/// What stands for a signed dealing among those of U2.
+pub(crate) fn dealing_digest(signed: &Digest, signature: &[u8; 64]) -> Digest {
+    labels::DEALING.hasher().field(signed.as_bytes()).field(signature).finish()
+}
+
+/// R1, client to coordinator: commitments, and an envelope for every holder but the dealer itself, in the same order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SharesMsg {
     /// The commitments.
     pub dealing: Dealing,
-    /// n − 1 envelopes: the dealer's own place is left out.
+    /// On the complete graph n − 1: the dealer's own place is left out.
     pub envelopes: Vec<Envelope>,
+}
+
+/// A member of U2 and what stands for its dealing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DealerDigest {
+    /// Roster position of the dealer.
+    pub dealer: u32,
+    /// Hash of its signed dealing.
+    pub digest: Digest,
 }
 
 /// What one dealer gave the addressee.
@@ -132,16 +181,23 @@ pub struct SharesMsg {
 pub struct DealtToYou {
     /// Roster position of the dealer.
     pub dealer: u32,
-    /// Its signed commitments.
-    pub dealing: Dealing,
-    /// Its envelope; none from oneself.
-    pub envelope: Option<Envelope>,
+    /// Its commitments to the addressee.
+    pub entry: ShareEntry,
+    /// From these to the root over all its commitments.
+    pub path: Vec<Digest>,
+    /// Its signature over that root.
+    pub signature: [u8; 64],
+    /// Its envelope.
+    pub envelope: Envelope,
 }
 
-/// R1, coordinator to one client: what every dealer gave it, by ascending roster position. Who is in it is U2.
+/// R1, coordinator to one client: who dealt (U2), and what those of them gave it that share with it, both by ascending roster
+/// position.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EnvelopesMsg {
-    /// One a dealer.
+    /// One a dealer, the same for all clients.
+    pub dealers: Arc<Vec<DealerDigest>>,
+    /// One a dealer whose shares the addressee holds, without itself.
     pub dealt: Vec<DealtToYou>,
 }
 
@@ -231,7 +287,8 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// R4, client to coordinator: for every dealer of U2 by ascending position its one share, or none with a complaint.
+/// R4, client to coordinator: for every dealer of U2 whose shares the sender holds, by ascending position, its one share, or none
+/// with a complaint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpeningMsg {
     /// One a dealer: the share of b of a survivor, the share of s of a dropout.

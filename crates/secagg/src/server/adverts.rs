@@ -3,12 +3,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sottovoce_types::ClientId;
 
-use super::CollectingShares;
-use crate::fault::{AdvertFault, PeerFault, QuorumLost};
+use super::{CollectingPicks, CollectingShares};
+use crate::fault::{AdvertFault, CloseFailed, PeerFault};
 use crate::identity::Identity;
 use crate::messages::{AdvertMsg, RosterMsg};
 use crate::roster::{Member, Roster, check_advert};
 use crate::session::Session;
+use crate::topology::Topology;
 
 /// Waits for adverts of the members.
 pub struct CollectingAdverts {
@@ -67,10 +68,44 @@ impl CollectingAdverts {
     /// Fixes the roster and signs it, for all clients on it.
     ///
     /// # Errors
-    /// [`QuorumLost`] when fewer than n_min came, or so few that a sum would guarantee fewer than two honest inputs.
-    pub fn close(self, id: &Identity) -> Result<(CollectingShares, RosterMsg), QuorumLost> {
+    /// [`CloseFailed`]: fewer than n_min came, so few that a sum would guarantee fewer than two honest inputs, or a number of clients
+    /// that no sparse graph suits.
+    pub fn close(self, id: &Identity) -> Result<(AfterAdverts, RosterMsg), CloseFailed> {
         let (adverts, members) = self.adverts.into_values().unzip();
         let (roster, message) = Roster::of_adverts(self.session, adverts, members, id)?;
-        Ok((CollectingShares::new(roster), message))
+        let next = match roster.sparse {
+            None => {
+                let topology = Topology::complete(&roster);
+                AfterAdverts::Shares(Box::new(CollectingShares::new(roster, topology)))
+            }
+            Some(parameters) => AfterAdverts::Picks(Box::new(CollectingPicks::new(roster, parameters))),
+        };
+        Ok((next, message))
+    }
+}
+
+/// What follows the roster.
+pub enum AfterAdverts {
+    /// On the complete graph.
+    Shares(Box<CollectingShares>),
+    /// On a sparse one.
+    Picks(Box<CollectingPicks>),
+}
+
+impl AfterAdverts {
+    /// Waiting for shares; `None` on a sparse graph.
+    pub fn complete(self) -> Option<CollectingShares> {
+        match self {
+            Self::Shares(phase) => Some(*phase),
+            Self::Picks(_) => None,
+        }
+    }
+
+    /// Waiting for picks; `None` on the complete graph.
+    pub fn sparse(self) -> Option<CollectingPicks> {
+        match self {
+            Self::Shares(_) => None,
+            Self::Picks(phase) => Some(*phase),
+        }
     }
 }

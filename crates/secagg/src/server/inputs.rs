@@ -1,5 +1,5 @@
 //! R2: adds up masked inputs as they come; closes into the survivor set.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use sottovoce_types::{ClientId, RingVec};
@@ -8,7 +8,8 @@ use super::{Agreed, CollectingSignatures, count, has};
 use crate::chunks::{ChunkTree, Owner};
 use crate::context;
 use crate::dealing::inputs_root;
-use crate::fault::{PeerFault, Phase, QuorumLost};
+use crate::fault::{CloseFailed, PeerFault, Phase, QuorumLost};
+use crate::graph::GraphRefused;
 use crate::identity::verify;
 use crate::labels;
 use crate::messages::{InputRoot, MaskedInputMsg, SurvivorsMsg};
@@ -75,20 +76,29 @@ impl CollectingInputs {
         self.agreed.missing(&self.inputs)
     }
 
-    /// Fixes the survivor set U3, for all in it.
+    /// Fixes the survivor set U3, for all in it ([`CollectingSignatures::expected`]).
+    ///
+    /// On a sparse graph every dealer, survivor or not, needs t of its picks among the survivors: its masks could not be taken off
+    /// otherwise, and clients would sign nothing. What has been added cannot be taken out again, so the attempt ends there.
     ///
     /// # Errors
-    /// [`QuorumLost`] when fewer than q inputs came.
-    pub fn close(self) -> Result<(CollectingSignatures, Vec<(ClientId, SurvivorsMsg)>), QuorumLost> {
+    /// [`CloseFailed`]: fewer than q inputs came, or a dealer is starved.
+    pub fn close(self) -> Result<(CollectingSignatures, SurvivorsMsg), CloseFailed> {
         let Self { agreed, accumulator, inputs } = self;
         let (have, need) = (count(&inputs), agreed.roster.q);
         if have < need {
-            return Err(QuorumLost { phase: Phase::Inputs, have, need });
+            return Err(QuorumLost { phase: Phase::Inputs, have, need }.into());
+        }
+        let survivors: BTreeSet<u32> = inputs.keys().copied().collect();
+        for dealer in &agreed.dealers {
+            agreed
+                .topology
+                .check_live(*dealer, &survivors)
+                .map_err(|fault| GraphRefused::by_id(&fault, |i| agreed.roster.client(i)))?;
         }
         let message = SurvivorsMsg { inputs: inputs.values().copied().collect() };
         let root = inputs_root(&message.inputs);
-        let ctx3 = context::ctx3(&agreed.ctx2, agreed.roster.len(), inputs.keys().copied(), &root);
-        let addressed = inputs.keys().map(|i| (agreed.roster.client(*i), message.clone())).collect();
-        Ok((CollectingSignatures::new(agreed, accumulator, message.inputs, ctx3), addressed))
+        let ctx3 = context::ctx3(&agreed.ctx2, agreed.roster.len(), survivors.iter().copied(), &root);
+        Ok((CollectingSignatures::new(agreed, accumulator, message.inputs.clone(), ctx3), message))
     }
 }

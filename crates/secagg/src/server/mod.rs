@@ -8,18 +8,20 @@
 mod adverts;
 mod inputs;
 mod openings;
+mod picks;
 mod shares;
 mod signatures;
 mod sum;
 
-pub use adverts::CollectingAdverts;
+pub use adverts::{AfterAdverts, CollectingAdverts};
 pub use inputs::CollectingInputs;
 pub use openings::CollectingOpenings;
+pub use picks::CollectingPicks;
 pub use shares::CollectingShares;
 pub use signatures::CollectingSignatures;
 pub use sum::SecureSum;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sottovoce_types::{ClientId, Digest};
 
@@ -27,12 +29,16 @@ use crate::dealing::PairCiphertexts;
 use crate::fault::PeerFault;
 use crate::messages::Dealing;
 use crate::roster::{Member, Roster};
+use crate::topology::Topology;
 
 /// What every phase after R1 carries.
 struct Agreed {
     roster: Roster,
-    /// Signed commitments by dealer; the keys are U2.
+    topology: Topology,
+    /// Signed commitments by dealer of U2.
     dealings: BTreeMap<u32, Dealing>,
+    /// U2.
+    dealers: BTreeSet<u32>,
     shares_root: Digest,
     ctx2: Digest,
     /// What agrees on the masks of pairs, in a hybrid agreement.
@@ -42,12 +48,12 @@ struct Agreed {
 impl Agreed {
     /// The sender's position, if it dealt shares and has not sent this message yet.
     fn owed<'a, T>(&'a self, from: ClientId, sent: &BTreeMap<u32, T>) -> Result<(u32, &'a Member), PeerFault> {
-        owed(&self.roster, from, |i| self.dealings.contains_key(&i), sent)
+        owed(&self.roster, from, |i| self.dealers.contains(&i), sent)
     }
 
     /// Dealers that have not sent this message yet.
     fn missing<T>(&self, sent: &BTreeMap<u32, T>) -> Vec<ClientId> {
-        self.dealings.keys().filter(|i| !sent.contains_key(i)).map(|i| self.roster.client(*i)).collect()
+        self.dealers.iter().filter(|i| !sent.contains_key(i)).map(|i| self.roster.client(*i)).collect()
     }
 }
 

@@ -25,9 +25,10 @@ pub struct CollectingOpenings {
     ctx3: Digest,
     signers: BTreeSet<u32>,
     certificate: Certificate,
-    /// By holder: its shares, by dealer.
-    openings: BTreeMap<u32, BTreeMap<u32, Quad>>,
-    complaints: Vec<Complaint>,
+    /// By holder that opened: the dealers whose envelopes it complains about.
+    openings: BTreeMap<u32, Vec<Complaint>>,
+    /// By dealer: the shares of its secret, by ascending holder.
+    shares: BTreeMap<u32, BTreeMap<u32, Quad>>,
 }
 
 impl CollectingOpenings {
@@ -47,7 +48,7 @@ impl CollectingOpenings {
             signers,
             certificate,
             openings: BTreeMap::new(),
-            complaints: Vec::new(),
+            shares: BTreeMap::new(),
         }
     }
 
@@ -59,20 +60,23 @@ impl CollectingOpenings {
     pub fn opening(&mut self, from: ClientId, message: OpeningMsg) -> Result<(), PeerFault> {
         let roster = &self.agreed.roster;
         let (holder, member) = owed(roster, from, |i| self.signers.contains(&i), &self.openings)?;
-        if message.opened.len() != self.agreed.dealings.len() {
+        let dealers: Vec<u32> = self.agreed.topology.dealers(holder, &self.agreed.dealers).collect();
+        if message.opened.len() != dealers.len() {
             return Err(PeerFault::Shape { client: from });
         }
         verify(&member.identity, labels::OPEN, message.signed(&self.ctx3).as_bytes(), &message.signature)
             .map_err(|_| PeerFault::Signature { client: from })?;
-        let mut shares = BTreeMap::new();
+        let mut shares = Vec::with_capacity(dealers.len());
         let mut complaints = Vec::new();
-        for ((dealer, dealing), opened) in self.agreed.dealings.iter().zip(&message.opened) {
+        for (dealer, opened) in dealers.iter().zip(&message.opened) {
             let dealer_id = roster.client(*dealer);
             let Some(opened) = opened else {
                 complaints.push(Complaint { holder: from, dealer: dealer_id });
                 continue;
             };
-            let entry = usize::try_from(holder).ok().and_then(|i| dealing.entries.get(i));
+            let slot = self.agreed.topology.slot(*dealer, holder);
+            let dealing = self.agreed.dealings.get(dealer);
+            let entry = slot.zip(dealing).and_then(|(slot, dealing)| dealing.entries.get(slot));
             let entry = entry.expect("a dealing with another number of entries was refused");
             let (kind, committed) = if self.survivors.contains(dealer) {
                 (ShareKind::SelfMask, entry.commit_b)
@@ -84,10 +88,12 @@ impl CollectingOpenings {
             if share.commitment(&roster.ctx1, kind, &dealer_id, &from) != committed {
                 return Err(wrong);
             }
-            shares.insert(*dealer, share.value);
+            shares.push((*dealer, share.value));
         }
-        self.openings.insert(holder, shares);
-        self.complaints.extend(complaints);
+        for (dealer, share) in shares {
+            self.shares.entry(dealer).or_default().insert(holder, share);
+        }
+        self.openings.insert(holder, complaints);
         Ok(())
     }
 
@@ -109,7 +115,7 @@ impl CollectingOpenings {
 
     /// Whether t shares of every secret are there, so that closing gives the sum (unless a dealer cheated).
     pub fn ready(&self) -> bool {
-        self.agreed.dealings.keys().all(|dealer| self.holders(*dealer).len() >= self.threshold())
+        self.agreed.dealers.iter().all(|dealer| self.shares_of(*dealer).len() >= self.threshold())
     }
 
     /// Puts the secrets together, verifies each against what its dealer advertised, takes the masks off and gives the sum.
@@ -126,14 +132,14 @@ impl CollectingOpenings {
     /// # Errors
     /// Those of [`Self::close`].
     pub fn close_on(self, workers: NonZeroUsize) -> Result<SecureSum, OpenFailed> {
-        let (have, need) = (count(&self.openings), self.agreed.roster.q);
+        let (have, need) = (count(&self.openings), self.agreed.topology.threshold());
         if have < need {
             return Err(OpenFailed::TooFewOpenings { have, need });
         }
         let mut weights = Weights::default();
         let (mut self_masks, mut gone) = (Vec::new(), Vec::new());
         let (mut spoilt, mut secrets) = (Vec::new(), Vec::new());
-        for dealer in self.agreed.dealings.keys() {
+        for dealer in &self.agreed.dealers {
             let (revealed, fault) = if self.survivors.contains(dealer) {
                 let opened = |b: &Quad| Ok((self.self_mask(*dealer, b)?, *b.to_bytes()));
                 let ((key, b), fault) = self.verified(&mut weights, *dealer, opened)?;
@@ -149,23 +155,28 @@ impl CollectingOpenings {
             spoilt.extend(fault);
         }
         let mut sum = self.accumulator;
-        let Self { agreed, survivors, ctx3, openings, complaints, certificate, .. } = self;
+        let Self { agreed, survivors, ctx3, openings, certificate, .. } = self;
+        let complaints = openings.values().flatten().copied().collect();
         if let Some(prg) = agreed.roster.prg() {
             expand_all(prg, self_masks, sum.words_mut(), workers);
             for (dealer, secret) in gone {
                 let (roster, sent) = (&agreed.roster, &agreed.ciphertexts);
                 let masks =
-                    left_by(roster, &agreed.ctx2, (dealer, &secret), &survivors, sent, workers).map_err(|by| {
-                        OpenFailed::Dealer { dealer: roster.client(by), fault: DealerFault::MaskCiphertext }
-                    })?;
+                    left_by((roster, &agreed.topology), &agreed.ctx2, (dealer, &secret), &survivors, sent, workers)
+                        .map_err(|by| OpenFailed::Dealer {
+                            dealer: roster.client(by),
+                            fault: DealerFault::MaskCiphertext,
+                        })?;
                 expand_all(prg, masks, sum.words_mut(), workers);
             }
         }
-        let gone: BTreeSet<u32> = agreed.dealings.keys().filter(|d| !survivors.contains(d)).copied().collect();
-        let of_a_dropout = |(a, b): &(u32, u32)| gone.contains(a) != gone.contains(b);
+        let of_a_dropout = |(a, b): &(u32, u32)| {
+            agreed.dealers.contains(a) && agreed.dealers.contains(b) && survivors.contains(a) != survivors.contains(b)
+        };
         let shown = agreed.ciphertexts.into_iter().filter(|(pair, _)| of_a_dropout(pair));
         let ciphertexts = shown.map(|(_, sent)| sent).collect();
-        let revealed = Revealed { roster: agreed.roster.message.clone(), secrets, ciphertexts };
+        let picks = agreed.topology.lists(agreed.roster.len());
+        let revealed = Revealed { roster: agreed.roster.message.clone(), picks, secrets, ciphertexts };
         Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate)
             .with_spoilt(spoilt)
             .with_revealed(revealed))
@@ -184,10 +195,8 @@ impl CollectingOpenings {
             Ok(verified) => return Ok((verified, None)),
             Err(fault) => fault,
         };
-        let holders = self.holders(dealer);
-        let shares: Vec<&Quad> =
-            holders.iter().filter_map(|h| self.openings.get(h).and_then(|shares| shares.get(&dealer))).collect();
-        let decoder = Decoder::new(&holders, self.agreed.roster.q).map_err(|_| fault.clone())?;
+        let (holders, shares): (Vec<u32>, Vec<&Quad>) = self.shares_of(dealer).iter().map(|(h, s)| (*h, s)).unzip();
+        let decoder = Decoder::new(&holders, self.agreed.topology.threshold()).map_err(|_| fault.clone())?;
         let found = decoder.decode(&shares).map_err(|_| fault.clone())?;
         let verified = check(&found.secret).map_err(|_| fault)?;
         let roster = &self.agreed.roster;
@@ -215,35 +224,35 @@ impl CollectingOpenings {
         Ok(secret)
     }
 
-    /// Who opened a share of this dealer's secret.
-    fn holders(&self, dealer: u32) -> Vec<u32> {
-        self.openings.iter().filter(|(_, shares)| shares.contains_key(&dealer)).map(|(holder, _)| *holder).collect()
+    /// What was opened of this dealer's secret, by holder.
+    fn shares_of(&self, dealer: u32) -> &BTreeMap<u32, Quad> {
+        static NONE: BTreeMap<u32, Quad> = BTreeMap::new();
+        self.shares.get(&dealer).unwrap_or(&NONE)
     }
 
     fn threshold(&self) -> usize {
-        usize::try_from(self.agreed.roster.q).unwrap_or(usize::MAX)
+        usize::try_from(self.agreed.topology.threshold()).unwrap_or(usize::MAX)
     }
 }
 
-/// Lagrange weights by holder set: nearly always one set for all dealers.
+/// The last Lagrange weights and the holders that they are for: on the complete graph nearly always the same for all dealers.
 #[derive(Default)]
-struct Weights(BTreeMap<Vec<u32>, Lagrange>);
+struct Weights(Option<(Vec<u32>, Lagrange)>);
 
 impl Weights {
     /// The secret of a dealer from the first t shares opened.
     fn secret(&mut self, phase: &CollectingOpenings, dealer: u32) -> Result<Quad, OpenFailed> {
-        let mut holders = phase.holders(dealer);
-        let have = u32::try_from(holders.len()).unwrap_or(u32::MAX);
-        let roster = &phase.agreed.roster;
-        if have < roster.q {
-            return Err(OpenFailed::SharesMissing { dealer: roster.client(dealer), have, need: roster.q });
+        let opened = phase.shares_of(dealer);
+        let (have, need) = (count(opened), phase.agreed.topology.threshold());
+        if have < need {
+            return Err(OpenFailed::SharesMissing { dealer: phase.agreed.roster.client(dealer), have, need });
         }
-        holders.truncate(phase.threshold());
-        let shares: Vec<&Quad> =
-            holders.iter().filter_map(|h| phase.openings.get(h).and_then(|shares| shares.get(&dealer))).collect();
-        let weights = self.0.entry(holders).or_insert_with_key(|holders| {
-            Lagrange::at_zero(holders).expect("holders are distinct positions, and at least one")
-        });
-        Ok(weights.combine(shares))
+        let holders: Vec<u32> = opened.keys().copied().take(phase.threshold()).collect();
+        if self.0.as_ref().is_none_or(|(of, _)| *of != holders) {
+            let weights = Lagrange::at_zero(&holders).expect("holders are distinct positions, and at least one");
+            self.0 = Some((holders, weights));
+        }
+        let (_, weights) = self.0.as_ref().expect("just made");
+        Ok(weights.combine(opened.values().take(phase.threshold())))
     }
 }

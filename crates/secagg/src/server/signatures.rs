@@ -81,8 +81,9 @@ impl CollectingSignatures {
         let certificate = Certificate {
             roster: agreed.roster.members().map(|(_, m)| m.client).collect(),
             adverts_root: agreed.roster.adverts_root,
-            dealers: agreed.dealings.keys().copied().collect(),
+            dealers: agreed.dealers.iter().copied().collect(),
             shares_root: agreed.shares_root,
+            graph_root: agreed.topology.root().copied(),
             inputs,
             signatures: signatures.clone(),
         };

@@ -45,7 +45,12 @@ impl SecureSum {
             complaints,
             certificate,
             spoilt: Vec::new(),
-            revealed: Revealed { roster: roster.message.clone(), secrets: Vec::new(), ciphertexts: Vec::new() },
+            revealed: Revealed {
+                roster: roster.message.clone(),
+                picks: Vec::new(),
+                secrets: Vec::new(),
+                ciphertexts: Vec::new(),
+            },
         }
     }
 

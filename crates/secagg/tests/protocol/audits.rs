@@ -32,8 +32,8 @@ fn round(suite: MaskSuite, words: usize, arrived: &[usize]) -> Round {
     }
     let (mut server, survivors) = server.close().unwrap();
     let mut consistent = Vec::new();
-    for ((i, state), (_, message)) in states.into_iter().zip(survivors) {
-        let (state, signature) = state.survivors(message, &cohort.sites[i]).unwrap();
+    for (i, state) in states {
+        let (state, signature) = state.survivors(survivors.clone(), &cohort.sites[i]).unwrap();
         server.signature(cohort.id(i), signature).unwrap();
         consistent.push((i, state));
     }
@@ -106,7 +106,7 @@ fn claim_what_is_revealed_for_an_audit_is_what_the_opening_gave_and_one_secret_a
     let (session, certificate) = (&round.cohort.session, round.sum.certificate());
     let genuine = round.sum.revealed();
     assert_eq!(genuine.secrets.len(), 5, "one secret for each of the five dealers, in one slot");
-    let back = Revealed::decode_exact(&session.message_ctx(), &genuine.to_bytes()).unwrap();
+    let back = Revealed::decode_exact(&session.message_ctx().unwrap(), &genuine.to_bytes()).unwrap();
     assert_eq!(back, *genuine);
     let refused = |change: &dyn Fn(&mut Revealed)| {
         let mut revealed = genuine.clone();

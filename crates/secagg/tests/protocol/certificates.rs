@@ -39,6 +39,8 @@ fn claim_nothing_that_is_changed_in_a_certificate_passes() {
     let signature = |fault: CertificateRefused| assert!(matches!(fault, CertificateRefused::Signature(_)), "{fault}");
     signature(refused("another root of the adverts", &|k| k.adverts_root = Digest::of(b"other")));
     signature(refused("another root of the shares", &|k| k.shares_root = Digest::of(b"other")));
+    let graph = refused("a graph where there is none", &|k| k.graph_root = Some(Digest::of(b"graph")));
+    assert_eq!(graph, CertificateRefused::Graph { n: 5 });
     signature(refused("another input", &|k| k.inputs[1].root = Digest::of(b"other")));
     signature(refused("a dealer left out", &|k| k.dealers.retain(|i| *i != 3)));
     signature(refused("a client less on the roster", &|k| {

@@ -9,7 +9,8 @@ fn round_with_garbage_for(holders: &[usize]) -> (Cohort, Result<SecureSum, OpenF
     let (states, mut server, roster) = cohort.until_roster();
     let mut shared = Vec::new();
     for (i, state) in states.into_iter().enumerate() {
-        let (state, mut message) = state.roster(roster.clone(), &cohort.sites[i], &mut cohort.rng).unwrap();
+        let (state, mut message) =
+            state.roster(roster.clone(), &cohort.sites[i], &mut cohort.rng).unwrap().complete().unwrap();
         if i == 4 {
             for holder in holders {
                 // Of another length or with another hash it would not get past the coordinator; so the hash is right.
@@ -37,8 +38,8 @@ fn round_with_garbage_for(holders: &[usize]) -> (Cohort, Result<SecureSum, OpenF
     }
     let (mut server, survivors) = server.close().unwrap();
     let mut consistent = Vec::new();
-    for (i, (state, (_, message))) in submitted.into_iter().zip(survivors).enumerate() {
-        let (state, signature) = state.survivors(message, &cohort.sites[i]).unwrap();
+    for (i, state) in submitted.into_iter().enumerate() {
+        let (state, signature) = state.survivors(survivors.clone(), &cohort.sites[i]).unwrap();
         server.signature(cohort.id(i), signature).unwrap();
         consistent.push(state);
     }

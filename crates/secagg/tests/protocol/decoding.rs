@@ -1,5 +1,6 @@
 //! Every decoder refuses what is short, long, or asks for more than the session allows.
 use proptest::prelude::*;
+use sottovoce_secagg::graph::Degrees;
 use sottovoce_secagg::*;
 use sottovoce_wire::{Decode, DecodeError, Encode};
 
@@ -10,6 +11,8 @@ struct Sample {
     ctx: MessageCtx,
     advert: AdvertMsg,
     roster: RosterMsg,
+    picks: PicksMsg,
+    graph: GraphMsg,
     shares: SharesMsg,
     envelopes: EnvelopesMsg,
     input: MaskedInputMsg,
@@ -23,7 +26,8 @@ struct Sample {
 fn sample() -> Sample {
     let mut c = Cohort::new(3, 0);
     let (states, _, roster) = c.until_roster();
-    let (_, shares) = states.into_iter().next().unwrap().roster(roster.clone(), &c.sites[0], &mut c.rng).unwrap();
+    let (_, shares) =
+        states.into_iter().next().unwrap().roster(roster.clone(), &c.sites[0], &mut c.rng).unwrap().complete().unwrap();
     let (_, _, envelopes) = c.until_envelopes();
     let (states, _) = c.until_masking();
     let (_, input) = states.into_iter().next().unwrap().submit(c.pack(&c.input(0)), &c.sites[0]).unwrap();
@@ -32,10 +36,16 @@ fn sample() -> Sample {
     let (states, _, quorum) = c.until_quorum(&[0, 1]);
     let opening = states.into_iter().next().unwrap().quorum(quorum.clone(), &c.sites[0]).unwrap();
     let fault = Abort::Advert { client: c.id(1), fault: AdvertFault::Signature };
+    let picks = PicksMsg::new(vec![1, 2], &c.session.cfg, &c.sites[0]);
     Sample {
-        ctx: c.session.message_ctx(),
+        ctx: MessageCtx {
+            degrees: Degrees { picks: 2, ..c.session.message_ctx().unwrap().degrees },
+            ..c.session.message_ctx().unwrap()
+        },
         advert: roster.adverts[0].clone(),
         roster,
+        picks: picks.clone(),
+        graph: GraphMsg { lists: (0..2).map(|picker| PickedBy { picker, list: picks.clone() }).collect() },
         shares,
         envelopes: envelopes[0].clone(),
         input,
@@ -63,6 +73,8 @@ fn claim_decoders_refuse_truncated_and_trailing_bytes() {
     let s = sample();
     check(&s.ctx, &s.advert);
     check(&s.ctx, &s.roster);
+    check(&s.ctx, &s.picks);
+    check(&s.ctx, &s.graph);
     check(&s.ctx, &s.shares);
     check(&s.ctx, &s.envelopes);
     check(&s.ctx, &s.input);
@@ -76,9 +88,11 @@ fn claim_decoders_refuse_truncated_and_trailing_bytes() {
 #[test]
 fn claim_decoders_refuse_more_entries_than_the_session_has_members() {
     let s = sample();
-    let small = MessageCtx { n: 1, ..s.ctx };
+    let small = MessageCtx { n: 1, degrees: Degrees { picks: 1, holders: 1, dealers: 1 }, ..s.ctx };
     let too_long = |e: DecodeError| assert!(matches!(e, DecodeError::TooLong { max: 1, .. }), "{e}");
     too_long(RosterMsg::decode_exact(&small, &s.roster.to_bytes()).unwrap_err());
+    too_long(PicksMsg::decode_exact(&small, &s.picks.to_bytes()).unwrap_err());
+    too_long(GraphMsg::decode_exact(&small, &s.graph.to_bytes()).unwrap_err());
     too_long(SharesMsg::decode_exact(&small, &s.shares.to_bytes()).unwrap_err());
     too_long(EnvelopesMsg::decode_exact(&small, &s.envelopes.to_bytes()).unwrap_err());
     too_long(SurvivorsMsg::decode_exact(&small, &s.survivors.to_bytes()).unwrap_err());
@@ -128,9 +142,12 @@ fn claim_debug_output_shows_no_input_and_no_share() {
 proptest! {
     #[test]
     fn claim_no_bytes_make_a_decoder_panic(bytes: Vec<u8>, n in 0usize..5, words in 0usize..5) {
-        let ctx = MessageCtx { n, words, hybrid: n % 2 == 1 };
+        let degrees = Degrees { picks: n, holders: n, dealers: n };
+        let ctx = MessageCtx { n, words, degrees, hybrid: n % 2 == 1 };
         let _ = AdvertMsg::decode_exact(&ctx, &bytes);
         let _ = RosterMsg::decode_exact(&ctx, &bytes);
+        let _ = PicksMsg::decode_exact(&ctx, &bytes);
+        let _ = GraphMsg::decode_exact(&ctx, &bytes);
         let _ = SharesMsg::decode_exact(&ctx, &bytes);
         let _ = EnvelopesMsg::decode_exact(&ctx, &bytes);
         let _ = MaskedInputMsg::decode_exact(&ctx, &bytes);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use sottovoce_secagg::graph::{Adversary, Degrees, MaskGraph, SparseTerms};
 use sottovoce_secagg::*;
 use sottovoce_types::{ClientId, Digest, Lanes, RingVec};
 use sottovoce_wire::{Decode, Encode, Kind, Limits};
@@ -14,6 +15,8 @@ pub(crate) struct Cohort {
     pub(crate) sites: Vec<Identity>,
     pub(crate) session: Session,
     pub(crate) rng: ChaCha20Rng,
+    /// Of the session, solved for once.
+    degrees: std::cell::OnceCell<Degrees>,
 }
 
 /// Inputs of three words of two lanes unless a test says otherwise.
@@ -39,11 +42,30 @@ impl Cohort {
             max_corrupt: f,
             lanes: Lanes::new(2).unwrap(),
             words: WORDS,
+            graph: MaskGraph::Complete,
             suite: MaskSuite::Aes256Ctr,
             key_agreement: KeyAgreement::X25519,
             allow_plain: false,
         };
-        Self { coordinator, sites, session, rng }
+        Self { coordinator, sites, session, rng, degrees: std::cell::OnceCell::new() }
+    }
+
+    /// The same on a graph of picks that withstands f corrupt clients and this share of dropouts, all but `fewer` of the clients
+    /// being on the roster at least.
+    pub(crate) fn sparse(n: usize, f: u32, max_dropout: f64, fewer: usize) -> Self {
+        let mut cohort = Self::new(n, f);
+        cohort.session.n_min = (n - fewer) as u32;
+        cohort.session.graph = MaskGraph::Sparse(SparseTerms { max_dropout, adversary: Adversary::Malicious });
+        cohort
+    }
+
+    /// The same clients on another course of random numbers.
+    pub(crate) fn reseeded(mut self, seed: u64, of: &Self) -> Self {
+        self.coordinator = Identity::from_seed(*of.coordinator.seed());
+        self.sites = of.sites.iter().map(|s| Identity::from_seed(*s.seed())).collect();
+        self.session = of.session.clone();
+        self.rng = ChaCha20Rng::seed_from_u64(seed);
+        self
     }
 
     pub(crate) fn plain(mut self) -> Self {
@@ -72,10 +94,13 @@ impl Cohort {
     /// Sends a message through its encoding, within the limit of its kind.
     pub(crate) fn pass<M: Encode + Decode<MessageCtx> + PartialEq>(&self, kind: Kind, message: &M) -> M {
         let bytes = message.to_bytes();
-        let limit =
-            Limits::new(self.n(), self.session.words).with_kem(self.session.key_agreement.is_hybrid()).max_body(kind);
+        let degrees = *self.degrees.get_or_init(|| self.session.message_ctx().unwrap().degrees);
+        let hybrid = self.session.key_agreement.is_hybrid();
+        let ctx = MessageCtx { n: self.n(), words: self.session.words, degrees, hybrid };
+        let limits = Limits::new(self.n(), self.session.words).with_kem(hybrid);
+        let limit = limits.with_degrees(degrees.picks, degrees.holders, degrees.dealers).max_body(kind);
         assert!(bytes.len() <= limit, "{kind:?}: {} bytes, limit {limit}", bytes.len());
-        let back = M::decode_exact(&self.session.message_ctx(), &bytes).unwrap();
+        let back = M::decode_exact(&ctx, &bytes).unwrap();
         assert!(back == *message, "{kind:?} does not round-trip");
         back
     }
@@ -109,14 +134,14 @@ impl Cohort {
             states.push(state);
         }
         let (server, roster) = server.close(&self.coordinator).unwrap();
-        (states, server, roster)
+        (states, server.complete().unwrap(), roster)
     }
 
     pub(crate) fn until_envelopes(&mut self) -> (Vec<Shared>, CollectingInputs, Vec<EnvelopesMsg>) {
         let (states, mut server, roster) = self.until_roster();
         let mut shared = Vec::new();
         for (site, state) in self.sites.iter().zip(states) {
-            let (state, message) = state.roster(roster.clone(), site, &mut self.rng).unwrap();
+            let (state, message) = state.roster(roster.clone(), site, &mut self.rng).unwrap().complete().unwrap();
             server.shares(site.client_id(), message).unwrap();
             shared.push(state);
         }
@@ -143,8 +168,8 @@ impl Cohort {
             }
             submitted.push(state);
         }
-        let (server, messages) = server.close().unwrap();
-        (submitted, server, messages[0].1.clone())
+        let (server, message) = server.close().unwrap();
+        (submitted, server, message)
     }
 
     /// States of those in `arrived`, in order.
@@ -168,6 +193,8 @@ impl Cohort {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Drops {
     pub(crate) adverts: BTreeSet<usize>,
+    /// On a sparse graph.
+    pub(crate) picks: BTreeSet<usize>,
     pub(crate) shares: BTreeSet<usize>,
     pub(crate) inputs: BTreeSet<usize>,
     pub(crate) signatures: BTreeSet<usize>,
@@ -179,13 +206,25 @@ pub(crate) struct Drops {
 pub(crate) enum Outcome {
     Sum(SecureSum),
     Lost(QuorumLost),
+    /// The graph ends the attempt before anything is revealed.
+    Graph(GraphRefused),
     Failed(OpenFailed),
 }
 
 /// Why a round has no sum.
 enum NoSum {
     Lost(QuorumLost),
+    Graph(GraphRefused),
     Failed(OpenFailed),
+}
+
+impl From<CloseFailed> for NoSum {
+    fn from(failed: CloseFailed) -> Self {
+        match failed {
+            CloseFailed::Lost(lost) => Self::Lost(lost),
+            CloseFailed::Graph(refused) => Self::Graph(refused),
+        }
+    }
 }
 
 /// A whole round in which clients only ever fall silent.
@@ -193,6 +232,7 @@ pub(crate) fn run_round(cohort: &mut Cohort, inputs: &[RingVec], drops: &Drops) 
     match sum_of_round(cohort, inputs, drops) {
         Ok(sum) => Outcome::Sum(sum),
         Err(NoSum::Lost(lost)) => Outcome::Lost(lost),
+        Err(NoSum::Graph(refused)) => Outcome::Graph(refused),
         Err(NoSum::Failed(failed)) => Outcome::Failed(failed),
     }
 }
@@ -210,30 +250,57 @@ fn sum_of_round(cohort: &mut Cohort, inputs: &[RingVec], drops: &Drops) -> Resul
         server.advert(cohort.id(i), cohort.pass(Kind::Advert, &message)).unwrap();
         advertised.insert(i, state);
     }
-    let (mut server, roster) = server.close(&cohort.coordinator).map_err(lost)?;
+    let (server, roster) = server.close(&cohort.coordinator)?;
 
     let mut shared = BTreeMap::new();
-    for (i, state) in advertised.into_iter().filter(|(i, _)| alive(i, &[&drops.shares])) {
-        let (state, message) = state.roster(cohort.pass(Kind::Roster, &roster), &cohort.sites[i], &mut rng).unwrap();
-        server.shares(cohort.id(i), cohort.pass(Kind::Shares, &message)).unwrap();
-        shared.insert(i, state);
-    }
+    let mut picked = BTreeMap::new();
+    let server = match server {
+        AfterAdverts::Shares(mut server) => {
+            for (i, state) in advertised.into_iter().filter(|(i, _)| alive(i, &[&drops.shares])) {
+                let roster = cohort.pass(Kind::Roster, &roster);
+                let on_roster = state.roster(roster, &cohort.sites[i], &mut rng).unwrap();
+                let (state, message) = on_roster.complete().unwrap();
+                server.shares(cohort.id(i), cohort.pass(Kind::Shares, &message)).unwrap();
+                shared.insert(i, state);
+            }
+            *server
+        }
+        AfterAdverts::Picks(mut server) => {
+            // n clients of one process: what does not depend on who checks is checked once.
+            let roster = CheckedRoster::new(cohort.session.clone(), &cohort.pass(Kind::Roster, &roster)).unwrap();
+            for (i, state) in advertised.into_iter().filter(|(i, _)| alive(i, &[&drops.picks])) {
+                let (state, message) = state.on_roster(&roster, &cohort.sites[i], &mut rng).unwrap().sparse().unwrap();
+                server.picks(cohort.id(i), cohort.pass(Kind::Picks, &message)).unwrap();
+                picked.insert(i, state);
+            }
+            let (mut server, graph) = server.close()?;
+            let graph = cohort.pass(Kind::Graph, &graph);
+            let checked = picked.values().next().unwrap().check(&graph).unwrap();
+            for (i, state) in picked.into_iter().filter(|(i, _)| alive(i, &[&drops.shares])) {
+                let (state, message) = state.on_graph(&checked, &cohort.sites[i], &mut rng).unwrap();
+                server.shares(cohort.id(i), cohort.pass(Kind::Shares, &message)).unwrap();
+                shared.insert(i, state);
+            }
+            server
+        }
+    };
     let (mut server, envelopes) = server.close().map_err(lost)?;
     let envelopes: BTreeMap<_, _> = envelopes.into_iter().collect();
 
     let mut submitted = BTreeMap::new();
-    for (i, state) in shared.into_iter().filter(|(i, _)| alive(i, &[&drops.inputs])) {
+    // Whoever was left without t live picks gets no envelopes: it cannot go on.
+    let dealt = |i: &usize| envelopes.contains_key(&cohort.id(*i));
+    for (i, state) in shared.into_iter().filter(|(i, _)| alive(i, &[&drops.inputs]) && dealt(i)) {
         let state = state.envelopes(cohort.pass(Kind::Envelopes, &envelopes[&cohort.id(i)])).unwrap();
         let (state, message) = state.submit(inputs[i].clone(), &cohort.sites[i]).unwrap();
         server.input(cohort.id(i), cohort.pass(Kind::MaskedInput, &message)).unwrap();
         submitted.insert(i, state);
     }
-    let (mut server, survivors) = server.close().map_err(lost)?;
-    let survivors: BTreeMap<_, _> = survivors.into_iter().collect();
+    let (mut server, survivors) = server.close()?;
 
     let mut consistent = BTreeMap::new();
     for (i, state) in submitted.into_iter().filter(|(i, _)| alive(i, &[&drops.signatures])) {
-        let message = cohort.pass(Kind::Survivors, &survivors[&cohort.id(i)]);
+        let message = cohort.pass(Kind::Survivors, &survivors);
         let (state, message) = state.survivors(message, &cohort.sites[i]).unwrap();
         assert_eq!(state.ctx3(), server.ctx3());
         server.signature(cohort.id(i), cohort.pass(Kind::SurvivorSignature, &message)).unwrap();
@@ -241,8 +308,10 @@ fn sum_of_round(cohort: &mut Cohort, inputs: &[RingVec], drops: &Drops) -> Resul
     }
     let (mut server, quorum) = server.close().map_err(lost)?;
 
+    let quorum = cohort.pass(Kind::SurvivorQuorum, &quorum);
+    let checked = consistent.values().next().unwrap().check(&quorum).unwrap();
     for (i, state) in consistent.into_iter().filter(|(i, _)| alive(i, &[&drops.openings])) {
-        let message = state.quorum(cohort.pass(Kind::SurvivorQuorum, &quorum), &cohort.sites[i]).unwrap();
+        let message = state.on_quorum(checked, &cohort.sites[i]).unwrap();
         server.opening(cohort.id(i), cohort.pass(Kind::Opening, &message)).unwrap();
     }
     let ready = server.ready();

@@ -111,7 +111,7 @@ proptest! {
         let mut cohort = Cohort::seeded(n, f, seed);
         let silent = |phase: usize| (0..n).filter(|i| when[*i] == phase).collect::<BTreeSet<_>>();
         let drops = Drops {
-            adverts: silent(0), shares: silent(1), inputs: silent(2), signatures: silent(3), openings: silent(4),
+            adverts: silent(0), shares: silent(1), inputs: silent(2), signatures: silent(3), openings: silent(4), ..Drops::default()
         };
         let outcome = round(&mut cohort, &drops);
         let reached = |phase: usize| (0..n).filter(|i| when[*i] > phase).collect::<Vec<_>>();

@@ -70,8 +70,10 @@ fn the_bytes_of_a_hybrid_round_are_as_computed() {
         assert_eq!(more(&roster.adverts[0], &plain_roster.adverts[0]), 2 * ENCAPSULATION_KEY_LEN);
         assert_eq!(more(&roster, &plain_roster), n * 2 * ENCAPSULATION_KEY_LEN);
         for (i, (state, plain_state)) in states.into_iter().zip(plain_states).enumerate() {
-            let (_, message) = state.roster(roster.clone(), &hybrid.sites[i], &mut hybrid.rng).unwrap();
-            let (_, before) = plain_state.roster(plain_roster.clone(), &plain.sites[i], &mut plain.rng).unwrap();
+            let (_, message) =
+                state.roster(roster.clone(), &hybrid.sites[i], &mut hybrid.rng).unwrap().complete().unwrap();
+            let (_, before) =
+                plain_state.roster(plain_roster.clone(), &plain.sites[i], &mut plain.rng).unwrap().complete().unwrap();
             let later = n - 1 - i;
             let expected = (n - 1) * (CIPHERTEXT_LEN + 1) + later * (CIPHERTEXT_LEN + 32);
             assert_eq!(more(&message, &before), expected, "client {i} of {n}");
@@ -102,7 +104,8 @@ fn envelopes_with(dealer: usize, holder: usize, change: impl Fn(&mut Envelope)) 
     let (states, mut server, roster) = cohort.until_roster();
     let (mut shared, mut taken) = (Vec::new(), Ok(()));
     for (i, state) in states.into_iter().enumerate() {
-        let (state, mut message) = state.roster(roster.clone(), &cohort.sites[i], &mut cohort.rng).unwrap();
+        let (state, mut message) =
+            state.roster(roster.clone(), &cohort.sites[i], &mut cohort.rng).unwrap().complete().unwrap();
         if i == dealer {
             let slot = if holder < dealer { holder } else { holder - 1 };
             change(&mut message.envelopes[slot]);

@@ -1,4 +1,7 @@
 //! Lies about keys and shares (R0 and R1), told by the coordinator to clients or by clients to the coordinator.
+use std::sync::Arc;
+
+use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::*;
 use sottovoce_types::{ClientId, Digest};
 
@@ -172,7 +175,7 @@ fn claim_a_roster_not_signed_by_the_pinned_coordinator_is_refused() {
     }
 }
 
-/// f, n_min, lanes, words and suite are in ctx1: whoever sees other terms signs other things.
+/// f, n_min, lanes, words, graph and suite are in ctx1: whoever sees other terms signs other things.
 #[test]
 fn claim_parties_with_different_terms_cannot_share() {
     let base = Cohort::new(5, 1).session;
@@ -181,6 +184,10 @@ fn claim_parties_with_different_terms_cannot_share() {
         Session { n_min: 3, ..base.clone() },
         Session { words: 4, ..base.clone() },
         Session { lanes: sottovoce_types::Lanes::new(3).unwrap(), ..base.clone() },
+        Session {
+            graph: MaskGraph::Auto(SparseTerms { max_dropout: 0.1, adversary: Adversary::Malicious }),
+            ..base.clone()
+        },
         Session { suite: MaskSuite::None, allow_plain: true, ..base.clone() },
         Session { suite: MaskSuite::ChaCha20, ..base.clone() },
         Session { suite: MaskSuite::Aes128Ctr, ..base.clone() },
@@ -195,8 +202,10 @@ fn claim_parties_with_different_terms_cannot_share() {
             server.advert(site.client_id(), advert).unwrap();
             states.push(state);
         }
-        let (mut server, roster) = server.close(&cohort.coordinator).unwrap();
-        let (_, shares) = states.remove(0).roster(roster, &cohort.sites[0], &mut cohort.rng).unwrap();
+        let (server, roster) = server.close(&cohort.coordinator).unwrap();
+        let mut server = server.complete().unwrap();
+        let (_, shares) =
+            states.remove(0).roster(roster, &cohort.sites[0], &mut cohort.rng).unwrap().complete().unwrap();
         let fault = PeerFault::Signature { client: cohort.id(0) };
         assert_eq!(server.shares(cohort.id(0), shares), Err(fault));
     }
@@ -216,11 +225,14 @@ fn the_coordinator_takes_one_advert_from_its_own_sender_only() {
 
 // ── R1 ──
 
-/// What client 0 says to envelopes that `lie` changed.
-fn envelopes_shown(cohort: &mut Cohort, lie: impl FnOnce(&mut Vec<DealtToYou>)) -> Result<(), Abort> {
+/// What client 0 says to envelopes that `lie` changed. It gets none from itself: `dealt[i]` is client i + 1's.
+fn envelopes_shown(
+    cohort: &mut Cohort,
+    lie: impl FnOnce(&mut Vec<DealtToYou>, &mut Vec<DealerDigest>),
+) -> Result<(), Abort> {
     let (states, _, messages) = cohort.until_envelopes();
     let mut message = messages[0].clone();
-    lie(&mut message.dealt);
+    lie(&mut message.dealt, Arc::make_mut(&mut message.dealers));
     states.into_iter().next().unwrap().envelopes(message).map(|_| ())
 }
 
@@ -228,48 +240,56 @@ fn envelopes_shown(cohort: &mut Cohort, lie: impl FnOnce(&mut Vec<DealtToYou>)) 
 fn claim_altered_or_withheld_shares_are_refused() {
     let cohort = || Cohort::new(5, 1);
     let dealer = cohort().id(2);
-    assert_eq!(envelopes_shown(&mut cohort(), |_| ()), Ok(()));
-    assert_eq!(
-        envelopes_shown(&mut cohort(), |d| d[2].envelope.as_mut().unwrap().0[7] ^= 1),
-        Err(Abort::EnvelopeAltered { dealer })
-    );
-    assert_eq!(envelopes_shown(&mut cohort(), |d| d[2].envelope = None), Err(Abort::EnvelopeAltered { dealer }));
-    assert_eq!(
-        envelopes_shown(&mut cohort(), |d| d[2].envelope = d[3].envelope.clone()),
-        Err(Abort::EnvelopeAltered { dealer })
-    );
-    assert_eq!(
-        envelopes_shown(&mut cohort(), |d| d[2].dealing.entries[1].commit_s = Digest([0; 32])),
-        Err(Abort::DealingSignature { dealer })
-    );
-    assert_eq!(
-        envelopes_shown(&mut cohort(), |d| d[2].dealing.entries.truncate(4)),
-        Err(Abort::DealingSignature { dealer })
-    );
-    assert_eq!(
-        envelopes_shown(&mut cohort(), |d| d[2].dealing = d[3].dealing.clone()),
-        Err(Abort::DealingSignature { dealer })
-    );
-    assert_eq!(
-        envelopes_shown(&mut cohort(), |d| d[0].dealing.entries[4].commit_b = Digest([0; 32])),
-        Err(Abort::OwnDealingAltered)
-    );
-    assert_eq!(
-        envelopes_shown(&mut cohort(), |d| {
-            d.remove(0);
-        }),
-        Err(Abort::OwnDealingAltered)
-    );
+    let signature = || Err(Abort::DealingSignature { dealer });
+    let altered = || Err(Abort::EnvelopeAltered { dealer });
+    assert_eq!(envelopes_shown(&mut cohort(), |_, _| ()), Ok(()));
+    assert_eq!(envelopes_shown(&mut cohort(), |d, _| d[1].envelope.0[7] ^= 1), altered());
+    assert_eq!(envelopes_shown(&mut cohort(), |d, _| d[1].envelope = d[2].envelope.clone()), altered());
+    // Another commitment, no way to the root or another, another dealer's, another holder's.
+    assert_eq!(envelopes_shown(&mut cohort(), |d, _| d[1].entry.commit_s = Digest([0; 32])), signature());
+    assert_eq!(envelopes_shown(&mut cohort(), |d, _| d[1].path.clear()), signature());
+    assert_eq!(envelopes_shown(&mut cohort(), |d, _| d[1].path[0] = Digest([0; 32])), signature());
+    assert_eq!(envelopes_shown(&mut cohort(), |d, _| d[1] = DealtToYou { dealer: 2, ..d[2].clone() }), signature());
+    let mut other = cohort();
+    let (states, _, messages) = other.until_envelopes();
+    let mut message = messages[0].clone();
+    message.dealt[1] = messages[1].dealt.iter().find(|d| d.dealer == 2).unwrap().clone();
+    let refused = states.into_iter().next().unwrap().envelopes(message).map(|_| ());
+    assert_eq!(refused, Err(Abort::DealingSignature { dealer: other.id(2) }), "what client 1 was dealt");
+    // Withheld, though the dealer is said to be one; or of somebody who is not.
+    let withheld = envelopes_shown(&mut cohort(), |d, _| {
+        d.remove(1);
+    });
+    assert_eq!(withheld, Err(Abort::DealersMalformed));
+    let no_dealer = envelopes_shown(&mut cohort(), |_, u2| {
+        u2.remove(2);
+    });
+    assert_eq!(no_dealer, Err(Abort::DealersMalformed));
+    // Another dealing is said to be among those of U2 than the one shown.
+    let other_dealing = envelopes_shown(&mut cohort(), |_, u2| u2[2].digest = Digest([0; 32]));
+    assert_eq!(other_dealing, Err(Abort::DealersMalformed));
+    assert_eq!(envelopes_shown(&mut cohort(), |_, u2| u2[0].digest = Digest([0; 32])), Err(Abort::OwnDealingAltered));
+    let left_out = envelopes_shown(&mut cohort(), |_, u2| {
+        u2.remove(0);
+    });
+    assert_eq!(left_out, Err(Abort::OwnDealingAltered));
 }
 
 #[test]
 fn claim_a_set_of_dealers_that_is_too_small_or_no_set_is_refused() {
     let mut cohort = Cohort::new(5, 1); // q = 4
-    assert_eq!(envelopes_shown(&mut cohort, |d| d.truncate(4)), Ok(()), "four dealers are enough");
-    assert_eq!(envelopes_shown(&mut cohort, |d| d.truncate(3)), Err(Abort::TooFewDealers { have: 3, need: 4 }));
-    assert_eq!(envelopes_shown(&mut cohort, |d| d[4].dealer = 5), Err(Abort::DealersMalformed));
-    assert_eq!(envelopes_shown(&mut cohort, |d| d.insert(3, d[3].clone())), Err(Abort::DealersMalformed));
-    assert_eq!(envelopes_shown(&mut cohort, |d| d.swap(2, 3)), Err(Abort::DealersMalformed));
+    let mut cut = |to: usize| {
+        envelopes_shown(&mut cohort, |d, u2| {
+            u2.truncate(to);
+            d.truncate(to - 1);
+        })
+    };
+    assert_eq!(cut(4), Ok(()), "four dealers are enough");
+    assert_eq!(cut(3), Err(Abort::TooFewDealers { have: 3, need: 4 }));
+    let mut lie = |change: &dyn Fn(&mut Vec<DealerDigest>)| envelopes_shown(&mut cohort, |_, u2| change(u2));
+    assert_eq!(lie(&|u2| u2[4].dealer = 5), Err(Abort::DealersMalformed));
+    assert_eq!(lie(&|u2| u2.insert(3, u2[3])), Err(Abort::DealersMalformed));
+    assert_eq!(lie(&|u2| u2.swap(2, 3)), Err(Abort::DealersMalformed));
 }
 
 /// Two rosters, both properly signed: client 0 sees all five, client 4 sees four (without client 1). Their contexts differ,
@@ -281,20 +301,31 @@ fn claim_different_rosters_end_the_attempt() {
     let mut other = roster.clone();
     other.adverts.remove(1);
     other.sign(&cohort.session.cfg, &cohort.coordinator);
-    let (_, from_b) = states.pop().unwrap().roster(other, &cohort.sites[4], &mut cohort.rng).unwrap();
-    let (a, from_a) = states.remove(0).roster(roster.clone(), &cohort.sites[0], &mut cohort.rng).unwrap();
+    let b = states.pop().unwrap();
+    let (_, from_b) = b.roster(other, &cohort.sites[4], &mut cohort.rng).unwrap().complete().unwrap();
+    let a = states.remove(0);
+    let (a, from_a) = a.roster(roster.clone(), &cohort.sites[0], &mut cohort.rng).unwrap().complete().unwrap();
     // An honest coordinator notices.
     assert_eq!(server.shares(cohort.id(4), from_b.clone()), Err(PeerFault::Shape { client: cohort.id(4) }));
-    // A lying one pads B's list so that it has the right length, and passes it on.
-    let mut dealt = vec![DealtToYou { dealer: 0, dealing: from_a.dealing, envelope: None }];
+    // A lying one pads B's list so that it has the right length; the honest coordinator's own work then shows it to A.
+    server.shares(cohort.id(0), from_a).unwrap();
     for (i, state) in states.into_iter().enumerate() {
-        let (_, m) = state.roster(roster.clone(), &cohort.sites[i + 1], &mut cohort.rng).unwrap();
-        dealt.push(DealtToYou { dealer: i as u32 + 1, dealing: m.dealing, envelope: Some(m.envelopes[0].clone()) });
+        let site = &cohort.sites[i + 1];
+        let (_, m) = state.roster(roster.clone(), site, &mut cohort.rng).unwrap().complete().unwrap();
+        server.shares(site.client_id(), m).unwrap();
     }
-    let mut dealing = from_b.dealing;
-    dealing.entries.insert(1, dealing.entries[0]);
-    dealt.push(DealtToYou { dealer: 4, dealing, envelope: Some(from_b.envelopes[0].clone()) });
-    let refused = a.envelopes(EnvelopesMsg { dealt });
+    let (_, messages) = server.close().unwrap();
+    let mut message = messages[0].1.clone();
+    let dealt = DealtToYou {
+        dealer: 4,
+        entry: from_b.dealing.entries[0],
+        path: message.dealt[0].path.clone(),
+        signature: from_b.dealing.signature,
+        envelope: from_b.envelopes[0].clone(),
+    };
+    Arc::make_mut(&mut message.dealers).push(DealerDigest { dealer: 4, digest: Digest([0; 32]) });
+    message.dealt.push(dealt);
+    let refused = a.envelopes(message);
     assert!(matches!(refused, Err(Abort::DealingSignature { dealer }) if dealer == cohort.id(4)));
 }
 
@@ -302,7 +333,7 @@ fn claim_different_rosters_end_the_attempt() {
 fn claim_malformed_shares_are_refused_naming_the_dealer_and_leave_the_phase_as_it_was() {
     let mut cohort = Cohort::new(4, 1);
     let (mut states, mut server, roster) = cohort.until_roster();
-    let (state, good) = states.remove(0).roster(roster, &cohort.sites[0], &mut cohort.rng).unwrap();
+    let (state, good) = states.remove(0).roster(roster, &cohort.sites[0], &mut cohort.rng).unwrap().complete().unwrap();
     let client = cohort.id(0);
     let mut lie = |change: &dyn Fn(&mut SharesMsg)| {
         let mut bad = good.clone();
@@ -353,8 +384,8 @@ fn claim_a_forged_or_repeated_input_adds_nothing() {
     }
     let (mut server, survivors) = server.close().unwrap();
     let mut consistent = Vec::new();
-    for ((i, state), (_, message)) in states.into_iter().enumerate().zip(survivors) {
-        let (state, signature) = state.survivors(message, &cohort.sites[i]).unwrap();
+    for (i, state) in states.into_iter().enumerate() {
+        let (state, signature) = state.survivors(survivors.clone(), &cohort.sites[i]).unwrap();
         server.signature(cohort.id(i), signature).unwrap();
         consistent.push(state);
     }

@@ -3,15 +3,15 @@ use super::{Cost, Primitives};
 
 /// Least seconds that parts of an attempt can take with the primitives of this machine, on one thread. Networks are not in it.
 ///
-/// With n clients that dealt shares, u inputs and e dropouts, and vectors of 8W bytes (Bonawitz et al. 2017, §7, count the
-/// same work):
+/// With p peers that a client masks with (n − 1 on the complete graph), u inputs, l masks that dropouts left in them (e·u of e dropouts
+/// on the complete graph), and vectors of 8W bytes (Bonawitz et al. 2017, §7, count the same work):
 ///
 /// ```text
-/// masking            n·8W/B_prg, or 8W/B_add if that is more
-/// client, mask phase masking + (n−1)·T_dh + 8W/B_hash   (what it sends, it signs)
-/// client, vectors    masking + 2·(n−1)·T_dh             (a mask and an envelope a peer; nothing signed, nothing checked)
+/// masking            (p+1)·8W/B_prg, or 8W/B_add if that is more
+/// client, mask phase masking + p·T_dh + 8W/B_hash   (what it sends, it signs)
+/// client, vectors    masking + 2·p·T_dh             (a mask and an envelope a peer; nothing signed, nothing checked)
 /// server, no masks   u·8W/B_add
-/// server, unmasking  (u + e·u)·8W/B_prg + e·u·T_dh
+/// server, unmasking  (u + l)·8W/B_prg + l·T_dh
 /// server, inputs     u·(8W/B_add + 8W/B_hash + T_verify)
 /// ```
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -27,7 +27,7 @@ pub struct Limits {
     /// The coordinator takes all masks off.
     pub server_unmasking: f64,
     /// The coordinator's sum and unmasking by the formula that leaves authentication out:
-    /// max(u·8W/B_add, (u + e·u)·8W/B_prg) + e·u·T_dh.
+    /// max(u·8W/B_add, (u + l)·8W/B_prg) + l·T_dh.
     pub server_vectors: f64,
 }
 
@@ -55,20 +55,20 @@ impl Cost {
     pub fn limits(&self) -> Limits {
         let Primitives { keystream, hash, add, agreement, verification } = self.primitives;
         let bytes = self.spec.payload_bytes() as f64;
-        let n = f64::from(self.spec.clients);
-        let gone = f64::from(self.spec.dropouts);
-        let inputs = n - gone;
+        let peers = f64::from(self.peers);
+        let left = self.left as f64;
+        let inputs = f64::from(self.spec.clients) - f64::from(self.spec.dropouts);
         let masked = self.spec.suite.prg().is_some();
         let agreements = |count: f64| if masked { count * agreement } else { 0.0 };
-        let masking = (n * bytes / keystream).max(bytes / add);
-        let unmasking_streams = (inputs + gone * inputs) * bytes / keystream;
+        let masking = ((peers + 1.0) * bytes / keystream).max(bytes / add);
+        let unmasking_streams = (inputs + left) * bytes / keystream;
         Limits {
             masking,
-            client_mask_phase: masking + agreements(n - 1.0) + bytes / hash,
-            client_vectors: masking + agreements(2.0 * (n - 1.0)),
+            client_mask_phase: masking + agreements(peers) + bytes / hash,
+            client_vectors: masking + agreements(2.0 * peers),
             server_inputs: inputs * (bytes / add + bytes / hash + verification),
-            server_unmasking: unmasking_streams + agreements(gone * inputs),
-            server_vectors: (inputs * bytes / add).max(unmasking_streams) + agreements(gone * inputs),
+            server_unmasking: unmasking_streams + agreements(left),
+            server_vectors: (inputs * bytes / add).max(unmasking_streams) + agreements(left),
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand_core::CryptoRng;
+use sottovoce_secagg::graph::{GraphParameters, MaskGraph};
 use sottovoce_secagg::mask::{MaskKey, Sign, expand_all};
 use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite, Session, honest_floor, quorum};
 use sottovoce_types::{Digest, Lanes, RingVec};
@@ -41,6 +42,8 @@ pub struct CostSpec {
     pub dropouts: u32,
     /// f.
     pub max_corrupt: u32,
+    /// Between whom secrets are shared and masks are made.
+    pub graph: MaskGraph,
     /// What makes the masks.
     pub suite: MaskSuite,
     /// How keys are agreed on.
@@ -58,6 +61,18 @@ impl CostSpec {
         8 * self.words()
     }
 
+    /// k and t; `None` where the graph is complete.
+    ///
+    /// # Errors
+    /// [`CostError::Graph`]: no graph keeps its bounds.
+    pub fn parameters(&self) -> Result<Option<GraphParameters>, CostError> {
+        self.graph.on(self.clients, self.max_corrupt).map_err(|e| CostError::Graph(e.to_string()))
+    }
+
+    fn is_sparse(&self) -> bool {
+        matches!(self.parameters(), Ok(Some(_)))
+    }
+
     fn check(&self) -> Result<(), CostError> {
         let (n, f) = (self.clients, self.max_corrupt);
         let need = quorum(n, f);
@@ -71,12 +86,17 @@ impl CostSpec {
         if have < need {
             return Err(CostError::Dropouts { dropouts: self.dropouts, have, need });
         }
+        if let (Some(_), Some(terms)) = (self.parameters()?, self.graph.terms())
+            && f64::from(self.dropouts) > (terms.max_dropout + 1e-14) * f64::from(n)
+        {
+            return Err(CostError::Starved { dropouts: self.dropouts, max_dropout: terms.max_dropout });
+        }
         Ok(())
     }
 }
 
 /// Why nothing was measured.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CostError {
     /// Too few clients.
@@ -101,6 +121,19 @@ pub enum CostError {
         have: u32,
         /// q.
         need: u32,
+    },
+    /// No sparse graph.
+    #[error("no graph of neighbours: {0}")]
+    Graph(String),
+    /// More dropouts than the graph is made for.
+    #[error(
+        "{dropouts} dropouts are more than the share of {max_dropout} that the graph is made for: take fewer, or a graph that withstands more"
+    )]
+    Starved {
+        /// Clients whose input never comes.
+        dropouts: u32,
+        /// δ.
+        max_dropout: f64,
     },
     /// The protocol refused a message of its own.
     #[error("{phase}: {reason}: the protocol refuses what it made itself, which is a bug")]
@@ -137,6 +170,10 @@ pub struct Cost {
     pub spec: CostSpec,
     /// In the order of the protocol.
     pub phases: Vec<PhaseCost>,
+    /// Clients that the measured one masks with: all others, or those that it picked or that picked it. Of several attempts, the fewest.
+    pub peers: u32,
+    /// Masks that dropouts left in the inputs of others, and that the coordinator takes off one by one. Of several attempts, the fewest.
+    pub left: u64,
     /// The masks of one client alone, without agreements, hash and signature: seconds.
     pub masking_alone: f64,
     /// What the machine can do.
@@ -201,6 +238,7 @@ impl Cohort {
             max_corrupt: spec.max_corrupt,
             lanes: spec.lanes,
             words: spec.words(),
+            graph: spec.graph,
             suite: spec.suite,
             key_agreement: spec.key_agreement,
             allow_plain: true,
@@ -227,31 +265,35 @@ fn input(spec: &CostSpec, client: usize) -> Result<RingVec, CostError> {
 pub fn measure(spec: CostSpec, again: u32, clock: Clock<'_>, rng: &mut impl CryptoRng) -> Result<Cost, CostError> {
     spec.check()?;
     let cohort = Cohort::new(&spec, rng);
-    let mut phases = protocol::run(&spec, &cohort, clock, rng)?;
+    let (mut phases, mut edges) = protocol::run(&spec, &cohort, clock, rng)?;
     for _ in 0..again {
-        for (least, phase) in phases.iter_mut().zip(protocol::run(&spec, &cohort, clock, rng)?) {
+        let (more, other) = protocol::run(&spec, &cohort, clock, rng)?;
+        // The limit is that of the least work done in any of them.
+        edges.peers = edges.peers.min(other.peers);
+        edges.left = edges.left.min(other.left);
+        for (least, phase) in phases.iter_mut().zip(more) {
             least.client_seconds = least.client_seconds.min(phase.client_seconds);
             least.server_seconds = least.server_seconds.min(phase.server_seconds);
         }
     }
-    let masking_alone = masking_alone(&spec, clock);
+    let masking_alone = masking_alone(&spec, edges.peers, clock);
     let primitives = Primitives::measure(spec.suite.prg(), spec.words(), clock);
-    Ok(Cost { spec, phases, masking_alone, primitives })
+    Ok(Cost { spec, phases, peers: edges.peers, left: edges.left, masking_alone, primitives })
 }
 
-/// Seconds of n masks on one vector: the self mask and those of n − 1 pairs. The best of five.
-fn masking_alone(spec: &CostSpec, clock: Clock<'_>) -> f64 {
+/// Seconds of all masks on one vector: the self mask and one a peer. The best of seven parts.
+fn masking_alone(spec: &CostSpec, peers: u32, clock: Clock<'_>) -> f64 {
     let Some(prg) = spec.suite.prg() else { return 0.0 };
     let mut words = vec![0u64; spec.words()];
     let run = |words: &mut [u64]| {
-        let masks = (0..spec.clients).map(|i| {
+        let masks = (0..=peers).map(|i| {
             let mut key = [0; 32];
             key[..4].copy_from_slice(&i.to_le_bytes());
             (MaskKey::from_bytes(key), if i % 2 == 0 { Sign::Add } else { Sign::Subtract })
         });
         expand_all(prg, masks, words, std::num::NonZeroUsize::MIN);
     };
-    let clients = usize::try_from(spec.clients).expect("few clients");
-    let bytes = spec.payload_bytes().saturating_mul(clients);
+    let masks = usize::try_from(peers).expect("few clients").saturating_add(1);
+    let bytes = spec.payload_bytes().saturating_mul(masks);
     primitives::time(clock, bytes, || run(std::hint::black_box(&mut words)))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sottovoce_round::{
     CoordinatorEvent, Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec,
 };
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer};
 use sottovoce_transcript::{MemoryTap, Transcript};
@@ -44,6 +45,7 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
         privacy: None,
         n_min,
         max_corrupt,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,

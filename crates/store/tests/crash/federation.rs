@@ -10,6 +10,7 @@ use sottovoce_round::{
     ClientEngine, ClientSetup, Coordinator, Deadlines, Entry, Journal, Manifest, Member, Persist, PrivacyPlan,
     PublicKey, RunPlan, RunSpec, ServerSpec,
 };
+use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_store::{Disk, SqliteJournal};
 use sottovoce_types::{
@@ -56,6 +57,7 @@ pub fn plan() -> Arc<RunPlan> {
         }),
         n_min: u32::from(SITES),
         max_corrupt: 0,
+        graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,

@@ -6,11 +6,12 @@ use rand_core::SeedableRng as _;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use sottovoce_report::{Align, TextTable};
+use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::{KeyAgreement, MaskSuite, quorum};
 use sottovoce_sim::cost::{Cost, CostSpec, measure};
 use sottovoce_types::{Lanes, SCHEMA_VERSION};
 
-use crate::args::{AgreementName, BenchSecaggArgs, MaskGraph, SuiteName};
+use crate::args::{AdversaryName, AgreementName, BenchSecaggArgs, GraphName, SuiteName};
 use crate::exit::{Exit, usage};
 use crate::output::Output;
 
@@ -31,7 +32,6 @@ fn spec(args: &BenchSecaggArgs) -> anyhow::Result<CostSpec> {
     if !(0.0..1.0).contains(&args.dropout) {
         return Err(usage("--dropout must be 0 or above, and below 1"));
     }
-    let MaskGraph::Complete = args.graph;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to clients")]
     let dropouts = (f64::from(args.clients) * args.dropout).round() as u32;
     Ok(CostSpec {
@@ -43,6 +43,16 @@ fn spec(args: &BenchSecaggArgs) -> anyhow::Result<CostSpec> {
         key_agreement: match args.key_agreement {
             AgreementName::X25519 => KeyAgreement::X25519,
             AgreementName::Hybrid => KeyAgreement::X25519MlKem768,
+        },
+        graph: match args.graph {
+            GraphName::Complete => MaskGraph::Complete,
+            GraphName::Sparse => MaskGraph::Sparse(SparseTerms {
+                max_dropout: args.max_dropout,
+                adversary: match args.graph_adversary {
+                    AdversaryName::Malicious => Adversary::Malicious,
+                    AdversaryName::OneSurvivorSet => Adversary::OneSurvivorSet,
+                },
+            }),
         },
         suite: match args.suite {
             SuiteName::Aes256Ctr => MaskSuite::Aes256Ctr,
@@ -87,12 +97,16 @@ fn object(cost: &Cost, args: &BenchSecaggArgs, wall: f64) -> Value {
         .iter()
         .map(|c| json!({"name": c.name, "seconds": c.measured, "limit_seconds": c.limit, "gap": c.gap()}))
         .collect();
-    let MaskGraph::Complete = args.graph;
+    let found = spec.parameters().ok().flatten();
     json!({
         "schema": SCHEMA_VERSION,
         "bench": "secagg",
         "cores": 1,
-        "graph": "complete",
+        "graph": spec.graph.name(),
+        "holders": found.map_or(spec.clients, |p| p.neighbours),
+        "threshold": found.map_or(quorum(spec.clients, spec.max_corrupt), |p| p.threshold),
+        "mask_peers": cost.peers,
+        "masks_left_by_dropouts": cost.left,
         "suite": spec.suite.name(),
         "key_agreement": spec.key_agreement.name(),
         "clients": spec.clients,
@@ -156,9 +170,16 @@ fn text(cost: &Cost, wall: f64) -> String {
     let (spec, p) = (&cost.spec, &cost.primitives);
     let keystream = p.keystream.is_finite().then(|| format!("{:.2} GB/s", p.keystream / 1e9));
     let keystream = keystream.unwrap_or_else(|| "none".to_owned());
+    let graph = match spec.parameters() {
+        Ok(Some(p)) => format!(
+            "each with {} holders (threshold {}) and the measured one with {} mask peers",
+            p.neighbours, p.threshold, cost.peers
+        ),
+        _ => "everybody with everybody".to_owned(),
+    };
     let memory = peak_memory().map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     format!(
-        "{} clients, {} coordinates in {} lanes, {} dropouts, {} masks, {}\n{}\n{}\n\
+        "{} clients, {graph}, {} coordinates in {} lanes, {} dropouts, {} masks, {}\n{}\n{}\n\
          keystream {}, BLAKE3 {:.2} GB/s, addition {:.2} GB/s, X25519 {:.0} us, Ed25519 verification {:.0} us\n\
          bytes up are {:.3} of the {} that the vector has; peak memory, all clients in one process: {memory}; wall time {wall:.1} s",
         spec.clients,

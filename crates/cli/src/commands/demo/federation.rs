@@ -46,7 +46,7 @@ impl Sites {
         let all_path = config.corpus.cache.as_deref().context("a cache")?;
         let (info, utterances) = cache::read(all_path, &spec)?;
         let mut members = Vec::new();
-        let mut sites = Vec::new();
+        let mut sites: Vec<Site> = Vec::new();
         let manifest_file = root.join("manifest.toml");
         for client in &partition.clients {
             let dir = root.join("sites").join(&client.name);
@@ -80,6 +80,9 @@ impl Sites {
         }
         let manifest = Manifest::new(config.run.name.clone(), PublicKey(coordinator.public_key()), members)?;
         write_text(&manifest_file, &toml::to_string(&manifest)?)?;
+        for site in &mut sites {
+            site.config.transport.manifest_sha256 = Some(manifest.digest());
+        }
         let run = root.join("run");
         let mut own = config.clone();
         own.transport.identity = Some(coordinator_dir.join("identity.key"));
