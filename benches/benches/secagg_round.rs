@@ -44,6 +44,8 @@ fn plan() -> Arc<RunPlan> {
         max_corrupt: 3,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
+        key_agreement: sottovoce_secagg::KeyAgreement::X25519,
+        audit_chunks: 0,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,
         server: ServerSpec::default(),

@@ -61,24 +61,21 @@ def client_id(public_key):
     return hashlib.sha256(public_key).digest()
 
 
-def merkle_levels(leaves):
-    levels = [[digest(b"leaf", u64(i), leaf) for i, leaf in enumerate(leaves)]]
-    while len(levels[-1]) > 1:
-        pairs = [levels[-1][i:i + 2] for i in range(0, len(levels[-1]), 2)]
-        levels.append([digest(b"node", *pair) if len(pair) == 2 else pair[0] for pair in pairs])
-    return levels
-
-
 def merkle_root(leaves):
-    return merkle_levels(leaves)[-1][0] if leaves else bytes(32)
+    level = [digest(b"leaf", u64(i), leaf) for i, leaf in enumerate(leaves)]
+    while len(level) > 1:
+        pairs = [level[i:i + 2] for i in range(0, len(level), 2)]
+        level = [digest(b"node", *pair) if len(pair) == 2 else pair[0] for pair in pairs]
+    return level[0] if level else bytes(32)
 
 
-def merkle_path(leaves, position):
-    """The neighbours on the way up, lowest first."""
-    path = []
-    for level in merkle_levels(leaves):
-        path += level[position ^ 1:(position ^ 1) + 1]
-        position //= 2
+def merkle_path(leaves, place):
+    """The neighbours on the way from a leaf to the root, lowest first."""
+    level, path = [digest(b"leaf", u64(i), leaf) for i, leaf in enumerate(leaves)], []
+    while len(level) > 1:
+        path += level[place ^ 1:(place ^ 1) + 1]
+        pairs = [level[i:i + 2] for i in range(0, len(level), 2)]
+        level, place = [digest(b"node", *pair) if len(pair) == 2 else pair[0] for pair in pairs], place // 2
     return path
 
 
@@ -89,9 +86,55 @@ def members_digest(n, members):
     return digest(b"members", u64(n), bytes(bitmap))
 
 
-def input_root(ctx2, client, words):
-    """What a client signs of its masked input, and what stands for it in the survivor set."""
-    return digest(b"input", ctx2, client, words_bytes(words))
+# ---- BLAKE3 of at most one chunk of 1024 bytes: what a short vector needs ----
+
+BLAKE3_IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
+CHUNK_START, CHUNK_END, ROOT, KEYED_HASH, DERIVE_KEY_CONTEXT, DERIVE_KEY_MATERIAL = 1, 2, 8, 16, 32, 64
+
+
+def rotated(word, bits):
+    return (word >> bits | word << (32 - bits)) & 0xFFFFFFFF
+
+
+def compress(chaining, block, length, flags):
+    m = [int.from_bytes(block[k:k + 4], "little") for k in range(0, 64, 4)]
+    v = [*chaining, *BLAKE3_IV[:4], 0, 0, length, flags]
+    for _ in range(7):
+        for k, (a, b, c, d) in enumerate(((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
+                                          (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14))):
+            for word, right, left in ((m[2 * k], 16, 12), (m[2 * k + 1], 8, 7)):
+                v[a] = (v[a] + v[b] + word) & 0xFFFFFFFF
+                v[d] = rotated(v[d] ^ v[a], right)
+                v[c] = (v[c] + v[d]) & 0xFFFFFFFF
+                v[b] = rotated(v[b] ^ v[c], left)
+        m = [m[k] for k in (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)]
+    return [v[k] ^ v[k + 8] for k in range(8)]
+
+
+def blake3(key, data, mode):
+    assert len(data) <= 1024, "longer ones are trees"
+    chaining = [int.from_bytes(key[k:k + 4], "little") for k in range(0, 32, 4)]
+    blocks = [data[k:k + 64] for k in range(0, len(data), 64)] or [b""]
+    for i, block in enumerate(blocks):
+        flags = mode | (CHUNK_START if i == 0 else 0) | (CHUNK_END | ROOT if i == len(blocks) - 1 else 0)
+        chaining = compress(chaining, block.ljust(64, b"\0"), len(block), flags)
+    return b"".join(word.to_bytes(4, "little") for word in chaining)
+
+
+def derive_key(context, material):
+    start = b"".join(word.to_bytes(4, "little") for word in BLAKE3_IV)
+    return blake3(blake3(start, context, DERIVE_KEY_CONTEXT), material, DERIVE_KEY_MATERIAL)
+
+
+def input_root(client, words):
+    """The tree over the chunks of a masked input: of one chunk, its leaf."""
+    owner = derive_key(b"sottovoce/1/chunk", b"\0" + client)
+    return blake3(blake3(owner, u64(0), KEYED_HASH), words_bytes(words), KEYED_HASH)
+
+
+def input_signed(ctx2, client, root, words):
+    """What a client signs of its masked input."""
+    return digest(b"input", ctx2, client, root, u64(len(words)))
 
 
 # ---- randomness: a ChaCha20 keystream, zero nonce ----
@@ -224,15 +267,12 @@ class Client:
                 sealed = AESGCM(key).encrypt(bytes(12), plain, framed(b"env-key", [ctx1, self.id, holder.id]))
                 self.envelopes[j] = sealed
             entries.append(b"".join([*commits, digest(b"envelope", sealed)]))
-        signed = digest(b"shares", ctx1, self.id, u64(len(entries)), merkle_root(entries))
         self.entries = entries
+        signed = digest(b"shares", ctx1, self.id, u64(len(entries)), merkle_root(entries))
         self.dealing_signature = sign(self.identity, b"shares", signed)
         self.dealing_digest = digest(b"dealing", signed, self.dealing_signature)
-        return listed(entries) + self.dealing_signature + listed([self.envelopes[j] for j in sorted(self.envelopes)])
-
-    def dealt_to(self, i):
-        """What the holder at position i sees of it."""
-        return self.entries[i] + listed(merkle_path(self.entries, i)) + self.dealing_signature + self.envelopes[i]
+        self.dealing = listed(entries) + self.dealing_signature
+        return self.dealing + listed([self.envelopes[j] for j in sorted(self.envelopes)])
 
 
 def pair_key(secret, peer_public, ctx2, a, b):
@@ -308,8 +348,9 @@ def check(data):
     messages("shares", [c.deal(clients, i, q, ctx1) for i, c in enumerate(clients)])
 
     dealers = [u32(i) + c.dealing_digest for i, c in enumerate(clients)]
-    envelopes = [listed(dealers) + listed([u32(j) + dealer.dealt_to(i) for j, dealer in enumerate(clients) if j != i])
-                 for i in range(n)]
+    envelopes = [listed(dealers) + listed([u32(j) + dealer.entries[i] + listed(merkle_path(dealer.entries, i))
+                                           + dealer.dealing_signature + dealer.envelopes[i]
+                                           for j, dealer in enumerate(clients) if j != i]) for i in range(n)]
     messages("envelopes", envelopes)
     shares_root = merkle_root(dealers)
     ctx2 = digest(b"ctx2", ctx1, members_digest(n, range(n)), shares_root)
@@ -317,10 +358,11 @@ def check(data):
 
     there = [i for i in range(n) if i != data["gone"]]
     sent = {i: masked_input(clients, i, data, ctx2) for i in there}
-    roots = {i: input_root(ctx2, clients[i].id, sent[i]) for i in there}
-    messages("masked_inputs", [words_bytes(sent[i]) + sign(clients[i].identity, b"input", roots[i]) for i in there])
+    roots = {i: input_root(clients[i].id, sent[i]) for i in there}
+    owned = {i: sign(clients[i].identity, b"input", input_signed(ctx2, clients[i].id, roots[i], sent[i])) for i in there}
+    messages("masked_inputs", [words_bytes(sent[i]) + owned[i] for i in there])
 
-    survivors = listed([u32(i) + roots[i] for i in there])
+    survivors = listed([u32(i) + roots[i] + owned[i] for i in there])
     messages("survivors", [survivors])
     inputs_root = merkle_root([u32(i) + roots[i] for i in there])
     ctx3 = digest(b"u3", ctx2, members_digest(n, there), inputs_root)
@@ -346,7 +388,7 @@ def check(data):
     same("the sum", unpack(words, data["lanes"], len(plain)), data["sum"])
     same("the plain sum", plain, data["sum"])
     certificate = listed([c.id for c in clients]) + adverts_root + listed([u32(i) for i in range(n)]) + shares_root
-    # No graph: everybody is everybody's neighbour.
+    # No graph was picked.
     messages("certificate", [certificate + b"\x00" + survivors + quorum])
     return compared
 

@@ -20,7 +20,7 @@ use sottovoce_round::{
     PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec,
 };
 use sottovoce_secagg::graph::MaskGraph;
-use sottovoce_secagg::{Identity, MaskSuite};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer, client_seeds, run_id};
 use sottovoce_transcript::{MemoryTap, Party, Transcript};
 use sottovoce_types::{
@@ -79,6 +79,8 @@ fn plan(rotation: Rotation, sampling: Option<SamplingProbability>) -> Arc<RunPla
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        key_agreement: KeyAgreement::X25519,
+        audit_chunks: 0,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }

@@ -76,7 +76,7 @@ mod tests {
         Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RoundTerms, RunPlan, RunSpec, ServerSpec,
     };
     use sottovoce_secagg::graph::MaskGraph;
-    use sottovoce_secagg::{Identity, MaskSuite};
+    use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
     use sottovoce_train::Device;
     use sottovoce_types::{
         AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, InputKind, Lanes, ModelSpec, NoiseMultiplier, Rotation,
@@ -132,6 +132,8 @@ mod tests {
             adaptive_clip: None,
             server: ServerSpec::default(),
             max_attempts: 1,
+            key_agreement: KeyAgreement::X25519,
+            audit_chunks: 0,
         };
         RunPlan::new(spec, Arc::new(manifest)).unwrap()
     }

@@ -323,7 +323,7 @@ pub fn guarantees(plan: &RunPlan, spent: &DpEvent) -> Result<Vec<EpsilonByVantag
 mod tests {
     use sottovoce_dp::{Charge, LedgerEntry, LedgerKey, NoiseShare, gdp};
     use sottovoce_round::{Deadlines, JournalEvent, Manifest, Member, PrivacyPlan, PublicKey, RunSpec, ServerSpec};
-    use sottovoce_secagg::{Identity, MaskSuite, honest_floor};
+    use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite, honest_floor};
     use sottovoce_types::{
         AttemptId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation,
         RoundId, RunId,
@@ -372,6 +372,8 @@ mod tests {
             adaptive_clip: None,
             server: ServerSpec::default(),
             max_attempts: 1,
+            key_agreement: KeyAgreement::X25519,
+            audit_chunks: 0,
         };
         RunPlan::new(spec, Arc::new(manifest)).unwrap()
     }

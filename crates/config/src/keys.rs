@@ -288,6 +288,12 @@ const KEYS: &[Key] = &[
         "mask_suite",
         "What makes the masks, the same at every party: `aes-256-ctr`, `chacha20` (as strong, for processors without AES instructions), `aes-128-ctr` (a little faster), or `chacha8`, which only simulations accept.",
     ),
+    key(
+        "aggregation",
+        "key_agreement",
+        "How clients agree on the keys of masks and envelopes, the same at every party: `x25519`, or `x25519-ml-kem-768`, one key from X25519 and from ML-KEM-768 \
+         (FIPS 203), so that traffic recorded today stays closed to a quantum computer. It costs 2368 bytes more an advert, and 1089 to 2209 more an envelope.",
+    ),
     key("aggregation", "lanes", "Integers per 64-bit word, 1 to 6. More lanes are fewer bytes and less headroom."),
     key(
         "aggregation",
@@ -302,6 +308,13 @@ const KEYS: &[Key] = &[
         "aggregation",
         "max_corrupt",
         "f: clients that may be corrupt and collude with the coordinator. An opened sum is sure of floor((n + f) / 2) + 1 − f honest inputs.",
+    ),
+    key(
+        "aggregation",
+        "audit_chunks",
+        "Random chunks of 64 KiB of each opened sum that every client computes again from the masked inputs, 0 for none. A coordinator that falsifies the \
+         fraction p of a sum's chunks escapes n clients of c chunks with probability (1 − p)^(nc) at most; one false chunk of m escapes with (1 − c/m)^n. Each \
+         chunk costs a client 64 KiB a contributor. The coordinator keeps the masked inputs of two rounds on its disk.",
     ),
     key(
         "aggregation",

@@ -50,8 +50,8 @@ pub use keys::{Key, all_keys, key_table};
 pub use model::{Model, ModelKind, ModelSize};
 pub use plan::{Deployment, PlanFailed, Role};
 pub use sections::{
-    Aggregation, AggregationMode, AttackName, Audit, AuditTier, FoldBy, GraphAdversary, GraphChoice, MaskCipher,
-    Partition, PartitionMode, Privacy, Run, Split, Sweep, TestSpeakers, Transport,
+    Aggregation, AggregationMode, Agreement, AttackName, Audit, AuditTier, FoldBy, GraphAdversary, GraphChoice,
+    MaskCipher, Partition, PartitionMode, Privacy, Run, Split, Sweep, TestSpeakers, Transport,
 };
 pub use server::{Server, ServerOptimiser};
 pub use sweep::{EpsilonTarget, SweepCell, SweepPlan};

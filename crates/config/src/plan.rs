@@ -213,6 +213,8 @@ impl Config {
                 AggregationMode::Secure => self.aggregation.mask_suite.suite(),
                 AggregationMode::Plain => MaskSuite::None,
             },
+            key_agreement: self.aggregation.key_agreement.agreement(),
+            audit_chunks: self.aggregation.audit_chunks,
             deadlines: Deadlines {
                 join_ms: self.transport.join_deadline_ms,
                 advert_ms: self.transport.advert_deadline_ms,

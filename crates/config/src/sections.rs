@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use sottovoce_round::{AdaptiveClip, PublicKey};
-use sottovoce_secagg::MaskSuite;
 use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
+use sottovoce_secagg::{KeyAgreement, MaskSuite};
 use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
 use crate::sweep::EpsilonTarget;
@@ -278,6 +278,28 @@ impl MaskCipher {
     }
 }
 
+/// How clients agree on the keys of masks and envelopes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Agreement {
+    /// X25519.
+    #[default]
+    #[serde(rename = "x25519")]
+    X25519,
+    /// X25519 and ML-KEM-768, one key from both.
+    #[serde(rename = "x25519-ml-kem-768")]
+    X25519MlKem768,
+}
+
+impl Agreement {
+    /// The agreement that parties use.
+    pub fn agreement(self) -> KeyAgreement {
+        match self {
+            Self::X25519 => KeyAgreement::X25519,
+            Self::X25519MlKem768 => KeyAgreement::X25519MlKem768,
+        }
+    }
+}
+
 /// Between whom secrets are shared and masks are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -310,6 +332,8 @@ pub struct Aggregation {
     pub mode: AggregationMode,
     /// What makes the masks, where there are any.
     pub mask_suite: MaskCipher,
+    /// How clients agree on keys.
+    pub key_agreement: Agreement,
     /// Integers per 64-bit word.
     pub lanes: Lanes,
     /// Whether updates are rotated before they become integers.
@@ -318,6 +342,8 @@ pub struct Aggregation {
     pub n_min: u32,
     /// Clients that may be corrupt and collude with the coordinator.
     pub max_corrupt: u32,
+    /// Random chunks of 64 KiB of each sum that every client computes again.
+    pub audit_chunks: u32,
     /// Between whom secrets are shared and masks are made.
     pub graph: GraphChoice,
     /// Sparse: share of the clients that may drop out after they dealt their shares.
@@ -351,10 +377,12 @@ impl Default for Aggregation {
         Self {
             mode: AggregationMode::default(),
             mask_suite: MaskCipher::default(),
+            key_agreement: Agreement::default(),
             lanes: Lanes::new(2).expect("2 is among 1 to 6"),
             rotation: Rotation::default(),
             n_min: 3,
             max_corrupt: 0,
+            audit_chunks: 1,
             graph: GraphChoice::default(),
             max_dropout: 0.1,
             graph_adversary: GraphAdversary::default(),

@@ -15,7 +15,7 @@ use sottovoce_round::{
 };
 use sottovoce_secagg::graph::{MaskGraph, PicksMsg};
 use sottovoce_secagg::{
-    Abort, Advertised, CollectingAdverts, GraphMsg, Identity, MaskSuite, PickedBy, SecureSum, Session,
+    Abort, Advertised, CollectingAdverts, GraphMsg, Identity, KeyAgreement, MaskSuite, PickedBy, SecureSum, Session,
 };
 use sottovoce_transcript::{MemoryTap, Party, Tap as _};
 use sottovoce_types::{AttemptId, Digest, Lanes, RingVec, RoundId, RunId, Tick};
@@ -102,6 +102,7 @@ fn attempt() -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
         words: WORDS,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
+        key_agreement: KeyAgreement::X25519,
         allow_plain: false,
     };
     let mut messages = Vec::new();

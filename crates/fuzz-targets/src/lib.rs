@@ -12,8 +12,8 @@ use std::sync::Arc;
 use sottovoce_round::{Finished, Hello, Refusal, RoundConfig, RoundResult, Welcome};
 use sottovoce_secagg::graph::{Degrees, MaskGraph, PicksMsg};
 use sottovoce_secagg::{
-    AbortMsg, AdvertMsg, Certificate, EnvelopesMsg, GraphMsg, MaskSuite, MaskedInputMsg, MessageCtx, OpeningMsg,
-    RosterMsg, Session, SharesMsg, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
+    AbortMsg, AdvertMsg, Certificate, EnvelopesMsg, GraphMsg, KeyAgreement, MaskSuite, MaskedInputMsg, MessageCtx,
+    OpeningMsg, RosterMsg, Session, SharesMsg, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
 };
 use sottovoce_types::{Digest, Lanes};
 use sottovoce_wire::{Decode, Encode, FrameReader, Limits};
@@ -71,7 +71,12 @@ pub fn run(name: &str, bytes: &[u8]) -> Accepted {
 
 /// What messages of secure aggregation are decoded with here.
 pub fn ctx() -> MessageCtx {
-    MessageCtx { n: CLIENTS, words: WORDS, degrees: Degrees { picks: 4, holders: CLIENTS, dealers: CLIENTS } }
+    MessageCtx {
+        n: CLIENTS,
+        words: WORDS,
+        degrees: Degrees { picks: 4, holders: CLIENTS, dealers: CLIENTS },
+        hybrid: false,
+    }
 }
 
 /// A message that decodes has these bytes as its one encoding.
@@ -99,6 +104,7 @@ fn certificate(bytes: &[u8]) -> Accepted {
         words: WORDS,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
+        key_agreement: KeyAgreement::X25519,
         allow_plain: false,
     };
     // No identity's key is its own id: nothing that arrives here is signed.

@@ -281,11 +281,11 @@ impl<E: FnMut(&ClientEvent)> Driver<E> {
             };
             let error = match parting {
                 Parting::Finished => break,
-                Parting::RunOver => return Ok(ParticipationEnding::RunOver),
+                Parting::RunOver => return self.run_over(),
                 Parting::Shutdown => return Ok(ParticipationEnding::Shutdown),
                 Parting::Fault(fault) => {
                     faults += 1;
-                    if faults >= FAULTS_IN_A_ROW || matches!(fault, ProtocolFault::DifferentPlan { .. }) {
+                    if faults >= FAULTS_IN_A_ROW || is_final(&fault) {
                         return Err(fault.into());
                     }
                     tracing::warn!(%fault, "left the attempt and the connection");
@@ -293,7 +293,7 @@ impl<E: FnMut(&ClientEvent)> Driver<E> {
                 }
                 Parting::Lost { error, heard } => {
                     if is_over(&error) {
-                        return Ok(ParticipationEnding::RunOver);
+                        return self.run_over();
                     }
                     // Closed for our protocol before it said a word: it refuses our greeting, and will again.
                     if error.is_fatal() || (!heard && is_refusal(&error)) {
@@ -308,6 +308,10 @@ impl<E: FnMut(&ClientEvent)> Driver<E> {
                 }
             };
             if alone_since.elapsed() >= route.reconnect.give_up_after {
+                // It was there, refused, and stays away: that is its last word. One that only stays away may have crashed.
+                if let Some(round) = self.engine.unaudited().filter(|_| faults > 0) {
+                    return Err(ProtocolFault::AuditRefused { round: round.0 }.into());
+                }
                 return Err(NetError::GaveUp { addr: route.addr.clone(), after: alone_since.elapsed(), last: error });
             }
             let wait = route.reconnect.wait(tries);
@@ -318,6 +322,14 @@ impl<E: FnMut(&ClientEvent)> Driver<E> {
             }
         }
         Ok(ParticipationEnding::Finished)
+    }
+
+    /// The coordinator says that the run is over. One that does so before it has shown what an audit asks for has refused it.
+    fn run_over(&self) -> Result<ParticipationEnding, NetError> {
+        match self.engine.unaudited() {
+            Some(round) => Err(ProtocolFault::AuditRefused { round: round.0 }.into()),
+            None => Ok(ParticipationEnding::RunOver),
+        }
     }
 
     /// Everything between a connection and its end.
@@ -437,6 +449,11 @@ impl<E: FnMut(&ClientEvent)> Driver<E> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing that the coordinator says later can mend it.
+fn is_final(fault: &ProtocolFault) -> bool {
+    matches!(fault, ProtocolFault::DifferentPlan { .. } | ProtocolFault::FalseSum { .. })
 }
 
 fn is_over(error: &LinkError) -> bool {

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::connection::Outbox;
 use crate::endpoint::{Arrival, Listener};
 use crate::error::{CloseCode, LinkError, NetError};
-use crate::journal::{append, recall};
+use crate::journal::{answer_audit, append, keep, recall};
 
 /// Inputs that may wait for the engine. Readers that find it full wait in turn, so no peer crowds out another.
 const INPUTS: usize = 16;
@@ -288,8 +288,16 @@ impl<E: FnMut(&CoordinatorEvent)> Driver<E> {
     /// Takes everything that the engine has to give, in its order.
     async fn pump(&mut self) -> Result<(), NetError> {
         loop {
+            while let Some(kept) = self.engine.poll_keep() {
+                keep(&mut self.journal, kept).await?;
+            }
             while let Some(persist) = self.engine.poll_persist() {
                 self.append(persist).await?;
+            }
+            if let Some(asked) = self.engine.poll_audit() {
+                let answer = answer_audit(&mut self.journal, asked).await?;
+                self.engine.handle_audited(answer);
+                continue;
             }
             if let Some(round) = self.engine.poll_recall() {
                 let result = recall(&mut self.journal, round).await?;

@@ -1,6 +1,6 @@
 //! Appending to a journal without blocking the runtime.
 use bytes::Bytes;
-use sottovoce_round::{Journal, Persist};
+use sottovoce_round::{AuditRequest, Journal, JournalError, Keep, Persist, audit_answer};
 use sottovoce_types::RoundId;
 
 use crate::error::NetError;
@@ -32,4 +32,32 @@ pub(crate) async fn recall(slot: &mut Option<Box<dyn Journal + Send>>, round: Ro
     .map_err(|_| NetError::Panicked)?;
     *slot = Some(journal);
     Ok(result?.bytes().clone())
+}
+
+/// Keeps what an audit may ask for, on a blocking thread.
+pub(crate) async fn keep(slot: &mut Option<Box<dyn Journal + Send>>, keep: Keep) -> Result<(), NetError> {
+    on_journal(slot, move |journal| journal.keep(&keep)).await
+}
+
+/// Reads the answer to a part of an audit, on a blocking thread.
+pub(crate) async fn answer_audit(
+    slot: &mut Option<Box<dyn Journal + Send>>,
+    (round, request): (RoundId, AuditRequest),
+) -> Result<Bytes, NetError> {
+    on_journal(slot, move |journal| audit_answer(journal, round, request)).await
+}
+
+async fn on_journal<T: Send + 'static>(
+    slot: &mut Option<Box<dyn Journal + Send>>,
+    work: impl FnOnce(&mut dyn Journal) -> Result<T, JournalError> + Send + 'static,
+) -> Result<T, NetError> {
+    let mut journal = slot.take().ok_or(NetError::Panicked)?;
+    let (journal, done) = tokio::task::spawn_blocking(move || {
+        let done = work(&mut *journal);
+        (journal, done)
+    })
+    .await
+    .map_err(|_| NetError::Panicked)?;
+    *slot = Some(journal);
+    Ok(done?)
 }

@@ -13,15 +13,16 @@ use sottovoce_net::{
 };
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, Journal,
-    JournalError, JournalEvent, LocalTrainer, Manifest, Member, MemoryJournal, Outcome, Persist, PrivacyPlan,
-    PublicKey, PublishedResult, RunPlan, RunSpec, ServerSpec, ServerState, TrainFailed, UnitSum, Work,
+    JournalError, JournalEvent, Keep, KeptRound, LocalTrainer, Manifest, Member, MemoryJournal, Outcome, Persist,
+    PrivacyPlan, ProtocolFault, PublicKey, PublishedResult, RunPlan, RunSpec, ServerSpec, ServerState, ShownChunk,
+    TrainFailed, UnitSum, Work,
 };
 use sottovoce_secagg::graph::MaskGraph;
-use sottovoce_secagg::{Identity, MaskSuite};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_transcript::MemoryTap;
 use sottovoce_types::{
-    AttemptId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier,
-    ParamLayout, Rotation, RoundId, RunId, TrainJob, Unit, Update,
+    AttemptId, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
+    NoiseMultiplier, ParamLayout, Rotation, RoundId, RunId, TrainJob, Unit, Update,
 };
 use sottovoce_wire::{Frame, Kind, Limits};
 use tokio::sync::oneshot;
@@ -81,6 +82,8 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        key_agreement: KeyAgreement::X25519,
+        audit_chunks: 1,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }
@@ -398,6 +401,21 @@ impl Journal for SharedJournal {
     fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError> {
         self.0.lock().unwrap().result(round)
     }
+    fn keep(&mut self, keep: &Keep) -> Result<(), JournalError> {
+        self.0.lock().unwrap().keep(keep)
+    }
+    fn kept_round(&self, round: RoundId) -> Result<Option<KeptRound>, JournalError> {
+        self.0.lock().unwrap().kept_round(round)
+    }
+    fn kept_chunk(
+        &self,
+        round: RoundId,
+        attempt: AttemptId,
+        client: ClientId,
+        chunk: u32,
+    ) -> Result<Option<ShownChunk>, JournalError> {
+        self.0.lock().unwrap().kept_chunk(round, attempt, client, chunk)
+    }
 }
 
 /// Fails on the debit: the disk is full at the worst moment.
@@ -422,6 +440,21 @@ impl Journal for FullDisk {
     fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError> {
         self.0.result(round)
     }
+    fn keep(&mut self, keep: &Keep) -> Result<(), JournalError> {
+        self.0.keep(keep)
+    }
+    fn kept_round(&self, round: RoundId) -> Result<Option<KeptRound>, JournalError> {
+        self.0.kept_round(round)
+    }
+    fn kept_chunk(
+        &self,
+        round: RoundId,
+        attempt: AttemptId,
+        client: ClientId,
+        chunk: u32,
+    ) -> Result<Option<ShownChunk>, JournalError> {
+        self.0.kept_chunk(round, attempt, client, chunk)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -436,5 +469,51 @@ async fn claim_debit_before_reveal_no_unmask_request_leaves_when_the_debit_canno
     assert!(!kinds.contains(&Kind::SurvivorQuorum) && !kinds.contains(&Kind::Opening), "nothing was asked to open");
     for client in clients {
         client.abort();
+    }
+}
+
+/// Throws the inputs away, so that no sum can be audited.
+struct Forgetful(MemoryJournal);
+
+impl Journal for Forgetful {
+    fn append(&mut self, persist: &Persist) -> Result<(), JournalError> {
+        self.0.append(persist)
+    }
+    fn replay(&self) -> Result<Vec<Entry>, JournalError> {
+        self.0.replay()
+    }
+    fn server_state(&self, state: Digest) -> Result<ServerState, JournalError> {
+        self.0.server_state(state)
+    }
+    fn checkpoint(&self, model: Digest, layout: &Arc<ParamLayout>) -> Result<FlatParams, JournalError> {
+        self.0.checkpoint(model, layout)
+    }
+    fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError> {
+        self.0.result(round)
+    }
+    fn keep(&mut self, _: &Keep) -> Result<(), JournalError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claim_a_coordinator_that_refuses_its_audit_loses_its_clients_also_where_it_ends_the_run() {
+    for rounds in [1, 2] {
+        let mut changed = plan(3, 20_000).spec().clone();
+        changed.rounds = rounds;
+        let plan = Arc::new(RunPlan::new(changed, plan(3, 20_000).manifest().clone()).unwrap());
+        let running = spawn_coordinator(&plan, Box::new(Forgetful(MemoryJournal::default())));
+        let impatient = |seed| {
+            let mut options = options(running.addr, seed);
+            options.reconnect.give_up_after = Duration::from_secs(2);
+            tokio::spawn(participate(options, participant(&plan, seed), |_| {}, pending()))
+        };
+        let clients: Vec<ClientTask> = CLIENTS.iter().map(|&seed| impatient(seed)).collect();
+        for client in clients {
+            let error = soon(client).await.unwrap().err().unwrap();
+            let refused = matches!(&error, NetError::Coordinator(ProtocolFault::AuditRefused { round: 1 }));
+            assert!(refused, "{error:?}");
+        }
+        running.task.abort();
     }
 }

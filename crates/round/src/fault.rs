@@ -1,5 +1,5 @@
 //! Whose fault it is: a peer's, the coordinator's, or the journal's.
-use sottovoce_secagg::{Abort, CertificateRefused};
+use sottovoce_secagg::{Abort, CertificateRefused, RevealedRefused};
 use sottovoce_types::{ClientId, Digest};
 use sottovoce_wire::DecodeError;
 
@@ -155,6 +155,44 @@ pub enum ProtocolFault {
         "the result of round {round} is over another survivor set than the one that this site opened its shares for"
     )]
     ResultOverOthers {
+        /// The round.
+        round: u64,
+    },
+    /// A sum that cannot be audited. This site takes no part before it can.
+    #[error(
+        "the coordinator does not show the inputs of round {round}, so that its sum cannot be audited: this site takes no part on a sum that it may not check"
+    )]
+    AuditRefused {
+        /// The round.
+        round: u64,
+    },
+    /// What opened a sum is shown without the coordinator's signature.
+    #[error("what opened the sum of round {0} is not signed by the coordinator of the manifest")]
+    AuditSignature(u64),
+    /// What is shown did not open the sum.
+    #[error("what the coordinator shows for the audit of round {round} did not open its sum")]
+    AuditOpenings {
+        /// The round.
+        round: u64,
+        /// Why.
+        #[source]
+        source: RevealedRefused,
+    },
+    /// A chunk of an input that its owner did not sign.
+    #[error(
+        "the coordinator shows a chunk of {client}'s input in round {round} that is not under the root which {client} signed"
+    )]
+    AuditChunk {
+        /// The round.
+        round: u64,
+        /// Whose input.
+        client: ClientId,
+    },
+    /// A sum that is not that of the inputs.
+    #[error(
+        "the sum of round {round} is not the sum of the inputs that were signed: evidence against the coordinator was kept"
+    )]
+    FalseSum {
         /// The round.
         round: u64,
     },

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sottovoce_dp::LedgerEntry;
-use sottovoce_types::{AttemptId, Digest, FlatParams, ParamLayout, RoundId, RoundRecord, RunId};
+use sottovoce_secagg::chunks::{ChunkTree, chunk_range};
+use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, ParamLayout, RoundId, RoundRecord, RunId};
 
+use crate::audit::{KEPT_ROUNDS, Keep, KeptRound, ShownChunk};
 use crate::server::ServerState;
 
 /// One durable transaction.
@@ -131,6 +133,37 @@ pub trait Journal {
     /// # Errors
     /// When that round was not published, or what is kept is not what the entry says.
     fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError>;
+
+    /// Keeps what an audit may ask for. A coordinator's journal does; a site's has nothing to keep, and says so.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    fn keep(&mut self, keep: &Keep) -> Result<(), JournalError> {
+        let (Keep::Input { round, .. } | Keep::Round { round, .. }) = keep;
+        Err(JournalError::Inputs { round: round.0, what: "cannot be kept: this journal keeps none" })
+    }
+
+    /// What is kept of a published round; `None` when it is gone, or was never kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn kept_round(&self, _round: RoundId) -> Result<Option<KeptRound>, JournalError> {
+        Ok(None)
+    }
+
+    /// A chunk of a kept input with its path; `None` when there is no such chunk, or it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn kept_chunk(
+        &self,
+        _round: RoundId,
+        _attempt: AttemptId,
+        _client: ClientId,
+        _chunk: u32,
+    ) -> Result<Option<ShownChunk>, JournalError> {
+        Ok(None)
+    }
 }
 
 /// Why a journal failed.
@@ -179,6 +212,14 @@ pub enum JournalError {
         /// What is wrong.
         what: &'static str,
     },
+    /// Masked inputs that are to be kept for audits.
+    #[error("the masked inputs of round {round} {what}")]
+    Inputs {
+        /// Which round.
+        round: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// The storage below failed.
     #[error("the journal {place} cannot be written or read")]
     Storage {
@@ -197,6 +238,8 @@ pub struct MemoryJournal {
     checkpoints: std::collections::BTreeMap<Digest, FlatParams>,
     states: std::collections::BTreeMap<Digest, ServerState>,
     results: std::collections::BTreeMap<RoundId, PublishedResult>,
+    inputs: std::collections::BTreeMap<(RoundId, AttemptId, ClientId), (Bytes, ChunkTree)>,
+    kept: std::collections::BTreeMap<RoundId, KeptRound>,
 }
 
 impl MemoryJournal {
@@ -240,5 +283,42 @@ impl Journal for MemoryJournal {
 
     fn result(&self, round: RoundId) -> Result<PublishedResult, JournalError> {
         self.results.get(&round).cloned().ok_or(JournalError::Result { round: round.0, what: "is missing" })
+    }
+
+    fn keep(&mut self, keep: &Keep) -> Result<(), JournalError> {
+        match keep {
+            Keep::Input { round, attempt, client, words, leaves } => {
+                self.inputs.retain(|(r, a, _), _| r != round || a == attempt);
+                let tree = ChunkTree::of_leaves(leaves.clone());
+                self.inputs.insert((*round, *attempt, *client), (words.clone(), tree));
+            }
+            Keep::Round { round, kept } => {
+                self.kept.insert(*round, kept.clone());
+                self.kept.retain(|r, _| r.0.saturating_add(KEPT_ROUNDS) > round.0);
+                self.inputs.retain(|(r, ..), _| r.0.saturating_add(KEPT_ROUNDS) > round.0);
+            }
+        }
+        Ok(())
+    }
+
+    fn kept_round(&self, round: RoundId) -> Result<Option<KeptRound>, JournalError> {
+        Ok(self.kept.get(&round).cloned())
+    }
+
+    fn kept_chunk(
+        &self,
+        round: RoundId,
+        attempt: AttemptId,
+        client: ClientId,
+        chunk: u32,
+    ) -> Result<Option<ShownChunk>, JournalError> {
+        let shown = |(words, tree): &(Bytes, ChunkTree)| {
+            let index = usize::try_from(chunk).ok()?;
+            let words = words.as_chunks::<8>().0;
+            let words = words.get(chunk_range(index, words.len())?)?;
+            let words = words.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+            Some(ShownChunk { words, path: tree.path(index)? })
+        };
+        Ok(self.inputs.get(&(round, attempt, client)).and_then(shown))
     }
 }

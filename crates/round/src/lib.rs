@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
+mod audit;
 mod chain;
 mod client;
 mod coordinator;
@@ -30,13 +31,14 @@ mod statement;
 mod terms;
 mod work;
 
+pub use audit::{AuditReply, AuditRequest, KEPT_ROUNDS, Keep, KeptRound, ShownChunk, SignedOpenings, audit_answer};
 pub use chain::{Link, ModelChain};
 pub use client::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Declined, UnitRefused, UnitSum, WEIGHT_CAP_EXAMPLES,
 };
 pub use coordinator::{Coordinator, CoordinatorEvent, Outcome, Standing, Transmit};
 pub use enrolment::JoinRequest;
-pub use evidence::{Evidence, EvidenceRefused, Shown, compare};
+pub use evidence::{Evidence, EvidenceRefused, FalseSum, Shown, compare};
 pub use fault::{PeerFault, ProtocolFault, ResumeError};
 pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Persist, PublishedResult};
 pub use manifest::{Endorsement, Manifest, ManifestError, Member, PublicKey};

@@ -1,7 +1,12 @@
 //! What the engines say to each other around secure aggregation: greeting, config, result, refusal.
-use sottovoce_secagg::{Certificate, MessageCtx, labels};
+use std::num::NonZeroUsize;
+
+use sottovoce_secagg::chunks::{ChunkTree, Owner, chunk_range};
+use sottovoce_secagg::{Certificate, MessageCtx};
 use sottovoce_types::{AttemptId, Digest, RoundId};
 use sottovoce_wire::{Decode, DecodeError, Encode, Kind, Reader};
+
+use crate::audit::ShownChunk;
 
 /// A kind of frame in words for errors.
 pub(crate) fn kind_name(kind: Kind) -> &'static str {
@@ -15,6 +20,7 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
         Kind::Opening => "opening",
         Kind::Abort => "refusal",
         Kind::WantResult => "request for a result",
+        Kind::WantAudit => "request for an audit",
         Kind::Welcome => "welcome",
         Kind::RoundConfig => "round config",
         Kind::Roster => "roster",
@@ -24,6 +30,7 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
         Kind::SurvivorQuorum => "survivor quorum",
         Kind::Result => "result",
         Kind::Finished => "last model",
+        Kind::Audit => "answer to an audit",
     }
 }
 
@@ -85,13 +92,15 @@ impl std::fmt::Debug for RoundResult {
 }
 
 impl RoundResult {
-    /// Hash of a sum.
+    /// A chunk of the sum, with its way to what stands for it; `None` where there is no such chunk.
+    pub fn chunk(&self, index: usize) -> Option<ShownChunk> {
+        let words = self.sum.get(chunk_range(index, self.sum.len())?)?.to_vec();
+        Some(ShownChunk { words, path: ChunkTree::of(Owner::Sum, &self.sum, NonZeroUsize::MIN).path(index)? })
+    }
+
+    /// What stands for a sum: the root over its chunks, so that one of them can be shown by itself.
     pub fn sum_digest(sum: &[u64]) -> Digest {
-        let mut bytes = Vec::with_capacity(sum.len().saturating_mul(8));
-        bytes.extend(sum.iter().flat_map(|w| w.to_le_bytes()));
-        let mut w = labels::RESULT.hasher();
-        w.field(b"sum").field(&bytes);
-        w.finish()
+        ChunkTree::of(Owner::Sum, sum, NonZeroUsize::MIN).root()
     }
 }
 

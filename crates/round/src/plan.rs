@@ -5,7 +5,7 @@ use sottovoce_dp::sampling::SamplingProbability;
 use sottovoce_dp::{Budget, DpEvent, Filter, NoiseShare, ShareError};
 use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, FLATNESS, Headroom, MAX_BLOCK, exact};
 use sottovoce_secagg::graph::{Degrees, Infeasible, MaskGraph};
-use sottovoce_secagg::{MaskSuite, MessageCtx, honest_floor};
+use sottovoce_secagg::{KeyAgreement, MaskSuite, MessageCtx, honest_floor};
 use sottovoce_types::{
     ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
     NoiseMultiplier, ParamLayout, Rotation, Sha256Writer, TrainJob, Unit,
@@ -73,6 +73,10 @@ pub struct RunSpec {
     pub graph: MaskGraph,
     /// How inputs are masked.
     pub suite: MaskSuite,
+    /// How clients agree on the keys of masks and envelopes.
+    pub key_agreement: KeyAgreement,
+    /// Random chunks of 64 KiB of each sum that every client computes again from the signed inputs; 0 for none.
+    pub audit_chunks: u32,
     /// Deadlines.
     pub deadlines: Deadlines,
     /// How the clipping norm follows the units' updates; `None` where it stays.
@@ -297,7 +301,8 @@ impl RunPlan {
     /// The shape of secure aggregation's messages: what decoding them needs.
     pub fn message_ctx(&self) -> MessageCtx {
         let members = usize::try_from(self.manifest.len()).unwrap_or(usize::MAX);
-        MessageCtx { n: members, words: self.encode.words(), degrees: self.degrees }
+        let hybrid = self.spec.key_agreement.is_hybrid();
+        MessageCtx { n: members, words: self.encode.words(), degrees: self.degrees, hybrid }
     }
 
     /// What the lists of an attempt may hold.
@@ -359,6 +364,12 @@ impl RunPlan {
         }
         w.field(b"secagg").number(s.n_min.into()).number(s.max_corrupt.into()).number(s.suite.byte().into());
         s.graph.write_to(&mut w);
+        if s.key_agreement.is_hybrid() {
+            w.field(b"key agreement").field(s.key_agreement.name().as_bytes());
+        }
+        if s.audit_chunks > 0 {
+            w.field(b"audit").number(s.audit_chunks.into());
+        }
         w.number(s.deadlines.advert_ms).number(s.deadlines.phase_ms);
         if let Some(adaptive) = &s.adaptive_clip {
             adaptive.write_to(&mut w);

@@ -32,6 +32,7 @@ pub(crate) fn session(plan: &RunPlan, cfg: Digest, allow_plain: bool) -> Session
         words: plan.encode().words(),
         graph: plan.spec().graph,
         suite: plan.spec().suite,
+        key_agreement: plan.spec().key_agreement,
         allow_plain,
     }
 }

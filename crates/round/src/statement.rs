@@ -43,7 +43,7 @@ pub struct ResultStatement {
     pub attempt: AttemptId,
     /// What the quorum signed.
     pub ctx3: Digest,
-    /// Hash of the sum.
+    /// Root over the chunks of the sum ([`crate::RoundResult::sum_digest`]).
     pub sum: Digest,
     /// Hash of θ_{t+1}.
     pub model: Digest,

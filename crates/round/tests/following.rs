@@ -57,6 +57,7 @@ fn ctx3_of(plan: &RunPlan, frame: &Frame) -> Digest {
         words: plan.encode().words(),
         graph: plan.spec().graph,
         suite: plan.spec().suite,
+        key_agreement: plan.spec().key_agreement,
         allow_plain: false,
     };
     result.certificate.verify(&session).unwrap().ctx3

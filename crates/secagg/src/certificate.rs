@@ -12,7 +12,7 @@ use crate::context;
 use crate::dealing::inputs_root;
 use crate::identity::verify;
 use crate::labels;
-use crate::messages::{InputRoot, SignedBy};
+use crate::messages::{InputRoot, MaskedInputMsg, SignedBy};
 use crate::session::{Session, honest_floor, quorum};
 
 /// Whose inputs an opened sum is over, under a quorum's signatures. Read from outside: nothing in it is true before
@@ -29,7 +29,7 @@ pub struct Certificate {
     pub shares_root: Digest,
     /// Root over the lists of picks; none on the complete graph.
     pub graph_root: Option<Digest>,
-    /// The survivors (U3) and the hash of each input, by ascending roster position.
+    /// The survivors (U3) and the signed root of each input, by ascending roster position.
     pub inputs: Vec<InputRoot>,
     /// Signatures over ctx3, by ascending roster position.
     pub signatures: Vec<SignedBy>,
@@ -83,6 +83,9 @@ pub enum CertificateRefused {
         "the signature of {0} does not hold over the survivor set that it shows, in this attempt of this configuration"
     )]
     Signature(ClientId),
+    /// An input that its owner did not sign in this attempt.
+    #[error("the input that it names for {0} is not one that {0} signed in this attempt")]
+    InputSignature(ClientId),
 }
 
 impl Certificate {
@@ -134,6 +137,12 @@ impl Certificate {
             let (client, identity) = at(signed.index).ok_or(CertificateRefused::Malformed("signers"))?;
             verify(identity, labels::CTX3, ctx3.as_bytes(), &signed.signature)
                 .map_err(|_| CertificateRefused::Signature(client))?;
+        }
+        for input in &self.inputs {
+            let (client, identity) = at(input.index).ok_or(CertificateRefused::Malformed("survivors"))?;
+            let signed = MaskedInputMsg::signed(&ctx2, &client, &input.root, session.words);
+            verify(identity, labels::INPUT, signed.as_bytes(), &input.signature)
+                .map_err(|_| CertificateRefused::InputSignature(client))?;
         }
         let contributors = survivors.iter().filter_map(|i| at(*i).map(|(client, _)| client)).collect();
         Ok(Certified { contributors, ctx3, honest_floor: floor })

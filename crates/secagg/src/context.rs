@@ -22,6 +22,9 @@ pub(crate) fn ctx1(session: &Session, adverts_root: &Digest, roster: &[ClientId]
         .number(words)
         .number(session.suite.byte().into());
     session.graph.write_to(&mut hasher);
+    if session.key_agreement.is_hybrid() {
+        hasher.field(b"key agreement").field(session.key_agreement.name().as_bytes());
+    }
     hasher.finish()
 }
 

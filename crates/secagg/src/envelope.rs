@@ -7,6 +7,7 @@ use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
 use sottovoce_types::{ClientId, Digest};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::kem::Ciphertexts;
 use crate::keys::{Agreed, Share};
 use crate::labels;
 
@@ -15,9 +16,9 @@ const PLAIN_LEN: usize = 4 * 32;
 /// Bytes of an envelope: the plaintext and a tag of 16.
 pub const ENVELOPE_LEN: usize = PLAIN_LEN + 16;
 
-/// One encrypted pair of shares.
+/// One encrypted pair of shares, and in a hybrid agreement the ciphertexts that go with it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Envelope(pub [u8; ENVELOPE_LEN]);
+pub struct Envelope(pub [u8; ENVELOPE_LEN], pub Option<Box<Ciphertexts>>);
 
 impl std::fmt::Debug for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,7 +30,15 @@ impl Envelope {
     /// The hash under the dealer's signature, by which a holder tells an envelope that the coordinator altered from one
     /// that its dealer made badly.
     pub(crate) fn digest(&self) -> Digest {
-        labels::ENVELOPE.hasher().field(&self.0).finish()
+        let mut hasher = labels::ENVELOPE.hasher();
+        hasher.field(&self.0);
+        if let Some(kem) = &self.1 {
+            hasher.field(&kem.channel);
+            if let Some(mask) = &kem.mask {
+                hasher.field(&mask.ciphertext).field(&mask.confirmation);
+            }
+        }
+        hasher.finish()
     }
 }
 
@@ -68,7 +77,7 @@ impl SealOnce {
             .encrypt_inout_detached(&Nonce::default(), &self.aad, plain.into())
             .expect("128 bytes are far below the limit of AES-GCM");
         tag.copy_from_slice(&made);
-        Envelope(buffer)
+        Envelope(buffer, None)
     }
 
     /// Seals any bytes, as a dealer may that keeps to no rule.
@@ -79,7 +88,7 @@ impl SealOnce {
         plain.copy_from_slice(bytes);
         let made = self.cipher().encrypt_inout_detached(&Nonce::default(), &self.aad, plain.into()).unwrap();
         tag.copy_from_slice(&made);
-        Envelope(buffer)
+        Envelope(buffer, None)
     }
 
     /// Decrypts the envelope, consuming the key; `None` when the tag is wrong or a share is not canonical.
@@ -102,6 +111,7 @@ mod tests {
 
     use super::*;
     use crate::keys::OneTimeKeys;
+    use crate::session::KeyAgreement;
     use crate::shamir::Quad;
 
     #[test]
@@ -109,7 +119,8 @@ mod tests {
         let rng = &mut ChaCha20Rng::from_seed([8; 32]);
         let (ctx1, other) = (Digest([1; 32]), Digest([2; 32]));
         let (a, b) = (ClientId([1; 32]), ClientId([2; 32]));
-        let (ka, kb) = (OneTimeKeys::draw(&ctx1, &a, rng).unwrap(), OneTimeKeys::draw(&ctx1, &b, rng).unwrap());
+        let mut draw = |client| OneTimeKeys::draw(&ctx1, client, KeyAgreement::X25519, rng).unwrap();
+        let (ka, kb) = (draw(&a), draw(&b));
         let sender = ka.channel.agree(&kb.channel.public()).unwrap();
         let receiver = kb.channel.agree(&ka.channel.public()).unwrap();
         let (s, v) = (Quad::random(rng).unwrap(), Quad::random(rng).unwrap());

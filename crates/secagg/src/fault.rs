@@ -10,6 +10,9 @@ pub enum AdvertFault {
     /// Made for another attempt or configuration.
     #[error("it was made for another configuration or attempt")]
     OtherConfig,
+    /// ML-KEM keys where none were agreed on, or none where they were.
+    #[error("its keys are of another key agreement than the session's")]
+    OtherKeyAgreement,
     /// A public key that someone on the roster already has.
     #[error("one of its keys is on the roster twice")]
     RepeatedKey,
@@ -79,6 +82,18 @@ pub enum Abort {
         words: usize,
         /// Words agreed.
         expected: usize,
+    },
+    /// An input is named that its owner did not sign.
+    #[error("the input named for {owner} is not one that it signed: the coordinator put another in its place")]
+    InputSignature {
+        /// Whose input it is said to be.
+        owner: ClientId,
+    },
+    /// A dealer's ML-KEM ciphertext for the pair's mask is missing or gives another secret than it confirms.
+    #[error("the mask ciphertext from {dealer} does not give the secret that it confirms: it is at fault")]
+    MaskCiphertext {
+        /// At fault: its ciphertexts are under its signature.
+        dealer: ClientId,
     },
     /// This identity is not pinned as a member, or is pinned with another key.
     #[error("this identity is not a member of the session; enrol its key in the manifest")]
@@ -204,6 +219,8 @@ impl Abort {
             Self::OtherSession => 26,
             Self::PicksSignature { .. } => 27,
             Self::TooFewPickers { .. } => 28,
+            Self::InputSignature { .. } => 29,
+            Self::MaskCiphertext { .. } => 30,
         }
     }
 
@@ -211,7 +228,7 @@ impl Abort {
     pub fn about(&self) -> Option<ClientId> {
         match self {
             Self::Advert { client, .. } => Some(*client),
-            Self::DealingSignature { dealer } => Some(*dealer),
+            Self::DealingSignature { dealer } | Self::MaskCiphertext { dealer } => Some(*dealer),
             Self::PicksSignature { picker } | Self::Graph(GraphRefused::Malformed { picker, .. }) => Some(*picker),
             _ => None,
         }
@@ -339,8 +356,10 @@ pub enum CloseFailed {
 /// What a dealer did that only shows when its secret is put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DealerFault {
-    /// Its shares give a secret that is not the one behind its mask key.
+    /// Its shares give a secret that is not the one behind its mask keys.
     MaskKey,
+    /// Its ciphertext to a peer does not give the secret that it confirmed, or is not the one that its own secret makes.
+    MaskCiphertext,
     /// Its shares give a seed that is not the one it committed to.
     SelfMask,
 }

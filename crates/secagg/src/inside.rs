@@ -30,7 +30,16 @@ fn round_of_with_cheat(
     arrived: &[usize],
     cheat: impl Fn(&mut Advertised, &mut Cohort),
 ) -> (Cohort, Result<SecureSum, OpenFailed>) {
-    let mut c = Cohort::new(n, 0);
+    round_in(Cohort::new(n, 0), arrived, cheat)
+}
+
+/// The same in this cohort.
+fn round_in(
+    mut c: Cohort,
+    arrived: &[usize],
+    cheat: impl Fn(&mut Advertised, &mut Cohort),
+) -> (Cohort, Result<SecureSum, OpenFailed>) {
+    let n = c.n();
     let mut server = CollectingAdverts::new(c.session.clone(), &c.coordinator);
     let mut states = Vec::new();
     for i in 0..n {
@@ -151,4 +160,18 @@ fn claim_masks_of_different_dealer_sets_do_not_cancel() {
     let (c, sum) = sum_without_self_masks(|i| (i >= 3).then_some(1));
     let plain = c.pack(&c.plain_sum(0..5));
     assert!(sum.words().iter().zip(plain.words()).all(|(a, b)| a != b));
+}
+
+/// A hybrid round of five (f = 0, q = 3) in which client 3 encapsulates with other randomness than its s gives. Client 4, to whom it
+/// encapsulates, cannot tell, and while client 3 stays, nobody needs to.
+#[test]
+fn claim_a_dropout_whose_ciphertexts_are_not_made_from_its_secret_is_blamed() {
+    let cheat = |state: &mut Advertised, _: &mut Cohort| state.keys_mut().mask.use_other_coins();
+    let (c, sum) = round_in(Cohort::new(5, 0).hybrid(), &[0, 1, 2, 4], cheat);
+    assert_eq!(sum, Err(OpenFailed::Dealer { dealer: c.id(3), fault: DealerFault::MaskCiphertext }));
+    let (c, sum) = round_in(Cohort::new(5, 0).hybrid(), &[0, 1, 2, 3, 4], cheat);
+    assert_eq!(sum.unwrap().sum().unpack(6), c.plain_sum(0..5));
+    // Control: with its own randomness it drops out without harm.
+    let (c, sum) = round_in(Cohort::new(5, 0).hybrid(), &[0, 1, 2, 4], |_, _| ());
+    assert_eq!(sum.unwrap().sum().unpack(6), c.plain_sum([0, 1, 2, 4]));
 }

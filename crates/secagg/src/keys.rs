@@ -7,8 +7,10 @@ use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, SharedSecret, StaticSecret};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::kem::{Ciphertexts, Decapsulation, ENCAPSULATION_KEY_LEN, KemKeys, KemSecret, MaskCiphertext, encapsulate};
 use crate::labels::{self, Label};
 use crate::mask::MaskKey;
+use crate::session::KeyAgreement;
 use crate::shamir::Quad;
 
 /// HKDF-SHA-256 (RFC 5869) to 32 bytes, `info` being the label and length-prefixed fields.
@@ -20,56 +22,158 @@ fn derive(salt: &[u8], ikm: &[u8], label: Label, fields: &[&[u8]]) -> Zeroizing<
     out
 }
 
-/// An X25519 secret that never outlives its attempt. No `Debug`, no `Clone`; wiped on drop (by x25519-dalek), in a place of its own
-/// as [`Quad`].
-pub(crate) struct OneTimeSecret(Box<StaticSecret>);
+/// An X25519 secret, and in a hybrid agreement the ML-KEM secrets beside it, that never outlive their attempt. No `Debug`, no
+/// `Clone`; wiped on drop (by x25519-dalek and ml-kem), in a place of its own as [`Quad`].
+pub(crate) struct OneTimeSecret {
+    x25519: Box<StaticSecret>,
+    kem: Option<Box<KemSecrets>>,
+}
+
+struct KemSecrets {
+    decapsulation: Decapsulation,
+    /// What the randomness of every encapsulation is derived from.
+    coins: Zeroizing<[u8; 32]>,
+}
 
 impl OneTimeSecret {
-    fn of(bytes: &[u8; 32]) -> Self {
-        Self(Box::new(StaticSecret::from(*bytes)))
-    }
-
     /// The mask secret that everyone who holds t shares of `s` can derive again.
-    pub(crate) fn for_masks(cfg: &Digest, client: &ClientId, s: &Quad) -> Self {
-        Self::of(&derive(cfg.as_bytes(), s.to_bytes().as_ref(), labels::SK_MASK, &[&client.0]))
+    pub(crate) fn for_masks(cfg: &Digest, client: &ClientId, s: &Quad, agreement: KeyAgreement) -> Self {
+        Self::derived(cfg, client, &s.to_bytes(), labels::SK_MASK, agreement)
     }
 
     /// The channel secret, from 32 fresh bytes.
-    fn for_channel(cfg: &Digest, client: &ClientId, c: &[u8; 32]) -> Self {
-        Self::of(&derive(cfg.as_bytes(), c, labels::SK_CHAN, &[&client.0]))
+    fn for_channel(cfg: &Digest, client: &ClientId, c: &[u8; 32], agreement: KeyAgreement) -> Self {
+        Self::derived(cfg, client, c, labels::SK_CHAN, agreement)
+    }
+
+    fn derived(cfg: &Digest, client: &ClientId, secret: &[u8; 32], purpose: Label, agreement: KeyAgreement) -> Self {
+        let x25519 = Box::new(StaticSecret::from(*derive(cfg.as_bytes(), secret, purpose, &[&client.0])));
+        let part =
+            |label, part: &[u8]| derive(cfg.as_bytes(), secret, label, &[purpose.name().as_bytes(), &client.0, part]);
+        let kem = agreement.is_hybrid().then(|| {
+            Box::new(KemSecrets {
+                decapsulation: Decapsulation::of_seeds(&part(labels::KEM_SEED, b"d"), &part(labels::KEM_SEED, b"z")),
+                coins: part(labels::KEM_COINS, b""),
+            })
+        });
+        Self { x25519, kem }
     }
 
     pub(crate) fn public(&self) -> [u8; 32] {
-        PublicKey::from(&*self.0).to_bytes()
+        PublicKey::from(&*self.x25519).to_bytes()
+    }
+
+    /// The encapsulation key; `None` in an agreement without.
+    pub(crate) fn public_kem(&self) -> Option<[u8; ENCAPSULATION_KEY_LEN]> {
+        self.kem.as_ref().map(|kem| kem.decapsulation.public())
+    }
+
+    /// Ciphertext and secret for a peer's key: the same whenever they are made again. `None` in an agreement without.
+    pub(crate) fn encapsulate_to(
+        &self,
+        ctx1: &Digest,
+        from: &ClientId,
+        to: &ClientId,
+        key: &[u8; ENCAPSULATION_KEY_LEN],
+    ) -> Option<([u8; crate::kem::CIPHERTEXT_LEN], KemSecret)> {
+        let kem = self.kem.as_ref()?;
+        let coins = derive(ctx1.as_bytes(), kem.coins.as_ref(), labels::KEM_COINS, &[&from.0, &to.0]);
+        encapsulate(key, &coins)
+    }
+
+    /// What agrees on the mask with a later client, and the secret.
+    pub(crate) fn mask_ciphertext(
+        &self,
+        ctx1: &Digest,
+        from: &ClientId,
+        to: &ClientId,
+        key: &[u8; ENCAPSULATION_KEY_LEN],
+    ) -> Option<(MaskCiphertext, KemSecret)> {
+        let (ciphertext, secret) = self.encapsulate_to(ctx1, from, to, key)?;
+        let confirmation = confirmation(ctx1, from, to, &secret);
+        Some((MaskCiphertext { ciphertext, confirmation }, secret))
+    }
+
+    /// The secret of a pair's mask that an earlier client sent; `None` when its confirmation does not fit: the sender is at fault.
+    pub(crate) fn mask_secret(
+        &self,
+        ctx1: &Digest,
+        from: &ClientId,
+        to: &ClientId,
+        sent: &MaskCiphertext,
+    ) -> Option<KemSecret> {
+        let secret = self.kem.as_ref()?.decapsulation.decapsulate(&sent.ciphertext);
+        bool::from(confirmation(ctx1, from, to, &secret).ct_eq(&sent.confirmation)).then_some(secret)
+    }
+
+    /// The secret of the envelope that these ciphertexts came with; `None` in an agreement without.
+    pub(crate) fn channel_secret(&self, sent: &Ciphertexts) -> Option<KemSecret> {
+        Some(self.kem.as_ref()?.decapsulation.decapsulate(&sent.channel))
     }
 
     /// The shared secret with a peer's key; `None` when that key has low order (RFC 7748, section 6.1).
     pub(crate) fn agree(&self, peer: &[u8; 32]) -> Option<Agreed> {
-        let shared = self.0.diffie_hellman(&PublicKey::from(*peer));
-        shared.was_contributory().then_some(Agreed(shared))
+        let shared = self.x25519.diffie_hellman(&PublicKey::from(*peer));
+        shared.was_contributory().then_some(Agreed { x25519: shared, kem: None })
     }
 }
 
-/// An agreed X25519 secret; only ever the input of a key derivation.
-pub(crate) struct Agreed(SharedSecret);
+/// For the tests in `inside.rs`, which cheat with it.
+#[cfg(test)]
+impl OneTimeSecret {
+    pub(crate) fn use_other_coins(&mut self) {
+        if let Some(kem) = &mut self.kem {
+            kem.coins = Zeroizing::new([0x77; 32]);
+        }
+    }
+}
+
+fn confirmation(ctx1: &Digest, from: &ClientId, to: &ClientId, secret: &KemSecret) -> [u8; 32] {
+    *derive(ctx1.as_bytes(), secret.as_ref(), labels::KEM_CONFIRM, &[&from.0, &to.0])
+}
+
+/// An agreed secret; only ever the input of a key derivation.
+pub(crate) struct Agreed {
+    x25519: SharedSecret,
+    kem: Option<KemSecret>,
+}
 
 impl Agreed {
+    /// With the ML-KEM secret of a hybrid agreement: the key then holds while either of the two does.
+    pub(crate) fn with_kem(self, secret: Option<KemSecret>) -> Self {
+        Self { kem: secret, ..self }
+    }
+
+    /// Both secrets, each of 32 bytes, as they are derived from.
+    fn bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(64));
+        bytes.extend_from_slice(self.x25519.as_bytes());
+        if let Some(kem) = &self.kem {
+            bytes.extend_from_slice(kem.as_ref());
+        }
+        bytes
+    }
+
     /// k_ij of R2, the same for both parties.
     pub(crate) fn pair_mask(&self, ctx2: &Digest, a: &ClientId, b: &ClientId) -> MaskKey {
         let (low, high) = if a < b { (a, b) } else { (b, a) };
-        MaskKey::from_bytes(*derive(ctx2.as_bytes(), self.0.as_bytes(), labels::MASK_PAIR, &[&low.0, &high.0]))
+        MaskKey::from_bytes(*derive(ctx2.as_bytes(), &self.bytes(), labels::MASK_PAIR, &[&low.0, &high.0]))
     }
 
     /// The key of the one envelope of this attempt from `from` to `to`.
     pub(crate) fn envelope(&self, ctx1: &Digest, from: &ClientId, to: &ClientId) -> Zeroizing<[u8; 32]> {
-        derive(ctx1.as_bytes(), self.0.as_bytes(), labels::ENV_KEY, &[&from.0, &to.0])
+        derive(ctx1.as_bytes(), &self.bytes(), labels::ENV_KEY, &[&from.0, &to.0])
     }
+}
+
+fn plain(bytes: &[u8; 32]) -> OneTimeSecret {
+    OneTimeSecret { x25519: Box::new(StaticSecret::from(*bytes)), kem: None }
 }
 
 /// One X25519 agreement a call, between keys that anybody knows: T_dh of the physical limit, for benches. Says whether both
 /// took part, which they did.
 pub fn agreement_probe() -> impl Fn() -> bool {
-    let (secret, peer) = (OneTimeSecret::of(&[1; 32]), OneTimeSecret::of(&[2; 32]).public());
+    let (secret, peer) = (plain(&[1; 32]), plain(&[2; 32]).public());
     move || secret.agree(&peer).is_some()
 }
 
@@ -102,7 +206,12 @@ pub(crate) struct OneTimeKeys {
 
 impl OneTimeKeys {
     /// Draws everything afresh. `None` when the generator is plainly broken: it repeats itself or gives no field element.
-    pub(crate) fn draw(cfg: &Digest, client: &ClientId, rng: &mut (impl CryptoRng + ?Sized)) -> Option<Self> {
+    pub(crate) fn draw(
+        cfg: &Digest,
+        client: &ClientId,
+        agreement: KeyAgreement,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Option<Self> {
         let (s, b) = (Quad::random(rng)?, Quad::random(rng)?);
         let mut c = Zeroizing::new([0u8; 32]);
         rng.fill_bytes(c.as_mut());
@@ -113,7 +222,8 @@ impl OneTimeKeys {
         if bool::from(repeats) {
             return None;
         }
-        let (mask, channel) = (OneTimeSecret::for_masks(cfg, client, &s), OneTimeSecret::for_channel(cfg, client, &c));
+        let mask = OneTimeSecret::for_masks(cfg, client, &s, agreement);
+        let channel = OneTimeSecret::for_channel(cfg, client, &c, agreement);
         Some(Self {
             s,
             b,
@@ -123,6 +233,13 @@ impl OneTimeKeys {
             #[cfg(test)]
             spoilt: Vec::new(),
         })
+    }
+}
+
+impl OneTimeKeys {
+    /// The encapsulation keys to be advertised; `None` in an agreement without.
+    pub(crate) fn kem(&self) -> Option<Box<KemKeys>> {
+        Some(Box::new(KemKeys { mask: self.mask.public_kem()?, channel: self.channel.public_kem()? }))
     }
 }
 
@@ -237,11 +354,11 @@ mod tests {
             assert!(!is_sound_public_key(&point), "{point:02x?}");
         }
         // The list is that of the points with which an agreement comes to nothing.
-        let secret = OneTimeSecret::of(&[0x42; 32]);
+        let secret = plain(&[0x42; 32]);
         assert!(LOW_ORDER.iter().all(|point| is_canonical(point) && secret.agree(point).is_none()));
         let listed = low_order_points().into_iter().filter(is_canonical);
         assert_eq!(listed.collect::<std::collections::BTreeSet<_>>(), LOW_ORDER.into());
-        let mut honest = OneTimeSecret::of(&[1; 32]).public();
+        let mut honest = plain(&[1; 32]).public();
         assert!(is_sound_public_key(&honest));
         honest[31] |= 0x80;
         assert!(!is_sound_public_key(&honest), "the ignored top bit is a second encoding");
@@ -252,7 +369,8 @@ mod tests {
         let rng = &mut ChaCha20Rng::from_seed([3; 32]);
         let (cfg, ctx) = (Digest([1; 32]), Digest([2; 32]));
         let (a, b) = (ClientId([10; 32]), ClientId([11; 32]));
-        let (ka, kb) = (OneTimeKeys::draw(&cfg, &a, rng).unwrap(), OneTimeKeys::draw(&cfg, &b, rng).unwrap());
+        let mut draw = |client| OneTimeKeys::draw(&cfg, client, KeyAgreement::X25519, rng).unwrap();
+        let (ka, kb) = (draw(&a), draw(&b));
         let ab = ka.mask.agree(&kb.mask.public()).unwrap();
         let ba = kb.mask.agree(&ka.mask.public()).unwrap();
         let words = |key: &MaskKey| {
@@ -275,8 +393,55 @@ mod tests {
     fn the_mask_secret_comes_back_from_s() {
         let rng = &mut ChaCha20Rng::from_seed([4; 32]);
         let (cfg, a) = (Digest([1; 32]), ClientId([10; 32]));
-        let keys = OneTimeKeys::draw(&cfg, &a, rng).unwrap();
-        assert_eq!(OneTimeSecret::for_masks(&cfg, &a, &keys.s).public(), keys.mask.public());
+        for agreement in KeyAgreement::ALL {
+            let keys = OneTimeKeys::draw(&cfg, &a, agreement, rng).unwrap();
+            let again = OneTimeSecret::for_masks(&cfg, &a, &keys.s, agreement);
+            assert_eq!(again.public(), keys.mask.public());
+            assert_eq!(again.public_kem(), keys.mask.public_kem());
+            assert_eq!(again.public_kem().is_some(), agreement.is_hybrid());
+        }
+    }
+
+    /// The parts of a hybrid agreement between two parties, and the mask and envelope keys that follow.
+    #[test]
+    fn claim_a_hybrid_key_differs_if_either_half_differs() {
+        let rng = &mut ChaCha20Rng::from_seed([5; 32]);
+        let (cfg, ctx) = (Digest([1; 32]), Digest([2; 32]));
+        let (a, b) = (ClientId([10; 32]), ClientId([11; 32]));
+        let mut draw = |client| OneTimeKeys::draw(&cfg, client, KeyAgreement::X25519MlKem768, rng).unwrap();
+        let (ka, kb, kc) = (draw(&a), draw(&b), draw(&a));
+        let words = |agreed: &Agreed| {
+            let mut out = vec![0u64; 4];
+            let key = agreed.pair_mask(&ctx, &a, &b);
+            crate::mask::expand_into(crate::mask::Prg::Aes256Ctr, &key, crate::mask::Sign::Add, 0, &mut out);
+            (out, *agreed.envelope(&ctx, &a, &b))
+        };
+        let to_b = kb.kem().unwrap().mask;
+        let (sent, own) = ka.mask.mask_ciphertext(&ctx, &a, &b, &to_b).unwrap();
+        let got = kb.mask.mask_secret(&ctx, &a, &b, &sent).unwrap();
+        let agree = |x: &OneTimeSecret, peer: &[u8; 32], kem| words(&x.agree(peer).unwrap().with_kem(kem));
+        let key = agree(&ka.mask, &kb.mask.public(), Some(own.clone()));
+        assert_eq!(key, agree(&kb.mask, &ka.mask.public(), Some(got)), "both ends");
+        let other_kem = kc.mask.mask_ciphertext(&ctx, &a, &b, &to_b).unwrap().1;
+        for (what, other) in [
+            ("another ML-KEM half", agree(&ka.mask, &kb.mask.public(), Some(other_kem))),
+            ("another X25519 half", agree(&kc.mask, &kb.mask.public(), Some(own.clone()))),
+            ("no ML-KEM half", agree(&ka.mask, &kb.mask.public(), None)),
+        ] {
+            assert_ne!(key.0, other.0, "{what}: mask");
+            assert_ne!(key.1, other.1, "{what}: envelope");
+        }
+        // Made again from s, the same ciphertext and secret; for another peer, another.
+        let again = OneTimeSecret::for_masks(&cfg, &a, &ka.s, KeyAgreement::X25519MlKem768);
+        assert!(again.mask_ciphertext(&ctx, &a, &b, &to_b).unwrap().0 == sent);
+        assert!(again.mask_ciphertext(&ctx, &a, &ClientId([12; 32]), &to_b).unwrap().0 != sent);
+        // A ciphertext that was altered, or is confirmed for another pair, is told.
+        let mut altered = sent.clone();
+        altered.ciphertext[9] ^= 1;
+        assert!(kb.mask.mask_secret(&ctx, &a, &b, &altered).is_none());
+        assert!(kb.mask.mask_secret(&ctx, &b, &a, &sent).is_none());
+        // The secrets of mask and channel have nothing in common.
+        assert_ne!(ka.mask.public_kem(), ka.channel.public_kem());
     }
 
     struct Constant(u8);
@@ -298,7 +463,10 @@ mod tests {
     #[test]
     fn claim_a_broken_generator_is_refused() {
         for byte in [0, 7, 0xff] {
-            assert!(OneTimeKeys::draw(&Digest([1; 32]), &ClientId([2; 32]), &mut Constant(byte)).is_none());
+            assert!(
+                OneTimeKeys::draw(&Digest([1; 32]), &ClientId([2; 32]), KeyAgreement::X25519, &mut Constant(byte))
+                    .is_none()
+            );
         }
     }
 }

@@ -53,6 +53,9 @@ labels! {
     ENVELOPE = "envelope", "The hash of one envelope.";
     SK_MASK = "sk-mask", "X25519 mask key from the shared secret s.";
     SK_CHAN = "sk-chan", "X25519 channel key.";
+    KEM_SEED = "kem-seed", "ML-KEM key pair beside an X25519 key.";
+    KEM_COINS = "kem-coins", "Encapsulation randomness for one peer.";
+    KEM_CONFIRM = "kem-confirm", "The confirmation of a pair's ML-KEM secret.";
     COMMIT_B = "commit-b", "The commitment to the self-mask seed b.";
     CTX2 = "ctx2", "Context once the set of dealers (U2) is fixed.";
     MASK_PAIR = "mask/pair", "The key of a pairwise mask.";
@@ -60,6 +63,8 @@ labels! {
     MEMBERS = "members", "A set of roster members, as a bitmap.";
     LEAF = "leaf", "Leaf of a Merkle tree.";
     NODE = "node", "Inner node of a Merkle tree.";
+    CHUNK = "chunk", "The key of the chunks of a vector.";
+    CHUNK_NODE = "chunk-node", "Inner node of the tree over the chunks of a vector.";
     INPUT = "input", "A signed masked input.";
     CTX3 = "u3", "Context once the survivor set (U3) is fixed, and the signature over it.";
     OPEN = "open", "The signed opening.";

@@ -21,7 +21,7 @@
 //! use std::{collections::BTreeMap, sync::Arc};
 //! use rand_core::SeedableRng;
 //! use sottovoce_secagg::graph::MaskGraph;
-//! use sottovoce_secagg::{Advertised, CollectingAdverts, Identity, MaskSuite, Session};
+//! use sottovoce_secagg::{Advertised, CollectingAdverts, Identity, KeyAgreement, MaskSuite, Session};
 //! use sottovoce_types::{Digest, Lanes, RingVec};
 //!
 //! let mut rng = rand_chacha::ChaCha20Rng::from_seed([1; 32]); // deployments pass the operating system's
@@ -32,7 +32,8 @@
 //!     cfg: Digest::of(b"what all agreed on"),
 //!     coordinator: coordinator.public_key(),
 //!     members: Arc::new(sites.iter().map(|s| (s.client_id(), s.public_key())).collect::<BTreeMap<_, _>>()),
-//!     n_min: 3, max_corrupt: 0, lanes, words: 1, graph: MaskGraph::Complete, suite: MaskSuite::Aes256Ctr, allow_plain: false,
+//!     n_min: 3, max_corrupt: 0, lanes, words: 1, graph: MaskGraph::Complete, suite: MaskSuite::Aes256Ctr,
+//!     key_agreement: KeyAgreement::X25519, allow_plain: false,
 //! };
 //! let mut adverts = CollectingAdverts::new(session.clone(), &coordinator);
 //! let mut clients = Vec::new();
@@ -114,7 +115,9 @@
 #[cfg(test)]
 extern crate self as sottovoce_secagg;
 
+mod audit;
 mod certificate;
+pub mod chunks;
 mod client;
 mod context;
 mod dealing;
@@ -125,6 +128,7 @@ pub mod graph;
 mod identity;
 #[cfg(test)]
 mod inside;
+mod kem;
 mod keys;
 pub mod labels;
 pub mod mask;
@@ -136,6 +140,7 @@ mod session;
 mod shamir;
 mod topology;
 
+pub use audit::{ChunkAuditor, Revealed, RevealedRefused, draw_chunks};
 pub use certificate::{Certificate, CertificateRefused, Certified};
 pub use client::{
     Advertised, CheckedGraph, CheckedQuorum, CheckedRoster, Consistent, Masking, OnRoster, Picked, Shared, Submitted,
@@ -146,6 +151,7 @@ pub use fault::{
 };
 pub use graph::{GraphRefused, PicksMsg};
 pub use identity::{BadSignature, Identity, verify};
+pub use kem::{CIPHERTEXT_LEN, Ciphertexts, ENCAPSULATION_KEY_LEN, KemKeys, MaskCiphertext};
 pub use keys::agreement_probe;
 pub use labels::Label;
 pub use messages::{
@@ -157,4 +163,4 @@ pub use server::{
     AfterAdverts, CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingPicks, CollectingShares,
     CollectingSignatures, SecureSum,
 };
-pub use session::{MaskSuite, MessageCtx, Session, honest_floor, quorum};
+pub use session::{KeyAgreement, MaskSuite, MessageCtx, Session, honest_floor, quorum};

@@ -7,6 +7,7 @@ use crate::context;
 use crate::fault::{Abort, AdvertFault, CloseFailed, Phase, QuorumLost};
 use crate::graph::{GraphParameters, GraphRefused};
 use crate::identity::{Identity, verify};
+use crate::kem::KemKeys;
 use crate::keys::is_sound_public_key;
 use crate::labels;
 use crate::mask::Prg;
@@ -20,7 +21,19 @@ pub(crate) struct Member {
     pub(crate) identity: [u8; 32],
     pub(crate) pk_mask: [u8; 32],
     pub(crate) pk_chan: [u8; 32],
+    pub(crate) kem: Option<Box<KemKeys>>,
     pub(crate) commit_b: Digest,
+}
+
+impl Member {
+    /// What nobody else on the roster may have: its X25519 keys, and hashes of its ML-KEM keys.
+    pub(crate) fn keys(&self) -> Vec<[u8; 32]> {
+        let mut keys = vec![self.pk_mask, self.pk_chan];
+        if let Some(kem) = &self.kem {
+            keys.extend([Digest::of(&kem.mask).0, Digest::of(&kem.channel).0]);
+        }
+        keys
+    }
 }
 
 /// Fewest honest inputs in a sum: one honest input alone would be revealed.
@@ -30,6 +43,8 @@ const HONEST_FLOOR: u32 = 2;
 pub(crate) struct Roster {
     pub(crate) session: Session,
     members: Vec<Member>,
+    /// As the coordinator signed it.
+    pub(crate) message: RosterMsg,
     pub(crate) adverts_root: Digest,
     /// q; on the complete graph also the sharing threshold t.
     pub(crate) q: u32,
@@ -49,11 +64,18 @@ pub(crate) fn check_advert(session: &Session, advert: &AdvertMsg) -> Result<Memb
     if !is_sound_public_key(&advert.pk_mask) || !is_sound_public_key(&advert.pk_chan) {
         return Err(AdvertFault::WeakKey);
     }
+    if advert.kem.is_some() != session.key_agreement.is_hybrid() {
+        return Err(AdvertFault::OtherKeyAgreement);
+    }
+    if advert.kem.as_ref().is_some_and(|kem| !kem.are_sound()) {
+        return Err(AdvertFault::WeakKey);
+    }
     Ok(Member {
         client: advert.client,
         identity: *identity,
         pk_mask: advert.pk_mask,
         pk_chan: advert.pk_chan,
+        kem: advert.kem.clone(),
         commit_b: advert.commit_b,
     })
 }
@@ -97,7 +119,7 @@ impl Roster {
         for advert in &message.adverts {
             let client = advert.client;
             let member = check_advert(&session, advert).map_err(|fault| Abort::Advert { client, fault })?;
-            if !keys.insert(member.pk_mask) || !keys.insert(member.pk_chan) {
+            if !member.keys().into_iter().all(|key| keys.insert(key)) {
                 return Err(Abort::Advert { client, fault: AdvertFault::RepeatedKey });
             }
             members.push(member);
@@ -112,7 +134,7 @@ impl Roster {
         let ids: Vec<ClientId> = members.iter().map(|m| m.client).collect();
         let adverts_root = message.root();
         let ctx1 = context::ctx1(&session, &adverts_root, &ids);
-        Ok(Self { session, members, adverts_root, q, sparse, ctx1 })
+        Ok(Self { session, members, message: message.clone(), adverts_root, q, sparse, ctx1 })
     }
 
     /// n.

@@ -72,6 +72,48 @@ impl MaskSuite {
     }
 }
 
+/// How two clients agree on the keys of their masks and envelopes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum KeyAgreement {
+    /// X25519 (RFC 7748).
+    #[default]
+    X25519 = 0,
+    /// X25519 and ML-KEM-768 (FIPS 203), one key from both secrets: recorded traffic stays closed while either holds.
+    X25519MlKem768 = 1,
+}
+
+impl KeyAgreement {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::X25519, Self::X25519MlKem768];
+
+    /// The byte that stands for it in contexts and configurations.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::X25519 => 0,
+            Self::X25519MlKem768 => 1,
+        }
+    }
+
+    /// The agreement of a byte.
+    pub fn of_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|agreement| agreement.byte() == byte)
+    }
+
+    /// The word used in configs and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X25519 => "x25519",
+            Self::X25519MlKem768 => "x25519-ml-kem-768",
+        }
+    }
+
+    /// Whether ML-KEM takes part.
+    pub fn is_hybrid(self) -> bool {
+        self == Self::X25519MlKem768
+    }
+}
+
 /// One party's terms for one attempt. Coordinator and clients each build their own; where they differ, contexts differ
 /// and nothing is opened.
 #[derive(Clone, PartialEq, Debug)]
@@ -94,6 +136,8 @@ pub struct Session {
     pub graph: MaskGraph,
     /// How masks are expanded.
     pub suite: MaskSuite,
+    /// How keys are agreed on.
+    pub key_agreement: KeyAgreement,
     /// Accept a suite that is for simulations ([`MaskSuite::is_for_simulation`]). A deployed client has false.
     pub allow_plain: bool,
 }
@@ -107,7 +151,7 @@ impl Session {
         let n = self.members.len();
         let members = u32::try_from(n).unwrap_or(u32::MAX);
         let degrees = self.graph.degrees(self.n_min, members, self.max_corrupt)?;
-        Ok(MessageCtx { n, words: self.words, degrees })
+        Ok(MessageCtx { n, words: self.words, degrees, hybrid: self.key_agreement.is_hybrid() })
     }
 }
 
@@ -120,6 +164,8 @@ pub struct MessageCtx {
     pub words: usize,
     /// Most entries of lists that go along the graph's edges.
     pub degrees: Degrees,
+    /// Whether adverts and envelopes carry ML-KEM keys and ciphertexts.
+    pub hybrid: bool,
 }
 
 /// q = ⌊(n+f)/2⌋+1: signatures needed on the survivor set, fewest survivors, and the threshold of secret sharing.
@@ -174,6 +220,16 @@ mod tests {
         assert_eq!(names.len(), MaskSuite::ALL.len());
         let prgs: Vec<Prg> = MaskSuite::ALL.iter().filter_map(|s| s.prg()).collect();
         assert_eq!(prgs, Prg::ALL);
+    }
+
+    #[test]
+    fn a_byte_and_a_name_stand_for_one_agreement() {
+        for (byte, agreement) in (0u8..).zip(KeyAgreement::ALL) {
+            assert_eq!((agreement.byte(), agreement as u8), (byte, byte));
+            assert_eq!(KeyAgreement::of_byte(byte), Some(agreement));
+        }
+        assert_eq!(KeyAgreement::of_byte(2), None);
+        assert_ne!(KeyAgreement::X25519.name(), KeyAgreement::X25519MlKem768.name());
     }
 
     proptest! {

@@ -104,6 +104,25 @@ impl Topology {
         }
     }
 
+    /// Whether `one` encapsulates to `other` for the mask of the pair, in a hybrid agreement: the ciphertext travels with its envelope. Of two
+    /// that send each other envelopes, the earlier on the roster does.
+    pub(crate) fn encapsulates(&self, one: u32, other: u32) -> bool {
+        one != other && self.slot(one, other).is_some() && (one < other || self.slot(other, one).is_none())
+    }
+
+    /// Who picked whom, by ascending position of the picker; nothing for the complete graph.
+    pub(crate) fn lists(&self, n: u32) -> Vec<(u32, Vec<u32>)> {
+        let list = |picker| Some((picker, self.place(picker)?.holders().to_vec()));
+        (0..n).filter_map(list).collect()
+    }
+
+    /// The graph of these lists, under whatever signatures they came.
+    pub(crate) fn of_lists(roster: &Roster, lists: &[(u32, Vec<u32>)]) -> Option<Self> {
+        let Some(parameters) = &roster.sparse else { return lists.is_empty().then(|| Self::complete(roster)) };
+        let graph = Graph::new(roster.len(), parameters.neighbours, lists.iter().cloned().collect()).ok()?;
+        Some(Self::sparse(graph, parameters))
+    }
+
     /// Those of `among` that dealt this holder shares, itself included where it holds its own, ascending.
     pub(crate) fn dealers<'a>(&'a self, holder: u32, among: &'a BTreeSet<u32>) -> Box<dyn Iterator<Item = u32> + 'a> {
         match self {

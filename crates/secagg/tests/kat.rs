@@ -1,7 +1,6 @@
 //! Known answers: whole attempts of four with fixed randomness, one client gone before its input, message by message. Recomputed here,
 //! and by a Python that shares no code with this crate (`tests/python/secagg_kat.py`) where there is one with `cryptography`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "tests")]
-#![allow(clippy::disallowed_methods, reason = "the crate does no I/O; this test does")]
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +11,7 @@ use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use sottovoce_secagg::graph::MaskGraph;
 use sottovoce_secagg::{
-    Advertised, CollectingAdverts, Consistent, Identity, MaskSuite, Masking, Session, Shared, Submitted,
+    Advertised, CollectingAdverts, Consistent, Identity, KeyAgreement, MaskSuite, Masking, Session, Shared, Submitted,
 };
 use sottovoce_types::{Digest, Lanes, RingVec};
 use sottovoce_wire::Encode;
@@ -76,6 +75,7 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
         words: lanes.words(VALUES),
         graph: MaskGraph::Complete,
         suite,
+        key_agreement: KeyAgreement::X25519,
         allow_plain: false,
     };
     // Roster order from here on; `clients` in the file is in the order of the seeds.
@@ -127,9 +127,10 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
     say("survivors", encoded(&survivors));
     let mut consistent: Vec<(usize, Consistent)> = Vec::new();
     for (i, state) in submitted {
+        let id = sites[i].identity.client_id();
         let (state, m) = state.survivors(survivors.clone(), &sites[i].identity).unwrap();
         say("signatures", encoded(&m));
-        server.signature(sites[i].identity.client_id(), m).unwrap();
+        server.signature(id, m).unwrap();
         consistent.push((i, state));
     }
     let ctx3 = server.ctx3();

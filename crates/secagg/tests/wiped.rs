@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng};
 use sottovoce_secagg::graph::MaskGraph;
-use sottovoce_secagg::{Advertised, Identity, MaskSuite, RosterMsg, Session};
+use sottovoce_secagg::{Advertised, Identity, KeyAgreement, MaskSuite, RosterMsg, Session};
 use sottovoce_types::{Digest, Lanes, RingVec};
 
 const CHILD: &str = "SOTTOVOCE_WIPED";
@@ -78,7 +78,7 @@ fn client() -> impl Sized {
         words: 2,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
-        graph: sottovoce_secagg::graph::MaskGraph::Complete,
+        key_agreement: KeyAgreement::X25519,
         allow_plain: false,
     };
     let (state, own) = Advertised::start(session.clone(), &sites[0], &mut rng).unwrap();

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use sottovoce_secagg::MaskSuite;
 use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
+use sottovoce_secagg::{KeyAgreement, MaskSuite};
 use sottovoce_sim::cost::{Cost, CostError, CostSpec, measure};
 use sottovoce_types::Lanes;
 
@@ -19,6 +19,7 @@ fn spec(clients: u32, dimension: usize, lanes: u8) -> CostSpec {
         max_corrupt: 0,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
+        key_agreement: KeyAgreement::X25519,
     }
 }
 

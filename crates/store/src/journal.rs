@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use sottovoce_dp::LedgerEntry;
-use sottovoce_round::{Entry, Journal, JournalError, JournalEvent, Persist, PublishedResult, ServerState};
+use sottovoce_round::{
+    Entry, Journal, JournalError, JournalEvent, Keep, KeptRound, Persist, PublishedResult, ServerState, ShownChunk,
+};
 use sottovoce_secagg::Identity;
-use sottovoce_types::{Digest, FlatParams, ModelSpec, ParamLayout, RoundId};
+use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, ModelSpec, ParamLayout, RoundId};
 
+use crate::inputs;
 use crate::reading::{entries_of, sql_integer, verified};
 use crate::results::{RESULTS, load_result, result_of};
 use crate::{
@@ -350,6 +353,24 @@ impl Journal for SqliteJournal {
         let missing = JournalError::Result { round: round.0, what: "is missing: no entry of this journal names it" };
         let (digest, path) = self.results.get(&round).ok_or(missing)?;
         load_result(round, *digest, path)
+    }
+
+    fn keep(&mut self, keep: &Keep) -> Result<(), JournalError> {
+        inputs::keep(&self.dir, keep).map_err(|e| storage(&self.dir, e.into()))
+    }
+
+    fn kept_round(&self, round: RoundId) -> Result<Option<KeptRound>, JournalError> {
+        inputs::round(&self.dir, round).map_err(|e| storage(&self.dir, e.into()))
+    }
+
+    fn kept_chunk(
+        &self,
+        round: RoundId,
+        attempt: AttemptId,
+        client: ClientId,
+        chunk: u32,
+    ) -> Result<Option<ShownChunk>, JournalError> {
+        inputs::chunk(&self.dir, round, attempt, client, chunk).map_err(|e| storage(&self.dir, e.into()))
     }
 }
 

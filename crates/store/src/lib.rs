@@ -31,6 +31,7 @@
 mod chain;
 mod checkpoint;
 mod durable;
+mod inputs;
 mod journal;
 mod reading;
 mod results;

@@ -181,3 +181,17 @@ fn a_whole_record_that_makes_no_sense_is_refused_with_its_place() {
     std::fs::write(&path, &bytes).unwrap();
     assert!(matches!(Transcript::read(&path), Err(ReadError::Damaged { seq: 0, offset: 12, .. })));
 }
+
+#[test]
+fn a_file_leaves_out_answers_to_audits_which_repeat_the_inputs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("transcript.bin");
+    let mut tap = FileTap::create(&path).unwrap();
+    play(&mut tap);
+    let shown = (Party::Coordinator, Party::Client(A));
+    tap.record(Tick(13), shown.1, shown.0, &frame(Kind::WantAudit, 1, b"chunk 1"));
+    tap.record(Tick(14), shown.0, shown.1, &frame(Kind::Audit, 1, b"secret of b"));
+    tap.finish().unwrap();
+    let read = Transcript::read(&path).unwrap();
+    assert_eq!(read.len(), 9, "what was asked for is in it");
+}

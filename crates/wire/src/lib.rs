@@ -46,4 +46,4 @@ mod limits;
 
 pub use codec::{Decode, DecodeError, Encode, Reader, put_bytes, put_u16, put_u32, put_u64};
 pub use frame::{Frame, FrameError, FrameReader, PROTOCOL_VERSION};
-pub use limits::{Kind, Limits};
+pub use limits::{CHUNKS_AT_ONCE, Kind, Limits};

@@ -22,6 +22,8 @@ pub enum Kind {
     WantResult = 8,
     /// The neighbours that a client picked (R0″), where the graph is sparse.
     Picks = 9,
+    /// A client asks for a part of what shows that the sum of the frame's round is the right one.
+    WantAudit = 10,
     /// The coordinator's answer to [`Kind::Hello`].
     Welcome = 16,
     /// Configuration and model of an attempt.
@@ -40,11 +42,13 @@ pub enum Kind {
     Finished = 23,
     /// All lists of picks of an attempt.
     Graph = 24,
+    /// The answer to [`Kind::WantAudit`].
+    Audit = 25,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Hello,
         Self::Advert,
         Self::Shares,
@@ -54,6 +58,7 @@ impl Kind {
         Self::Abort,
         Self::WantResult,
         Self::Picks,
+        Self::WantAudit,
         Self::Welcome,
         Self::RoundConfig,
         Self::Roster,
@@ -63,6 +68,7 @@ impl Kind {
         Self::Result,
         Self::Finished,
         Self::Graph,
+        Self::Audit,
     ];
 
     /// The kind that a byte stands for.
@@ -92,10 +98,15 @@ pub struct Limits {
     picks: usize,
     holders: usize,
     dealers: usize,
+    hybrid: bool,
 }
 
 /// Fixed part of any message: counts, ids, one signature, and room to spare.
 const SLACK: usize = 4096;
+/// Chunks of inputs that answer one [`Kind::WantAudit`] at most: what a coordinator holds for one client at a time.
+pub const CHUNKS_AT_ONCE: usize = 8;
+/// A chunk of 64 KiB with its length and a path of at most 64 hashes.
+const CHUNK: usize = 64 * 1024 + 64 * 32 + 8;
 /// A configuration as text, a schema, a record of a round.
 const DOCUMENT: usize = 64 * 1024;
 
@@ -103,7 +114,13 @@ impl Limits {
     /// For rosters of at most `n_max` clients and inputs of `words` 64-bit words.
     /// Everybody shares with everybody and nobody picks.
     pub fn new(n_max: usize, words: usize) -> Self {
-        Self { n_max, words, picks: 0, holders: n_max, dealers: n_max }
+        Self { n_max, words, picks: 0, holders: n_max, dealers: n_max, hybrid: false }
+    }
+
+    /// For a session whose keys are agreed on by ML-KEM as well.
+    #[must_use]
+    pub fn with_kem(self, hybrid: bool) -> Self {
+        Self { hybrid, ..self }
     }
 
     /// The same where a client picks at most so many others, a dealer has at most so many holders, and a holder at most so many
@@ -117,35 +134,49 @@ impl Limits {
     pub fn max_body(&self, kind: Kind) -> usize {
         let n = self.n_max;
         let vector = self.words.saturating_mul(8);
+        // Of an advert: two encapsulation keys. Of an envelope: two ciphertexts and a confirmation.
+        let (advert, envelope) = if self.hybrid { (512 + 2 * 1184, 256 + 2 * 1088 + 64) } else { (512, 256) };
+        // Of an opened sum: who picked whom, and ciphertexts between dropouts and survivors.
+        let kem = if self.hybrid { self.holders.saturating_mul(1120) } else { 0 };
+        let pairs = n.saturating_mul(self.picks.saturating_mul(4).saturating_add(8).saturating_add(kem));
         match kind {
             // Hashes: a model is never sent.
             Kind::Hello
             | Kind::Abort
             | Kind::WantResult
+            | Kind::WantAudit
             | Kind::SurvivorSignature
             | Kind::RoundConfig
             | Kind::Finished => SLACK,
-            Kind::Advert => 512,
+            Kind::Advert => advert,
             // A position a pick, a signature.
             Kind::Picks => self.picks.saturating_mul(4).saturating_add(512),
             // The same of everybody, and who it is.
             Kind::Graph => n.saturating_mul(self.picks.saturating_mul(4).saturating_add(80)).saturating_add(SLACK),
             // Two commitments, one envelope hash and one envelope a holder: 96 + 144.
-            Kind::Shares => self.holders.saturating_mul(256).saturating_add(SLACK),
+            Kind::Shares => self.holders.saturating_mul(envelope).saturating_add(SLACK),
             Kind::MaskedInput => vector.saturating_add(SLACK),
             // One share, one opener and a tag a dealer.
             Kind::Opening => self.dealers.saturating_mul(80).saturating_add(SLACK),
             Kind::Welcome => n.saturating_mul(64).saturating_add(DOCUMENT),
-            Kind::Roster => n.saturating_mul(512).saturating_add(SLACK),
+            Kind::Roster => n.saturating_mul(advert).saturating_add(SLACK),
             // A hash a dealer; from each that shares with the addressee its envelope, its signature, its commitments to it, and at
             // most 32 hashes that lead to the root over all its commitments.
             Kind::Envelopes => {
-                n.saturating_mul(40).saturating_add(self.dealers.saturating_mul(1344)).saturating_add(SLACK)
+                let dealt = self.dealers.saturating_mul(envelope.saturating_add(1344 - 256));
+                n.saturating_mul(40).saturating_add(dealt).saturating_add(SLACK)
             }
-            Kind::Survivors => n.saturating_mul(40).saturating_add(SLACK),
+            // A position, a root and a signature a survivor.
+            Kind::Survivors => n.saturating_mul(104).saturating_add(SLACK),
             Kind::SurvivorQuorum => n.saturating_mul(72).saturating_add(SLACK),
-            // The sum and its certificate: an id, a position, a hash and a signature a client.
-            Kind::Result => vector.saturating_add(n.saturating_mul(160)).saturating_add(SLACK),
+            // The sum and its certificate: an id, two positions, a root and two signatures a client.
+            Kind::Result => vector.saturating_add(n.saturating_mul(224)).saturating_add(SLACK),
+            // Either the roster and a secret a client, or some chunks.
+            Kind::Audit => n
+                .saturating_mul(advert.saturating_add(32))
+                .saturating_add(pairs)
+                .max(CHUNKS_AT_ONCE.saturating_mul(CHUNK))
+                .saturating_add(SLACK),
         }
     }
 
@@ -165,7 +196,7 @@ mod tests {
         for byte in 0..=u8::MAX {
             assert_eq!(Kind::of_byte(byte).map(Kind::byte), Kind::ALL.iter().any(|k| k.byte() == byte).then_some(byte));
         }
-        assert_eq!(Kind::of_byte(0), None);
+        assert_eq!(Kind::of_byte(11), None);
         assert_eq!(Kind::of_byte(10), None);
         assert!(Kind::Abort.is_from_client() && !Kind::Welcome.is_from_client());
     }

@@ -58,6 +58,8 @@ pub fn spec(model: ModelSpec, job: TrainJob, rounds: u64, suite: MaskSuite) -> R
         max_corrupt: 0,
         graph: sottovoce_secagg::graph::MaskGraph::Complete,
         suite,
+        key_agreement: sottovoce_secagg::KeyAgreement::X25519,
+        audit_chunks: 0,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,
         server: ServerSpec::default(),

@@ -68,6 +68,9 @@ pub struct BenchSecaggArgs {
     /// What makes the masks.
     #[arg(long, value_enum, default_value_t = SuiteName::Aes256Ctr)]
     pub suite: SuiteName,
+    /// How keys are agreed on.
+    #[arg(long, value_enum, default_value_t = AgreementName::X25519)]
+    pub key_agreement: AgreementName,
 }
 
 /// Between whom masks are.
@@ -86,6 +89,17 @@ pub enum AdversaryName {
     Malicious,
     /// The same without that barrier.
     OneSurvivorSet,
+}
+
+/// How clients agree on keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum AgreementName {
+    /// X25519.
+    #[value(name = "x25519")]
+    X25519,
+    /// X25519 and ML-KEM-768.
+    #[value(name = "x25519-ml-kem-768")]
+    Hybrid,
 }
 
 /// What makes masks.

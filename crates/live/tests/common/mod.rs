@@ -76,6 +76,8 @@ pub fn named_plan(name: &str, member: &str, rounds: u64) -> Arc<RunPlan> {
         max_corrupt: 1,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
+        key_agreement: sottovoce_secagg::KeyAgreement::X25519,
+        audit_chunks: 0,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,
         server: ServerSpec::default(),

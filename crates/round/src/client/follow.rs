@@ -74,7 +74,10 @@ impl ClientEngine {
                 self.want_next();
                 Ok(())
             }
-            Outcome::Longer => self.round_ended(frame.round),
+            Outcome::Longer => {
+                self.begin_audit(frame)?;
+                self.round_ended(frame.round)
+            }
         }
     }
 
@@ -108,6 +111,10 @@ impl ClientEngine {
         if self.chain.rounds() < self.plan.spec().rounds {
             self.held = Some(frame.clone());
             self.want_next();
+            return Ok(());
+        }
+        if self.unaudited().is_some() {
+            self.held = Some(frame.clone());
             return Ok(());
         }
         let expected = self.chain.model();

@@ -4,6 +4,7 @@
 //! own ledger and stops by itself; it trains only from the model that must follow.
 //!
 //! A driver feeds `handle_*`, then polls `persist` (all, durably), `transmit`, `work`, `timeout`, `event`.
+mod auditing;
 mod cap;
 mod follow;
 mod memory;
@@ -28,6 +29,7 @@ use sottovoce_types::{AttemptId, ClientId, Digest, Epsilon, FlatParams, RoundId,
 use sottovoce_wire::{Encode, Frame, Kind, Limits};
 
 use crate::chain::ModelChain;
+use crate::client::auditing::Auditing;
 use crate::client::memory::Memory;
 use crate::evidence::Evidence;
 use crate::fault::ProtocolFault;
@@ -69,6 +71,8 @@ pub enum ClientEvent {
     SurvivorsSigned { round: RoundId, attempt: AttemptId, survivors: Digest },
     /// Shares for this survivor set are about to leave.
     Opening { round: RoundId, attempt: AttemptId, survivors: Digest },
+    /// So many chunks of the round's sum are the sums of the inputs that their owners signed.
+    Audited { round: RoundId, chunks: u32 },
     /// The round was published.
     RoundEnded { round: RoundId, model: Digest },
     /// Local training failed, for this reason; this site sits the attempt out, and nothing of its data was sent.
@@ -169,6 +173,10 @@ pub struct ClientEngine {
     wanted: Option<RoundId>,
     /// What has to wait until this client has the results before it: a config, or the end.
     held: Option<Frame>,
+    /// Sums whose audit is under way or waits, oldest first.
+    audits: VecDeque<Auditing>,
+    /// Trained, and not advertised before the last sum is found right.
+    advert_waits: bool,
     /// What it said of the last attempt that this client joined.
     config: Option<Signed<ConfigStatement>>,
     /// The survivor set of each round's attempt that this client opened its shares for.
@@ -219,6 +227,8 @@ impl ClientEngine {
             published: 0,
             wanted: None,
             held: None,
+            audits: VecDeque::new(),
+            advert_waits: false,
             config: None,
             opened: BTreeMap::new(),
             trained: None,
@@ -400,6 +410,7 @@ impl ClientEngine {
     fn forget_attempt(&mut self) {
         self.work = None;
         self.point = None;
+        self.advert_waits = false;
         if !matches!(self.state, State::Done(_) | State::Offline | State::Greeting) {
             self.state = State::Idle;
         }

@@ -27,7 +27,7 @@ impl ClientEngine {
         }
         match frame.kind {
             // How its part ended stays: this was sent before the coordinator heard of it.
-            Kind::Result | Kind::Finished if matches!(self.state, State::Done(_)) => Ok(()),
+            Kind::Result | Kind::Finished | Kind::Audit if matches!(self.state, State::Done(_)) => Ok(()),
             Kind::RoundConfig => self.round_config(frame),
             Kind::Roster | Kind::Graph | Kind::Envelopes | Kind::Survivors | Kind::SurvivorQuorum => {
                 // A message of an attempt that this client has left is late, not wrong; one of a future attempt is wrong.
@@ -38,6 +38,7 @@ impl ClientEngine {
             }
             Kind::Result => self.round_result(frame),
             Kind::Finished => self.finished(frame),
+            Kind::Audit => self.audit_shown(frame),
             _ => Err(ProtocolFault::Unexpected { what, state: self.state.name() }),
         }
     }
@@ -61,6 +62,7 @@ impl ClientEngine {
             self.chain = ModelChain::new(self.plan.clone(), frame.run);
             self.config = None;
             self.opened.clear();
+            self.audits.clear();
             self.trained = None;
             self.control = None;
         }
@@ -70,6 +72,7 @@ impl ClientEngine {
         if self.published > self.chain.rounds() {
             self.want_next();
         }
+        self.ask_openings();
         self.events.push_back(ClientEvent::Welcomed { run: frame.run });
         Ok(())
     }
@@ -161,6 +164,11 @@ impl ClientEngine {
         let (Some(_), Some(origin), true) = (self.point, &self.origin, self.trained.is_some()) else {
             return Err(ProtocolFault::Unexpected { what: "update", state: self.state.name() });
         };
+        if self.unaudited().is_some() {
+            self.advert_waits = true;
+            self.state = State::Training;
+            return Ok(());
+        }
         let session = session(&self.plan, origin.cfg, self.allow_plain);
         let (advertised, advert) = Advertised::start(session, &self.identity, &mut self.rng)?;
         self.state = State::Advertised(Box::new(advertised));

@@ -6,6 +6,7 @@ use sottovoce_types::{AttemptId, ClientId, Digest, RoundId, Tick};
 use sottovoce_wire::{Decode, Encode, Frame, Kind};
 
 use super::{Coordinator, CoordinatorEvent, Outcome, Phase};
+use crate::audit::Keep;
 use crate::fault::PeerFault;
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{RoundConfig, kind_name};
@@ -133,7 +134,12 @@ impl Coordinator {
                 p.shares(from, Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?)?;
             }
             (Phase::Inputs(p), Kind::MaskedInput) => {
-                p.input(from, Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?)?;
+                let tree = p.input(from, Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?)?;
+                if self.plan.spec().audit_chunks > 0 {
+                    let words = frame.body.slice(..self.plan.encode().words().saturating_mul(8));
+                    let (round, attempt, leaves) = (self.round, self.attempt, tree.leaves().to_vec());
+                    self.keep.push_back(Keep::Input { round, attempt, client: from, words, leaves });
+                }
                 self.last_inputs.insert(from, (self.round, self.attempt));
             }
             (Phase::Signatures(p), Kind::SurvivorSignature) => {

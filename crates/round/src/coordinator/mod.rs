@@ -1,7 +1,7 @@
 //! The coordinator's round engine: sans-IO, deterministic given its inputs.
 //!
-//! A driver feeds `handle_*` and then polls in this fixed order: [`Coordinator::poll_persist`] until empty (making each
-//! durable), [`Coordinator::poll_recall`] and [`Coordinator::poll_transmit`] until both are empty, [`Coordinator::poll_timeout`],
+//! A driver feeds `handle_*` and then polls in this fixed order: [`Coordinator::poll_keep`] and [`Coordinator::poll_persist`] until empty
+//! (making each durable), [`Coordinator::poll_audit`], [`Coordinator::poll_recall`] and [`Coordinator::poll_transmit`] until all are empty, [`Coordinator::poll_timeout`],
 //! [`Coordinator::poll_event`].
 //! `poll_transmit` yields nothing while something waits to be persisted: the debit is durable before the unmask request
 //! leaves.
@@ -23,6 +23,7 @@ use sottovoce_secagg::{
 use sottovoce_types::{AttemptId, ClientId, FlatParams, RoundId, RoundRecord, RunId, Tick};
 use sottovoce_wire::{Decode, Encode, Frame, Kind, Limits};
 
+use crate::audit::{AuditRequest, Keep};
 use crate::fault::PeerFault;
 use crate::global_model::GlobalModel;
 use crate::journal::{JournalEvent, Persist};
@@ -45,6 +46,12 @@ enum Outgoing {
     Recall {
         to: ClientId,
         round: RoundId,
+    },
+    /// A part of an audit. The journal has what it takes.
+    Audit {
+        to: ClientId,
+        round: RoundId,
+        request: AuditRequest,
     },
 }
 
@@ -161,6 +168,8 @@ pub struct Coordinator {
     /// The last round and attempt of this run with a client's masked input.
     last_inputs: BTreeMap<ClientId, (RoundId, AttemptId)>,
     persist: VecDeque<Persist>,
+    /// What is to be kept for audits.
+    keep: VecDeque<Keep>,
     transmit: VecDeque<Outgoing>,
     events: VecDeque<CoordinatorEvent>,
 }
@@ -205,6 +214,7 @@ impl Coordinator {
             asked: BTreeSet::new(),
             last_inputs: BTreeMap::new(),
             persist: VecDeque::new(),
+            keep: VecDeque::new(),
             transmit: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -246,7 +256,8 @@ impl Coordinator {
             | Kind::SurvivorSignature
             | Kind::Opening
             | Kind::Abort
-            | Kind::WantResult => {}
+            | Kind::WantResult
+            | Kind::WantAudit => {}
             _ => return Err(PeerFault::WrongRole(from, what)),
         }
         if self.connected.get(&from) != Some(&true) {
@@ -254,6 +265,9 @@ impl Coordinator {
         }
         if frame.kind == Kind::WantResult {
             return self.recall(from, frame);
+        }
+        if frame.kind == Kind::WantAudit {
+            return self.show(from, frame);
         }
         if frame.run != self.run || (frame.round, frame.attempt) > (self.round, self.attempt) {
             return Err(PeerFault::WrongAttempt(from, what));
@@ -298,18 +312,48 @@ impl Coordinator {
         self.stopping && !matches!(self.phase, Phase::Openings(_))
     }
 
-    /// 1. What must be durable before anything below leaves.
+    /// 1. What must be durable before anything below leaves; nothing while [`Self::poll_keep`] has more.
     pub fn poll_persist(&mut self) -> Option<Persist> {
-        self.persist.pop_front()
+        if self.keep.is_empty() { self.persist.pop_front() } else { None }
+    }
+
+    /// 0. What is to be kept for audits ([`crate::Journal::keep`]): before everything else, so that a round that is durable can be
+    ///    audited, wherever the process dies.
+    pub fn poll_keep(&mut self) -> Option<Keep> {
+        self.keep.pop_front()
     }
 
     /// 2. A published result to be read from the journal ([`crate::Journal::result`]) and given to [`Self::handle_recalled`]; nothing while
     ///    [`Self::poll_persist`] has more, nor before what leaves earlier has left.
     pub fn poll_recall(&self) -> Option<RoundId> {
-        match (self.persist.is_empty(), self.transmit.front()) {
+        match (self.is_kept(), self.transmit.front()) {
             (true, Some(Outgoing::Recall { round, .. })) => Some(*round),
             _ => None,
         }
+    }
+
+    /// 2. as well: what a client asks for to audit a sum, to be read from the journal ([`crate::audit_answer`]) and given to
+    ///    [`Self::handle_audited`], under the same conditions.
+    pub fn poll_audit(&self) -> Option<(RoundId, AuditRequest)> {
+        match (self.is_kept(), self.transmit.front()) {
+            (true, Some(Outgoing::Audit { round, request, .. })) => Some((*round, *request)),
+            _ => None,
+        }
+    }
+
+    /// The answer that [`Self::poll_audit`] asked for.
+    pub fn handle_audited(&mut self, answer: Bytes) {
+        if let Some(Outgoing::Audit { to, round, .. }) = self.transmit.front() {
+            let frame = Frame { kind: Kind::Audit, run: self.run, round: *round, attempt: AttemptId(0), body: answer };
+            let transmit = Transmit { to: *to, frame };
+            self.transmit.pop_front();
+            self.transmit.push_front(Outgoing::Frame(transmit));
+        }
+    }
+
+    /// Whether all that must be written is.
+    fn is_kept(&self) -> bool {
+        self.persist.is_empty() && self.keep.is_empty()
     }
 
     /// The result that [`Self::poll_recall`] asked for.
@@ -322,9 +366,9 @@ impl Coordinator {
         }
     }
 
-    /// 3. What leaves; nothing while [`Self::poll_persist`] or [`Self::poll_recall`] has more.
+    /// 3. What leaves; nothing while one of the above has more.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if !self.persist.is_empty() || !matches!(self.transmit.front(), Some(Outgoing::Frame(_))) {
+        if !self.is_kept() || !matches!(self.transmit.front(), Some(Outgoing::Frame(_))) {
             return None;
         }
         match self.transmit.pop_front() {
@@ -443,6 +487,24 @@ impl Coordinator {
         Ok(())
     }
 
+    /// One part of an audit at a time for each client, of rounds whose sum is out: what it is shown, the coordinator had from the inputs and
+    /// the opening of that sum, and nothing of an attempt that was not opened is ever kept for this.
+    fn show(&mut self, to: ClientId, frame: &Frame) -> Result<(), PeerFault> {
+        let (what, round) = (kind_name(frame.kind), frame.round);
+        if frame.run != self.run || round.0 == 0 || round.0 > self.model.rounds() {
+            return Err(PeerFault::WrongAttempt(to, what));
+        }
+        let request = AuditRequest::decode_exact(&(), &frame.body).map_err(|source| PeerFault::Malformed {
+            client: to,
+            what,
+            source,
+        })?;
+        if !self.transmit.iter().any(|out| matches!(out, Outgoing::Audit { to: other, .. } if *other == to)) {
+            self.transmit.push_back(Outgoing::Audit { to, round, request });
+        }
+        Ok(())
+    }
+
     /// Clients that are connected, greeted and still in this attempt.
     fn present(&self, client: &ClientId) -> bool {
         self.connected.get(client) == Some(&true) && !self.gone.contains(client)
@@ -470,5 +532,7 @@ impl Coordinator {
 pub(crate) fn limits(plan: &RunPlan) -> Limits {
     let members = usize::try_from(plan.manifest().len()).unwrap_or(usize::MAX);
     let degrees = plan.degrees();
-    Limits::new(members, plan.encode().words()).with_degrees(degrees.picks, degrees.holders, degrees.dealers)
+    Limits::new(members, plan.encode().words())
+        .with_degrees(degrees.picks, degrees.holders, degrees.dealers)
+        .with_kem(plan.spec().key_agreement.is_hybrid())
 }

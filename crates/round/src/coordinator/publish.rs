@@ -5,6 +5,7 @@ use sottovoce_types::{ClientId, RoundRecord, SCHEMA_VERSION, Tick};
 use sottovoce_wire::{Encode, Kind};
 
 use super::{Coordinator, CoordinatorEvent, Outcome};
+use crate::audit::{Keep, KeptRound, SignedOpenings};
 use crate::journal::{JournalEvent, Persist, PublishedResult};
 use crate::messages::{Finished, RoundResult};
 use crate::server::ServerState;
@@ -54,6 +55,11 @@ impl Coordinator {
         persist.state = state;
         persist.result = Some(result.clone());
         self.persist.push_back(persist);
+        if self.plan.spec().audit_chunks > 0 {
+            let openings = SignedOpenings::by(sum.revealed().clone(), &sum.ctx3(), &self.identity).to_bytes().into();
+            let kept = KeptRound { attempt: self.attempt, contributors: contributors.to_vec(), openings };
+            self.keep.push_back(Keep::Round { round: self.round, kept });
+        }
         self.events.push_back(CoordinatorEvent::Published { record: Box::new(record) });
         for client in self.joined().collect::<Vec<_>>() {
             self.send_bytes(client, Kind::Result, result.bytes().clone());

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
-    ClientEngine, ClientEvent, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, JournalEvent, Manifest,
-    Member, PeerFault, PrivacyPlan, ProtocolFault, PublicKey, PublishedResult, RunPlan, RunSpec, ServerSpec, Transmit,
+    ClientEngine, ClientEvent, ClientSetup, Coordinator, CoordinatorEvent, Deadlines, Entry, Journal, JournalEvent,
+    KeptRound, Manifest, Member, MemoryJournal, PeerFault, PrivacyPlan, ProtocolFault, PublicKey, PublishedResult,
+    RunPlan, RunSpec, ServerSpec, Transmit, audit_answer,
 };
 use sottovoce_secagg::graph::MaskGraph;
-use sottovoce_secagg::{Identity, MaskSuite};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_types::{
     ClientId, ClipNorm, Delta, Digest, Epsilon, Lanes, LocalOptimiser, ModelSpec, NoiseMultiplier, Rotation, RoundId,
     RoundRecord, RunId, Tick, TrainJob, Unit, Update,
@@ -73,6 +74,8 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        key_agreement: KeyAgreement::X25519,
+        audit_chunks: 0,
     };
     change(&mut spec);
     Arc::new(RunPlan::new(spec, Arc::new(manifest.unwrap())).unwrap())
@@ -172,6 +175,8 @@ pub struct Federation {
     pub journal: Vec<Entry>,
     /// What was published, for those that were away.
     pub results: BTreeMap<RoundId, PublishedResult>,
+    /// What audits may ask for.
+    pub inputs: MemoryJournal,
     pub events: Vec<CoordinatorEvent>,
     pub now: Tick,
     to_coordinator: VecDeque<(usize, Frame)>,
@@ -190,6 +195,7 @@ impl Federation {
             sites: (1..=n).map(|i| Site::new(plan, i)).collect(),
             journal: Vec::new(),
             results: BTreeMap::new(),
+            inputs: MemoryJournal::default(),
             events: Vec::new(),
             now: Tick(0),
             to_coordinator: VecDeque::new(),
@@ -235,13 +241,21 @@ impl Federation {
     pub fn settle_coordinator(&mut self) -> Vec<Transmit> {
         let mut left = Vec::new();
         loop {
+            while let Some(kept) = self.coordinator.poll_keep() {
+                self.inputs.keep(&kept).unwrap();
+            }
+            let audit = self.coordinator.poll_audit();
             let recall = self.coordinator.poll_recall();
             let transmit = self.coordinator.poll_transmit();
             let persist = self.coordinator.poll_persist();
-            let leaves = transmit.is_some() || recall.is_some();
+            let leaves = transmit.is_some() || recall.is_some() || audit.is_some();
             assert!(!leaves || persist.is_none(), "a frame left while an entry waited to be durable");
             if !leaves && persist.is_none() {
                 break;
+            }
+            if let Some((round, request)) = audit {
+                let answer = audit_answer(&self.inputs, round, request).unwrap();
+                self.coordinator.handle_audited(answer);
             }
             if let Some(round) = recall {
                 self.coordinator.handle_recalled(self.results[&round].bytes().clone());
@@ -258,6 +272,11 @@ impl Federation {
             self.events.push(event);
         }
         left
+    }
+
+    /// What the coordinator keeps of a round for audits.
+    pub fn inputs_kept(&self, round: RoundId) -> Option<KeptRound> {
+        self.inputs.kept_round(round).unwrap()
     }
 
     /// A client's frame reaches the coordinator.

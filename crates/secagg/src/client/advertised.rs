@@ -80,13 +80,15 @@ impl Advertised {
         if session.suite.is_for_simulation() && !session.allow_plain {
             return Err(if session.suite == MaskSuite::None { Abort::PlainRefused } else { Abort::SuiteRefused });
         }
-        let keys = OneTimeKeys::draw(&session.cfg, &client, rng).ok_or(Abort::RandomnessFailed)?;
+        let keys =
+            OneTimeKeys::draw(&session.cfg, &client, session.key_agreement, rng).ok_or(Abort::RandomnessFailed)?;
         let mut own = AdvertMsg {
             cfg: session.cfg,
             client,
             pk_mask: keys.mask.public(),
             pk_chan: keys.channel.public(),
             commit_b: commit_b(&session.cfg, &client, &keys.b),
+            kem: keys.kem(),
             nonce: keys.nonce,
             signature: [0; 64],
         };
@@ -130,7 +132,9 @@ impl Advertised {
             return Err(Abort::OtherSession);
         }
         let me = roster.position(&own.client).ok_or(Abort::OwnAdvertAltered)?;
-        let ours = |m: &Member| (m.pk_mask, m.pk_chan, m.commit_b) == (own.pk_mask, own.pk_chan, own.commit_b);
+        let ours = |m: &Member| {
+            (m.pk_mask, m.pk_chan, m.commit_b, &m.kem) == (own.pk_mask, own.pk_chan, own.commit_b, &own.kem)
+        };
         if !roster.at(me).is_some_and(ours) {
             return Err(Abort::OwnAdvertAltered);
         }

@@ -1,13 +1,15 @@
 //! Dealing: shares of both secrets for every holder, committed to, sealed and signed.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand_core::CryptoRng;
 use sottovoce_types::Digest;
 
 use super::Shared;
-use crate::envelope::{SealOnce, SharePair};
+use crate::envelope::{Envelope, SealOnce, SharePair};
 use crate::fault::Abort;
 use crate::identity::Identity;
+use crate::kem::{Ciphertexts, KemSecret};
 use crate::keys::{OneTimeKeys, Share, ShareKind};
 use crate::labels;
 use crate::messages::{Dealing, ShareEntry, SharesMsg, dealing_digest, dealing_signed};
@@ -33,30 +35,39 @@ pub(super) fn deal(
     let shares = (share(&keys.s)?, share(&keys.b)?);
     #[cfg(test)]
     let shares = spoil(shares, &holders, &keys.spoilt);
-    let (dealing, envelopes, own_shares) = seal(&roster, &holders, &keys, me, shares, id, rng);
+    let Sealed { dealing, envelopes, own_shares, pair_secrets } = seal(&roster, &topology, &keys, me, shares, id, rng);
     let signed = dealing_signed(&roster.ctx1, &roster.client(me), dealing.entries.len(), &dealing.tree().root());
     let own_dealing = dealing_digest(&signed, &dealing.signature);
     // s is wiped here: the mask secret is all that is left of it.
     let OneTimeKeys { b, mask, channel, .. } = keys;
     drop(holders);
     let message = SharesMsg { dealing, envelopes };
-    Ok((Shared { roster, topology, me, own_dealing, own_shares, b, mask, channel }, message))
+    Ok((Shared { roster, topology, me, own_dealing, own_shares, b, mask, channel, pair_secrets }, message))
+}
+
+struct Sealed {
+    dealing: Dealing,
+    envelopes: Vec<Envelope>,
+    own_shares: Option<SharePair>,
+    /// ML-KEM secrets of the masks for which this client encapsulates, by position of the other.
+    pair_secrets: BTreeMap<u32, KemSecret>,
 }
 
 /// Commits to the shares and seals each for its holder.
 fn seal(
     roster: &Roster,
-    holders: &[u32],
+    topology: &Topology,
     keys: &OneTimeKeys,
     me: u32,
     (of_s, of_b): (Vec<Quad>, Vec<Quad>),
     id: &Identity,
     rng: &mut (impl CryptoRng + ?Sized),
-) -> (Dealing, Vec<crate::envelope::Envelope>, Option<SharePair>) {
+) -> Sealed {
+    let holders = topology.holders(me);
     let dealer = roster.client(me);
     let mut entries = Vec::with_capacity(of_s.len());
     let mut envelopes = Vec::with_capacity(of_s.len());
-    let mut own_shares = None;
+    let (mut own_shares, mut pair_secrets) = (None, BTreeMap::new());
     for ((holder, s), b) in holders.iter().zip(of_s).zip(of_b) {
         let member = roster.at(*holder).expect("holders are on the roster");
         let pair = SharePair { s: Share::with_opener(s, rng), b: Share::with_opener(b, rng) };
@@ -67,7 +78,24 @@ fn seal(
             no_envelope()
         } else {
             let agreed = keys.channel.agree(&member.pk_chan).expect("low-order keys were refused with the roster");
-            let envelope = SealOnce::new(&agreed, &roster.ctx1, &dealer, &member.client).seal(&pair);
+            let (kem, channel_secret) = match &member.kem {
+                Some(theirs) => {
+                    let (ctx1, sound) = (&roster.ctx1, "unsound keys were refused with the roster");
+                    let sent = keys.channel.encapsulate_to(ctx1, &dealer, &member.client, &theirs.channel);
+                    let (channel, channel_secret) = sent.expect(sound);
+                    let mask = topology.encapsulates(me, *holder).then(|| {
+                        let made = keys.mask.mask_ciphertext(ctx1, &dealer, &member.client, &theirs.mask);
+                        let (sent, secret) = made.expect(sound);
+                        pair_secrets.insert(*holder, secret);
+                        sent
+                    });
+                    (Some(Box::new(Ciphertexts { channel, mask })), Some(channel_secret))
+                }
+                None => (None, None),
+            };
+            let agreed = agreed.with_kem(channel_secret);
+            let mut envelope = SealOnce::new(&agreed, &roster.ctx1, &dealer, &member.client).seal(&pair);
+            envelope.1 = kem;
             let digest = envelope.digest();
             envelopes.push(envelope);
             digest
@@ -76,7 +104,7 @@ fn seal(
     }
     let mut dealing = Dealing { entries, signature: [0; 64] };
     dealing.sign(&roster.ctx1, id);
-    (dealing, envelopes, own_shares)
+    Sealed { dealing, envelopes, own_shares, pair_secrets }
 }
 
 /// What stands where a dealer has no envelope: in its own place.

@@ -1,11 +1,14 @@
 //! R2: all masks known; waits for this client's input.
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use sottovoce_types::{Digest, RingVec};
 
 use super::{Dealt, Submitted};
+use crate::chunks::{ChunkTree, Owner};
 use crate::fault::Abort;
 use crate::identity::Identity;
+use crate::kem::KemSecret;
 use crate::keys::{OneTimeSecret, self_mask};
 use crate::labels;
 use crate::mask::{Sign, expand_all};
@@ -18,6 +21,8 @@ pub struct Masking {
     pub(super) dealt: Dealt,
     pub(super) b: Quad,
     pub(super) mask: OneTimeSecret,
+    /// ML-KEM secrets of the pairs, by position, in a hybrid agreement.
+    pub(super) pair_secrets: BTreeMap<u32, KemSecret>,
 }
 
 impl Masking {
@@ -43,7 +48,7 @@ impl Masking {
     /// # Errors
     /// [`Abort::InputShape`] when words or lanes are not those agreed.
     pub fn submit(self, input: RingVec, id: &Identity) -> Result<(Submitted, MaskedInputMsg), Abort> {
-        let Self { dealt, b, mask } = self;
+        let Self { dealt, b, mask, mut pair_secrets } = self;
         let Dealt { roster, topology, me, dealers, ctx2, .. } = &dealt;
         let session = &roster.session;
         if input.words().len() != session.words || input.lanes() != session.lanes {
@@ -56,6 +61,7 @@ impl Masking {
             let pair_masks = topology.mask_peers(*me, dealers).into_iter().map(|position| {
                 let peer = roster.at(position).expect("dealers were checked against the roster");
                 let agreed = mask.agree(&peer.pk_mask).expect("low-order keys were refused with the roster");
+                let agreed = agreed.with_kem(pair_secrets.remove(&position));
                 let sign = if position > *me { Sign::Add } else { Sign::Subtract };
                 (agreed.pair_mask(ctx2, &own, &peer.client), sign)
             });
@@ -63,8 +69,9 @@ impl Masking {
             expand_all(prg, own_mask.chain(pair_masks), masked.words_mut(), NonZeroUsize::MIN);
         }
         let words = masked.into_words();
-        let root = MaskedInputMsg::root(ctx2, &own, &words);
-        let signature = id.sign(labels::INPUT, root.as_bytes());
+        let root = ChunkTree::of(Owner::Input(own), &words, NonZeroUsize::MIN).root();
+        let signed = MaskedInputMsg::signed(ctx2, &own, &root, words.len());
+        let signature = id.sign(labels::INPUT, signed.as_bytes());
         Ok((Submitted { dealt, root }, MaskedInputMsg { words, signature }))
     }
 }

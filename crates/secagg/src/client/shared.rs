@@ -10,6 +10,7 @@ use crate::dealing::{check_dealt, shares_root};
 use crate::envelope::{Envelope, SealOnce, SharePair};
 use crate::fault::Abort;
 use crate::graph::GraphRefused;
+use crate::kem::KemSecret;
 use crate::keys::{OneTimeSecret, ShareKind};
 use crate::messages::{EnvelopesMsg, ShareEntry};
 use crate::roster::{Member, Roster};
@@ -28,6 +29,8 @@ pub struct Shared {
     pub(super) b: Quad,
     pub(super) mask: OneTimeSecret,
     pub(super) channel: OneTimeSecret,
+    /// ML-KEM secrets of pairs, by position: those that this client encapsulated, until the envelopes bring the others.
+    pub(super) pair_secrets: BTreeMap<u32, KemSecret>,
 }
 
 impl Shared {
@@ -43,9 +46,10 @@ impl Shared {
     ///
     /// # Errors
     /// [`Abort`]: fewer dealers than max(q, n_min), own dealing missing or altered, a dealing not signed by its dealer, an
-    /// envelope that is not the signed one or is withheld; on a sparse graph fewer than t dealers among this client's picks.
+    /// envelope that is not the signed one or is withheld, a ciphertext for the pair's mask that
+    /// does not give what its dealer confirms; on a sparse graph fewer than t dealers among this client's picks.
     pub fn envelopes(self, message: EnvelopesMsg) -> Result<Masking, Abort> {
-        let Self { roster, topology, me, own_dealing, own_shares, b, mask, channel } = self;
+        let Self { roster, topology, me, own_dealing, own_shares, b, mask, channel, mut pair_secrets } = self;
         let EnvelopesMsg { dealers: digests, dealt } = message;
         let have = u32::try_from(digests.len()).unwrap_or(u32::MAX);
         let need = roster.dealers_needed();
@@ -83,6 +87,11 @@ impl Shared {
             if dealt.envelope.digest() != dealt.entry.envelope {
                 return Err(Abort::EnvelopeAltered { dealer: dealer.client });
             }
+            if topology.encapsulates(dealt.dealer, me)
+                && let Some(secret) = pair_secret(&roster, &mask, dealer, me, &dealt.envelope)?
+            {
+                pair_secrets.insert(dealt.dealer, secret);
+            }
             if let Some(pair) = open(&roster, &channel, dealer, me, &dealt.envelope, &dealt.entry) {
                 held.insert(dealt.dealer, pair);
             }
@@ -90,8 +99,24 @@ impl Shared {
         held.extend(own_shares.map(|own| (me, own)));
         let (n, root) = (roster.len(), shares_root(&digests));
         let ctx2 = context::ctx2(&roster.ctx1, n, dealers.iter().copied(), &root, topology.root());
-        Ok(Masking { dealt: Dealt { roster, topology, me, dealers, ctx2, held }, b, mask })
+        Ok(Masking { dealt: Dealt { roster, topology, me, dealers, ctx2, held }, b, mask, pair_secrets })
     }
+}
+
+/// The ML-KEM secret of the mask with a dealer that encapsulates for the pair; `None` where none was agreed on.
+fn pair_secret(
+    roster: &Roster,
+    mask: &OneTimeSecret,
+    dealer: &Member,
+    me: u32,
+    envelope: &Envelope,
+) -> Result<Option<KemSecret>, Abort> {
+    if dealer.kem.is_none() {
+        return Ok(None);
+    }
+    let sent = envelope.1.as_ref().and_then(|kem| kem.mask.as_ref());
+    let secret = sent.and_then(|sent| mask.mask_secret(&roster.ctx1, &dealer.client, &roster.client(me), sent));
+    secret.map(Some).ok_or(Abort::MaskCiphertext { dealer: dealer.client })
 }
 
 /// The shares in an envelope, if they are the ones that the dealer committed to.
@@ -104,7 +129,8 @@ fn open(
     entry: &ShareEntry,
 ) -> Option<SharePair> {
     let holder = roster.client(me);
-    let agreed = channel.agree(&dealer.pk_chan)?;
+    let secret = envelope.1.as_ref().and_then(|sent| channel.channel_secret(sent));
+    let agreed = channel.agree(&dealer.pk_chan)?.with_kem(secret);
     let pair = SealOnce::new(&agreed, &roster.ctx1, &dealer.client, &holder).open(envelope)?;
     let matches = pair.s.commitment(&roster.ctx1, ShareKind::Mask, &dealer.client, &holder) == entry.commit_s
         && pair.b.commitment(&roster.ctx1, ShareKind::SelfMask, &dealer.client, &holder) == entry.commit_b;

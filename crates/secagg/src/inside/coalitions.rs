@@ -3,6 +3,7 @@
 use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::driver::{Cohort, VALUES};
+use crate::KeyAgreement;
 use crate::client::Masking;
 use crate::envelope::{SealOnce, SharePair};
 use crate::keys::{OneTimeKeys, OneTimeSecret, Share, self_mask};
@@ -19,7 +20,7 @@ fn attack(cohort: &Cohort, corrupt: &[(usize, &Masking)], pks: &[[u8; 32]], ctx2
     let s = weights.combine(held.iter().map(|pair| &pair.s.value));
     let b = weights.combine(held.iter().map(|pair| &pair.b.value));
     let victim = cohort.id(VICTIM);
-    let secret = OneTimeSecret::for_masks(&cohort.session.cfg, &victim, &s);
+    let secret = OneTimeSecret::for_masks(&cohort.session.cfg, &victim, &s, cohort.session.key_agreement);
     let mut left = sent.clone();
     expand_into(Prg::Aes256Ctr, &self_mask(ctx2, &victim, &b), Sign::Subtract, 0, left.words_mut());
     for (j, pk) in pks.iter().enumerate().filter(|(j, _)| *j != VICTIM) {
@@ -66,8 +67,8 @@ fn colluders_with_the_coordinator_open_one_client_with_t_shares_and_never_with_f
 fn an_envelope_with_a_share_that_is_not_canonical_does_not_open() {
     let mut cohort = Cohort::new(2, 0);
     let (ctx1, a, b) = (Digest([1; 32]), ClientId([1; 32]), ClientId([2; 32]));
-    let dealer = OneTimeKeys::draw(&ctx1, &a, &mut cohort.rng).unwrap();
-    let holder = OneTimeKeys::draw(&ctx1, &b, &mut cohort.rng).unwrap();
+    let dealer = OneTimeKeys::draw(&ctx1, &a, KeyAgreement::X25519, &mut cohort.rng).unwrap();
+    let holder = OneTimeKeys::draw(&ctx1, &b, KeyAgreement::X25519, &mut cohort.rng).unwrap();
     let agreed = |mine: &OneTimeKeys, other: &OneTimeKeys| mine.channel.agree(&other.channel.public()).unwrap();
     let open = |envelope| SealOnce::new(&agreed(&holder, &dealer), &ctx1, &a, &b).open(&envelope);
     let share = |rng: &mut _| Share::with_opener(Quad::random(rng).unwrap(), rng);

@@ -4,6 +4,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sottovoce_types::{ClientId, Digest};
 
+use crate::KeyAgreement;
 use crate::keys::{OneTimeKeys, self_mask};
 use crate::mask::{Prg, Sign, expand_into};
 
@@ -26,7 +27,8 @@ fn sum_under(contexts: [Digest; 4]) -> (Vec<u64>, Vec<u64>) {
     let rng = &mut ChaCha20Rng::from_seed([12; 32]);
     let cfg = Digest::of(b"a configuration");
     let ids: Vec<ClientId> = (0..4u8).map(|i| ClientId([i; 32])).collect();
-    let keys: Vec<OneTimeKeys> = ids.iter().map(|id| OneTimeKeys::draw(&cfg, id, rng).unwrap()).collect();
+    let keys: Vec<OneTimeKeys> =
+        ids.iter().map(|id| OneTimeKeys::draw(&cfg, id, KeyAgreement::X25519, rng).unwrap()).collect();
     let (mut sum, mut plain) = (vec![0u64; WORDS], vec![0u64; WORDS]);
     for (i, ctx2) in contexts.iter().enumerate() {
         let input = (0..WORDS as u64).map(|k| (k * (i as u64 + 3)) % 11);

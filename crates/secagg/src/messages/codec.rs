@@ -11,9 +11,11 @@ use super::{
     OpeningMsg, PickedBy, RosterMsg, ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg,
     SurvivorsMsg,
 };
+use crate::audit::Revealed;
 use crate::certificate::Certificate;
-use crate::envelope::{ENVELOPE_LEN, Envelope};
+use crate::envelope::Envelope;
 use crate::graph::PicksMsg;
+use crate::kem::{Ciphertexts, KemKeys, MaskCiphertext};
 use crate::session::MessageCtx;
 use crate::shamir::Quad;
 
@@ -37,6 +39,10 @@ impl Encode for AdvertMsg {
         self.client.encode(out);
         out.extend_from_slice(&self.pk_mask);
         out.extend_from_slice(&self.pk_chan);
+        if let Some(kem) = &self.kem {
+            out.extend_from_slice(&kem.mask);
+            out.extend_from_slice(&kem.channel);
+        }
         self.commit_b.encode(out);
         out.extend_from_slice(&self.nonce);
         out.extend_from_slice(&self.signature);
@@ -50,6 +56,11 @@ impl Decode<MessageCtx> for AdvertMsg {
             client: ClientId::decode(ctx, input)?,
             pk_mask: input.array()?,
             pk_chan: input.array()?,
+            kem: if ctx.hybrid {
+                Some(Box::new(KemKeys { mask: input.array()?, channel: input.array()? }))
+            } else {
+                None
+            },
             commit_b: Digest::decode(ctx, input)?,
             nonce: input.array()?,
             signature: input.array()?,
@@ -133,17 +144,53 @@ impl Decode<MessageCtx> for Dealing {
     }
 }
 
+impl Encode for Envelope {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+        if let Some(kem) = &self.1 {
+            out.extend_from_slice(&kem.channel);
+            put_option(out, kem.mask.as_ref(), |out, mask| mask.encode(out));
+        }
+    }
+}
+
+impl Decode<MessageCtx> for Envelope {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let sealed = input.array()?;
+        if !ctx.hybrid {
+            return Ok(Self(sealed, None));
+        }
+        let channel = input.array()?;
+        let mask =
+            if input.boolean("mask ciphertext present")? { Some(MaskCiphertext::decode(ctx, input)?) } else { None };
+        Ok(Self(sealed, Some(Box::new(Ciphertexts { channel, mask }))))
+    }
+}
+
+impl Encode for MaskCiphertext {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ciphertext);
+        out.extend_from_slice(&self.confirmation);
+    }
+}
+
+impl Decode<MessageCtx> for MaskCiphertext {
+    fn decode(_: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { ciphertext: input.array()?, confirmation: input.array()? })
+    }
+}
+
 impl Encode for SharesMsg {
     fn encode(&self, out: &mut Vec<u8>) {
         self.dealing.encode(out);
-        put_list(out, &self.envelopes, |out, e| out.extend_from_slice(&e.0));
+        put_list(out, &self.envelopes, |out, e| e.encode(out));
     }
 }
 
 impl Decode<MessageCtx> for SharesMsg {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let dealing = Dealing::decode(ctx, input)?;
-        let envelopes = input.list("envelopes", ctx.degrees.holders, |r| r.array::<ENVELOPE_LEN>().map(Envelope))?;
+        let envelopes = input.list("envelopes", ctx.degrees.holders, |r| Envelope::decode(ctx, r))?;
         Ok(Self { dealing, envelopes })
     }
 }
@@ -157,7 +204,7 @@ impl Encode for DealtToYou {
         self.entry.encode(out);
         put_list(out, &self.path, |out, digest| digest.encode(out));
         out.extend_from_slice(&self.signature);
-        out.extend_from_slice(&self.envelope.0);
+        self.envelope.encode(out);
     }
 }
 
@@ -168,7 +215,7 @@ impl Decode<MessageCtx> for DealtToYou {
             entry: ShareEntry::decode(ctx, input)?,
             path: input.list("path of commitments", LONGEST_PATH, |r| Digest::decode(ctx, r))?,
             signature: input.array()?,
-            envelope: Envelope(input.array()?),
+            envelope: Envelope::decode(ctx, input)?,
         })
     }
 }
@@ -190,6 +237,30 @@ impl Decode<MessageCtx> for EnvelopesMsg {
             dealers: Arc::new(input.list("dealers", ctx.n, dealer)?),
             dealt: input.list("shares dealt", ctx.degrees.dealers, |r| DealtToYou::decode(ctx, r))?,
         })
+    }
+}
+
+impl Encode for Revealed {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.roster.encode(out);
+        put_list(out, &self.picks, |out, (picker, picks)| {
+            put_u32(out, *picker);
+            put_list(out, picks, |out, pick| put_u32(out, *pick));
+        });
+        put_list(out, &self.secrets, |out, secret| out.extend_from_slice(secret));
+        put_list(out, &self.ciphertexts, |out, sent| sent.encode(out));
+    }
+}
+
+impl Decode<MessageCtx> for Revealed {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let roster = RosterMsg::decode(ctx, input)?;
+        let list = |r: &mut Reader<'_>| Ok((r.u32()?, r.list("picks", ctx.degrees.picks, Reader::u32)?));
+        let picks = input.list("lists of picks", ctx.n, list)?;
+        let secrets = input.list("revealed secrets", ctx.n, Reader::array)?;
+        let pairs = if ctx.hybrid { ctx.n.saturating_mul(ctx.degrees.holders) } else { 0 };
+        let ciphertexts = input.list("revealed ciphertexts", pairs, |r| MaskCiphertext::decode(ctx, r))?;
+        Ok(Self { roster, picks, secrets, ciphertexts })
     }
 }
 
@@ -243,12 +314,13 @@ impl Encode for InputRoot {
     fn encode(&self, out: &mut Vec<u8>) {
         put_u32(out, self.index);
         self.root.encode(out);
+        out.extend_from_slice(&self.signature);
     }
 }
 
 impl Decode<MessageCtx> for InputRoot {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { index: input.u32()?, root: Digest::decode(ctx, input)? })
+        Ok(Self { index: input.u32()?, root: Digest::decode(ctx, input)?, signature: input.array()? })
     }
 }
 

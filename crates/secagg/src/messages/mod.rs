@@ -10,6 +10,7 @@ use crate::envelope::Envelope;
 use crate::fault::Abort;
 use crate::graph::PicksMsg;
 use crate::identity::{BadSignature, Identity, verify};
+use crate::kem::KemKeys;
 use crate::labels;
 use crate::merkle::{MerkleTree, merkle_root};
 
@@ -26,6 +27,8 @@ pub struct AdvertMsg {
     pub pk_chan: [u8; 32],
     /// Commitment to the self-mask seed.
     pub commit_b: Digest,
+    /// ML-KEM keys of masks and envelopes, in a hybrid agreement.
+    pub kem: Option<Box<KemKeys>>,
     /// Fresh bytes.
     pub nonce: [u8; 32],
     /// By the identity key, over all of the above.
@@ -40,15 +43,18 @@ impl AdvertMsg {
 
     /// What the signature is over.
     pub(crate) fn signed(&self) -> Digest {
-        labels::ADVERT
-            .hasher()
+        let mut hasher = labels::ADVERT.hasher();
+        hasher
             .field(self.cfg.as_bytes())
             .field(&self.client.0)
             .field(&self.pk_mask)
             .field(&self.pk_chan)
             .field(self.commit_b.as_bytes())
-            .field(&self.nonce)
-            .finish()
+            .field(&self.nonce);
+        if let Some(kem) = &self.kem {
+            hasher.field(&kem.mask).field(&kem.channel);
+        }
+        hasher.finish()
     }
 }
 
@@ -195,12 +201,12 @@ pub struct EnvelopesMsg {
     pub dealt: Vec<DealtToYou>,
 }
 
-/// R2, client to coordinator: the masked input and a signature over its hash.
+/// R2, client to coordinator: the masked input and a signature over its root.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MaskedInputMsg {
     /// `[words]`, uniform to everyone but the sender.
     pub words: Vec<u64>,
-    /// By the sender, over ctx2 and the hash of the words.
+    /// By the sender, over ctx2, the root of the words ([`crate::chunks`]) and their number.
     pub signature: [u8; 64],
 }
 
@@ -217,22 +223,25 @@ impl MaskedInputMsg {
         &self.words
     }
 
-    /// What the sender signs, and what stands for its input in inputs_root.
-    pub(crate) fn root(ctx2: &Digest, client: &ClientId, words: &[u64]) -> Digest {
-        labels::INPUT.hasher().field(ctx2.as_bytes()).field(&client.0).words(words).finish()
+    /// What the sender signs: (ctx2, root_i, W).
+    pub(crate) fn signed(ctx2: &Digest, client: &ClientId, root: &Digest, words: usize) -> Digest {
+        let words = u64::try_from(words).expect("a length fits 64 bits");
+        labels::INPUT.hasher().field(ctx2.as_bytes()).field(&client.0).field(root.as_bytes()).number(words).finish()
     }
 }
 
-/// One survivor and the hash of its input.
+/// One survivor and the root of its input, which it signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InputRoot {
     /// Roster position.
     pub index: u32,
-    /// Hash of the masked input.
+    /// Root of the masked input ([`crate::chunks`]).
     pub root: Digest,
+    /// The survivor's, over ctx2, root and number of words: nobody else can put an input in its place.
+    pub signature: [u8; 64],
 }
 
-/// R3, coordinator to clients: the survivor set U3 by ascending roster position, with the hash of each input.
+/// R3, coordinator to clients: the survivor set U3 by ascending roster position, with the signed root of each input.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SurvivorsMsg {
     /// One a survivor.

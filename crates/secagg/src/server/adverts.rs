@@ -40,11 +40,12 @@ impl CollectingAdverts {
         }
         let refused = |fault| PeerFault::Advert { client: from, fault };
         let member = check_advert(&self.session, &message).map_err(refused)?;
-        let (mask, channel) = (member.pk_mask, member.pk_chan);
-        if mask == channel || self.keys.contains(&mask) || self.keys.contains(&channel) {
+        let keys = member.keys();
+        let own: BTreeSet<&[u8; 32]> = keys.iter().collect();
+        if own.len() != keys.len() || keys.iter().any(|key| self.keys.contains(key)) {
             return Err(refused(AdvertFault::RepeatedKey));
         }
-        self.keys.extend([mask, channel]);
+        self.keys.extend(keys);
         self.adverts.insert(from, (message, member));
         Ok(())
     }

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sottovoce_types::{ClientId, Digest};
 
+use crate::dealing::PairCiphertexts;
 use crate::fault::PeerFault;
 use crate::messages::Dealing;
 use crate::roster::{Member, Roster};
@@ -40,6 +41,8 @@ struct Agreed {
     dealers: BTreeSet<u32>,
     shares_root: Digest,
     ctx2: Digest,
+    /// What agrees on the masks of pairs, in a hybrid agreement.
+    ciphertexts: PairCiphertexts,
 }
 
 impl Agreed {

@@ -5,12 +5,14 @@ use std::num::NonZeroUsize;
 use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::{Agreed, SecureSum, count, has, owed};
+use crate::audit::Revealed;
 use crate::certificate::Certificate;
+use crate::dealing::left_by;
 use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault, SpoiltShares};
 use crate::identity::verify;
 use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, self_mask};
 use crate::labels;
-use crate::mask::{MaskKey, Sign, expand_all, parallel_map};
+use crate::mask::{MaskKey, Sign, expand_all};
 use crate::messages::OpeningMsg;
 use crate::shamir::decode::Decoder;
 use crate::shamir::{Lagrange, Quad};
@@ -136,17 +138,20 @@ impl CollectingOpenings {
         }
         let mut weights = Weights::default();
         let (mut self_masks, mut gone) = (Vec::new(), Vec::new());
-        let mut spoilt = Vec::new();
+        let (mut spoilt, mut secrets) = (Vec::new(), Vec::new());
         for dealer in &self.agreed.dealers {
-            let fault = if self.survivors.contains(dealer) {
-                let (key, fault) = self.verified(&mut weights, *dealer, |b| self.self_mask(*dealer, b))?;
+            let (revealed, fault) = if self.survivors.contains(dealer) {
+                let opened = |b: &Quad| Ok((self.self_mask(*dealer, b)?, *b.to_bytes()));
+                let ((key, b), fault) = self.verified(&mut weights, *dealer, opened)?;
                 self_masks.push((key, Sign::Subtract));
-                fault
+                (b, fault)
             } else {
-                let (secret, fault) = self.verified(&mut weights, *dealer, |s| self.mask_secret(*dealer, s))?;
+                let opened = |s: &Quad| Ok((self.mask_secret(*dealer, s)?, *s.to_bytes()));
+                let ((secret, s), fault) = self.verified(&mut weights, *dealer, opened)?;
                 gone.push((*dealer, secret));
-                fault
+                (s, fault)
             };
+            secrets.push(revealed);
             spoilt.extend(fault);
         }
         let mut sum = self.accumulator;
@@ -155,12 +160,26 @@ impl CollectingOpenings {
         if let Some(prg) = agreed.roster.prg() {
             expand_all(prg, self_masks, sum.words_mut(), workers);
             for (dealer, secret) in gone {
-                let masks = left_by(&agreed, dealer, &secret, &survivors, workers);
+                let (roster, sent) = (&agreed.roster, &agreed.ciphertexts);
+                let masks =
+                    left_by((roster, &agreed.topology), &agreed.ctx2, (dealer, &secret), &survivors, sent, workers)
+                        .map_err(|by| OpenFailed::Dealer {
+                            dealer: roster.client(by),
+                            fault: DealerFault::MaskCiphertext,
+                        })?;
                 expand_all(prg, masks, sum.words_mut(), workers);
             }
         }
+        let of_a_dropout = |(a, b): &(u32, u32)| {
+            agreed.dealers.contains(a) && agreed.dealers.contains(b) && survivors.contains(a) != survivors.contains(b)
+        };
+        let shown = agreed.ciphertexts.into_iter().filter(|(pair, _)| of_a_dropout(pair));
+        let ciphertexts = shown.map(|(_, sent)| sent).collect();
+        let picks = agreed.topology.lists(agreed.roster.len());
+        let revealed = Revealed { roster: agreed.roster.message.clone(), picks, secrets, ciphertexts };
         Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate)
-            .with_spoilt(spoilt))
+            .with_spoilt(spoilt)
+            .with_revealed(revealed))
     }
 
     /// What follows from a dealer's secret, once the secret is the one that it advertised. Every share opened is the one that its dealer
@@ -198,8 +217,8 @@ impl CollectingOpenings {
     fn mask_secret(&self, dealer: u32, s: &Quad) -> Result<OneTimeSecret, OpenFailed> {
         let roster = &self.agreed.roster;
         let member = roster.at(dealer).expect("dealers are on the roster");
-        let secret = OneTimeSecret::for_masks(&roster.session.cfg, &member.client, s);
-        if secret.public() != member.pk_mask {
+        let secret = OneTimeSecret::for_masks(&roster.session.cfg, &member.client, s, roster.session.key_agreement);
+        if secret.public() != member.pk_mask || secret.public_kem() != member.kem.as_ref().map(|kem| kem.mask) {
             return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::MaskKey });
         }
         Ok(secret)
@@ -236,25 +255,4 @@ impl Weights {
         let (_, weights) = self.0.as_ref().expect("just made");
         Ok(weights.combine(opened.values().take(phase.threshold())))
     }
-}
-
-/// The masks between a dealer that dropped out and the survivors that it masked with, each with the sign that undoes what the survivor did. The
-/// key agreements, which for short vectors cost more than the masks, are shared out among the threads.
-fn left_by(
-    agreed: &Agreed,
-    dealer: u32,
-    secret: &OneTimeSecret,
-    survivors: &BTreeSet<u32>,
-    workers: NonZeroUsize,
-) -> Vec<(MaskKey, Sign)> {
-    let (roster, ctx2) = (&agreed.roster, &agreed.ctx2);
-    let gone = roster.client(dealer);
-    let survivors = agreed.topology.mask_peers(dealer, survivors);
-    parallel_map(&survivors, workers, |survivor| {
-        let peer = roster.at(*survivor).expect("survivors are on the roster");
-        let shared = secret.agree(&peer.pk_mask).expect("low-order keys were refused with the adverts");
-        // The survivor added this mask if it is the earlier of the two.
-        let sign = if *survivor < dealer { Sign::Subtract } else { Sign::Add };
-        (shared.pair_mask(ctx2, &gone, &peer.client), sign)
-    })
 }

@@ -6,7 +6,8 @@ use sottovoce_types::{ClientId, Digest, RingVec};
 
 use super::{Agreed, CollectingInputs, count, has, owed};
 use crate::context;
-use crate::dealing::shares_root;
+use crate::dealing::{PairCiphertexts, shares_root};
+use crate::envelope::Envelope;
 use crate::fault::{PeerFault, Phase, QuorumLost};
 use crate::identity::verify;
 use crate::labels;
@@ -58,6 +59,14 @@ impl CollectingShares {
         if committed.zip(&message.envelopes).any(|((_, entry), envelope)| envelope.digest() != entry.envelope) {
             return Err(PeerFault::EnvelopeHash { client: from });
         }
+        // In a hybrid agreement every envelope has a ciphertext, and one for the mask where the dealer encapsulates for the pair.
+        let hybrid = self.roster.session.key_agreement.is_hybrid();
+        let expected = |holder: u32| hybrid.then_some(self.topology.encapsulates(dealer, holder));
+        let others = holders.iter().filter(|holder| **holder != dealer);
+        let kem = |e: &Envelope| e.1.as_ref().map(|kem| kem.mask.is_some());
+        if others.zip(&message.envelopes).any(|(holder, envelope)| kem(envelope) != expected(*holder)) {
+            return Err(PeerFault::Shape { client: from });
+        }
         drop(holders);
         let digest = dealing_digest(&signed, &message.dealing.signature);
         self.shares.insert(dealer, Taken { message, tree, digest });
@@ -99,6 +108,7 @@ impl CollectingShares {
         let digests = Arc::new(digests);
         let mut dealt: BTreeMap<u32, Vec<DealtToYou>> = dealers.iter().map(|i| (*i, Vec::new())).collect();
         let mut dealings = BTreeMap::new();
+        let mut ciphertexts = PairCiphertexts::new();
         for (dealer, Taken { message, tree, .. }) in shares {
             let SharesMsg { dealing, envelopes } = message;
             let holders = topology.holders(dealer);
@@ -106,6 +116,9 @@ impl CollectingShares {
             // The dealer's own place has no envelope.
             let others = places.filter(|(_, (holder, _))| **holder != dealer);
             for ((slot, (holder, entry)), envelope) in others.zip(envelopes) {
+                if let Some(sent) = envelope.1.as_ref().and_then(|kem| kem.mask.clone()) {
+                    ciphertexts.insert((dealer, *holder), sent);
+                }
                 let signature = dealing.signature;
                 let Some(dealt) = dealt.get_mut(holder) else { continue };
                 dealt.push(DealtToYou { dealer, entry: *entry, path: tree.path(slot), signature, envelope });
@@ -120,7 +133,7 @@ impl CollectingShares {
         let (n, u2) = (roster.len(), dealers.iter().copied());
         let ctx2 = context::ctx2(&roster.ctx1, n, u2, &shares_root, topology.root());
         let accumulator = RingVec::zeros(roster.session.words, roster.session.lanes);
-        let agreed = Agreed { roster, topology, dealings, dealers, shares_root, ctx2 };
+        let agreed = Agreed { roster, topology, dealings, dealers, shares_root, ctx2, ciphertexts };
         Ok((CollectingInputs::new(agreed, accumulator), addressed))
     }
 }

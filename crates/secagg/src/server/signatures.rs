@@ -15,16 +15,16 @@ pub struct CollectingSignatures {
     agreed: Agreed,
     accumulator: RingVec,
     survivors: BTreeSet<u32>,
-    /// The hash of each survivor's input.
-    roots: BTreeMap<u32, Digest>,
+    /// The signed root of each survivor's input.
+    inputs: Vec<InputRoot>,
     ctx3: Digest,
     signatures: BTreeMap<u32, [u8; 64]>,
 }
 
 impl CollectingSignatures {
-    pub(super) fn new(agreed: Agreed, accumulator: RingVec, roots: BTreeMap<u32, Digest>, ctx3: Digest) -> Self {
-        let survivors = roots.keys().copied().collect();
-        Self { agreed, accumulator, survivors, roots, ctx3, signatures: BTreeMap::new() }
+    pub(super) fn new(agreed: Agreed, accumulator: RingVec, inputs: Vec<InputRoot>, ctx3: Digest) -> Self {
+        let survivors = inputs.iter().map(|i| i.index).collect();
+        Self { agreed, accumulator, survivors, inputs, ctx3, signatures: BTreeMap::new() }
     }
 
     /// What the survivors sign.
@@ -70,7 +70,7 @@ impl CollectingSignatures {
     /// # Errors
     /// [`QuorumLost`] when fewer than q signed.
     pub fn close(self) -> Result<(CollectingOpenings, SurvivorQuorumMsg), QuorumLost> {
-        let Self { agreed, accumulator, survivors, roots, ctx3, signatures } = self;
+        let Self { agreed, accumulator, survivors, inputs, ctx3, signatures } = self;
         let (have, need) = (count(&signatures), agreed.roster.q);
         if have < need {
             return Err(QuorumLost { phase: Phase::Signatures, have, need });
@@ -84,7 +84,7 @@ impl CollectingSignatures {
             dealers: agreed.dealers.iter().copied().collect(),
             shares_root: agreed.shares_root,
             graph_root: agreed.topology.root().copied(),
-            inputs: roots.into_iter().map(|(index, root)| InputRoot { index, root }).collect(),
+            inputs,
             signatures: signatures.clone(),
         };
         let openings = CollectingOpenings::new(agreed, accumulator, survivors, ctx3, signers, certificate);

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 
 use sottovoce_types::{ClientId, Digest, RingVec};
 
+use crate::audit::Revealed;
 use crate::certificate::Certificate;
 use crate::fault::{Complaint, SpoiltShares};
 use crate::roster::Roster;
@@ -21,6 +22,7 @@ pub struct SecureSum {
     complaints: Vec<Complaint>,
     certificate: Certificate,
     spoilt: Vec<SpoiltShares>,
+    revealed: Revealed,
 }
 
 impl SecureSum {
@@ -43,12 +45,28 @@ impl SecureSum {
             complaints,
             certificate,
             spoilt: Vec::new(),
+            revealed: Revealed {
+                roster: roster.message.clone(),
+                picks: Vec::new(),
+                secrets: Vec::new(),
+                ciphertexts: Vec::new(),
+            },
         }
     }
 
     /// With the dealers that spoilt shares.
     pub(super) fn with_spoilt(self, spoilt: Vec<SpoiltShares>) -> Self {
         Self { spoilt, ..self }
+    }
+
+    /// With what opened it.
+    pub(super) fn with_revealed(self, revealed: Revealed) -> Self {
+        Self { revealed, ..self }
+    }
+
+    /// What opened it, for whoever audits the sum: of each dealer one secret, and nothing that was not opened.
+    pub fn revealed(&self) -> &Revealed {
+        &self.revealed
     }
 
     /// `[words]`, mod 2^64.

@@ -88,7 +88,7 @@ fn claim_decoders_refuse_truncated_and_trailing_bytes() {
 #[test]
 fn claim_decoders_refuse_more_entries_than_the_session_has_members() {
     let s = sample();
-    let small = MessageCtx { n: 1, words: s.ctx.words, degrees: Degrees { picks: 1, holders: 1, dealers: 1 } };
+    let small = MessageCtx { n: 1, degrees: Degrees { picks: 1, holders: 1, dealers: 1 }, ..s.ctx };
     let too_long = |e: DecodeError| assert!(matches!(e, DecodeError::TooLong { max: 1, .. }), "{e}");
     too_long(RosterMsg::decode_exact(&small, &s.roster.to_bytes()).unwrap_err());
     too_long(PicksMsg::decode_exact(&small, &s.picks.to_bytes()).unwrap_err());
@@ -142,7 +142,8 @@ fn claim_debug_output_shows_no_input_and_no_share() {
 proptest! {
     #[test]
     fn claim_no_bytes_make_a_decoder_panic(bytes: Vec<u8>, n in 0usize..5, words in 0usize..5) {
-        let ctx = MessageCtx { n, words, degrees: Degrees { picks: n, holders: n, dealers: n } };
+        let degrees = Degrees { picks: n, holders: n, dealers: n };
+        let ctx = MessageCtx { n, words, degrees, hybrid: n % 2 == 1 };
         let _ = AdvertMsg::decode_exact(&ctx, &bytes);
         let _ = RosterMsg::decode_exact(&ctx, &bytes);
         let _ = PicksMsg::decode_exact(&ctx, &bytes);

@@ -44,6 +44,7 @@ impl Cohort {
             words: WORDS,
             graph: MaskGraph::Complete,
             suite: MaskSuite::Aes256Ctr,
+            key_agreement: KeyAgreement::X25519,
             allow_plain: false,
         };
         Self { coordinator, sites, session, rng, degrees: std::cell::OnceCell::new() }
@@ -73,6 +74,11 @@ impl Cohort {
         self
     }
 
+    pub(crate) fn hybrid(mut self) -> Self {
+        self.session.key_agreement = KeyAgreement::X25519MlKem768;
+        self
+    }
+
     pub(crate) fn n(&self) -> usize {
         self.sites.len()
     }
@@ -89,8 +95,9 @@ impl Cohort {
     pub(crate) fn pass<M: Encode + Decode<MessageCtx> + PartialEq>(&self, kind: Kind, message: &M) -> M {
         let bytes = message.to_bytes();
         let degrees = *self.degrees.get_or_init(|| self.session.message_ctx().unwrap().degrees);
-        let ctx = MessageCtx { n: self.n(), words: self.session.words, degrees };
-        let limits = Limits::new(self.n(), self.session.words);
+        let hybrid = self.session.key_agreement.is_hybrid();
+        let ctx = MessageCtx { n: self.n(), words: self.session.words, degrees, hybrid };
+        let limits = Limits::new(self.n(), self.session.words).with_kem(hybrid);
         let limit = limits.with_degrees(degrees.picks, degrees.holders, degrees.dealers).max_body(kind);
         assert!(bytes.len() <= limit, "{kind:?}: {} bytes, limit {limit}", bytes.len());
         let back = M::decode_exact(&ctx, &bytes).unwrap();

@@ -358,22 +358,40 @@ fn claim_malformed_shares_are_refused_naming_the_dealer_and_leave_the_phase_as_i
 #[test]
 fn claim_a_forged_or_repeated_input_adds_nothing() {
     let mut cohort = Cohort::new(4, 0);
-    let (states, mut server) = cohort.until_masking();
-    let mut sent = Vec::new();
-    for (i, state) in states.into_iter().enumerate() {
-        sent.push(state.submit(cohort.pack(&cohort.input(i)), &cohort.sites[i]).unwrap().1);
+    let (masking, mut server) = cohort.until_masking();
+    let (mut states, mut sent) = (Vec::new(), Vec::new());
+    for (i, state) in masking.into_iter().enumerate() {
+        let (state, message) = state.submit(cohort.pack(&cohort.input(i)), &cohort.sites[i]).unwrap();
+        states.push(state);
+        sent.push(message);
     }
     let client = cohort.id(0);
     let mut altered = sent[0].clone();
     altered.words[0] ^= 1;
-    assert_eq!(server.input(client, altered), Err(PeerFault::Signature { client }));
+    assert_eq!(server.input(client, altered).map(|_| ()), Err(PeerFault::Signature { client }));
     // Another client's input under one's own name.
-    assert_eq!(server.input(client, sent[1].clone()), Err(PeerFault::Signature { client }));
+    assert_eq!(server.input(client, sent[1].clone()).map(|_| ()), Err(PeerFault::Signature { client }));
     let mut short = sent[0].clone();
     short.words.pop();
-    assert_eq!(server.input(client, short), Err(PeerFault::Shape { client }));
+    assert_eq!(server.input(client, short).map(|_| ()), Err(PeerFault::Shape { client }));
     assert_eq!(server.count(), 0);
     server.input(client, sent[0].clone()).unwrap();
-    assert_eq!(server.input(client, sent[0].clone()), Err(PeerFault::Repeated { client }));
+    assert_eq!(server.input(client, sent[0].clone()).map(|_| ()), Err(PeerFault::Repeated { client }));
     assert_eq!(server.expected().len(), 3);
+    // What was refused is not in the sum: the round opens to the right one.
+    for (i, message) in sent.into_iter().enumerate().skip(1) {
+        server.input(cohort.id(i), message).unwrap();
+    }
+    let (mut server, survivors) = server.close().unwrap();
+    let mut consistent = Vec::new();
+    for (i, state) in states.into_iter().enumerate() {
+        let (state, signature) = state.survivors(survivors.clone(), &cohort.sites[i]).unwrap();
+        server.signature(cohort.id(i), signature).unwrap();
+        consistent.push(state);
+    }
+    let (mut server, quorum) = server.close().unwrap();
+    for (i, state) in consistent.into_iter().enumerate() {
+        server.opening(cohort.id(i), state.quorum(quorum.clone(), &cohort.sites[i]).unwrap()).unwrap();
+    }
+    assert_eq!(server.close().unwrap().sum().unpack(6), cohort.plain_sum(0..4));
 }

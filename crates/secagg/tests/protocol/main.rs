@@ -7,6 +7,7 @@
     reason = "counts of a handful of clients"
 )]
 
+mod audits;
 mod certificates;
 mod dealers;
 mod decoding;
@@ -15,6 +16,7 @@ mod dropouts;
 mod exact;
 mod flower;
 mod graphs;
+mod hybrid;
 mod liars;
 mod operations;
 mod replays;

@@ -203,7 +203,7 @@ fn attempt(cohort: &mut Cohort, faults: &Faults, seed: u64) -> (Option<SecureSum
             sent.push((i, message));
         }
     }
-    let counted = arrivals.take(Step::Input, sent, |id, m| server.input(id, m));
+    let counted = arrivals.take(Step::Input, sent, |id, m| server.input(id, m).map(|_| ()));
     let Ok((mut server, survivors)) = server.close() else { return (None, opened) };
 
     let mut consistent = BTreeMap::new();

@@ -43,7 +43,7 @@ fn attempt(cohort: &mut Cohort, cfg: &[u8], earlier: Option<&Said>) -> Said {
         assert_eq!(states.remove(0).envelopes(mixed).map(|_| ()), Err(Abort::DealingSignature { dealer }));
         let (mut states, _, messages) = cohort.until_envelopes();
         let mut mixed = messages[0].clone();
-        mixed.dealt[1].envelope.clone_from(&old.envelopes.dealt[1].envelope);
+        mixed.dealt[1].envelope = old.envelopes.dealt[1].envelope.clone();
         assert_eq!(states.remove(0).envelopes(mixed).map(|_| ()), Err(Abort::EnvelopeAltered { dealer }));
         let (mut states, ..) = cohort.until_survivors(&[0, 1, 2, 3]);
         let answer = states.remove(0).survivors(old.survivors.clone(), &cohort.sites[0]);
@@ -77,7 +77,7 @@ fn attempt(cohort: &mut Cohort, cfg: &[u8], earlier: Option<&Said>) -> Said {
     }
     let (mut server, envelopes) = server.close().unwrap();
     if let Some(old) = earlier {
-        refused(server.input(cohort.id(0), old.input.clone()), "an input");
+        refused(server.input(cohort.id(0), old.input.clone()).map(|_| ()), "an input");
     }
     let (mut submitted, mut inputs) = (Vec::new(), Vec::new());
     for (i, state) in shared.into_iter().enumerate() {
@@ -204,8 +204,11 @@ fn an_identity_that_the_manifest_no_longer_lists_is_refused() {
 
 /// Signs a masked input as client i would, under the context that its honest state holds.
 fn signed_input(cohort: &Cohort, i: usize, ctx2: Digest, words: Vec<u64>) -> MaskedInputMsg {
-    let root = labels::INPUT.hasher().field(ctx2.as_bytes()).field(&cohort.id(i).0).words(&words).finish();
-    MaskedInputMsg { words, signature: cohort.sites[i].sign(labels::INPUT, root.as_bytes()) }
+    let (client, owner) = (cohort.id(i), chunks::Owner::Input(cohort.id(i)));
+    let root = chunks::ChunkTree::of(owner, &words, std::num::NonZeroUsize::MIN).root();
+    let mut signed = labels::INPUT.hasher();
+    signed.field(ctx2.as_bytes()).field(&client.0).field(root.as_bytes()).number(words.len() as u64);
+    MaskedInputMsg { signature: cohort.sites[i].sign(labels::INPUT, signed.finish().as_bytes()), words }
 }
 
 /// A client that puts no mask on its input shows it to the coordinator: its own loss. It also leaves the masks of the others
@@ -280,6 +283,7 @@ fn no_key_envelope_or_mask_repeats_in_a_thousand_attempts() {
     for _ in 0..1000 {
         let (states, _, messages) = cohort.until_envelopes();
         for (i, (state, message)) in states.into_iter().zip(messages).enumerate() {
+            // One from the other alone.
             let other = message.dealt[0].clone();
             fresh(&other.envelope.0, "an envelope");
             fresh(&other.entry.commit_s.0, "a commitment to a share of s");

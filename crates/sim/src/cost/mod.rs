@@ -12,7 +12,7 @@ use std::time::Duration;
 use rand_core::CryptoRng;
 use sottovoce_secagg::graph::{GraphParameters, MaskGraph};
 use sottovoce_secagg::mask::{MaskKey, Sign, expand_all};
-use sottovoce_secagg::{Identity, MaskSuite, Session, honest_floor, quorum};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite, Session, honest_floor, quorum};
 use sottovoce_types::{Digest, Lanes, RingVec};
 
 mod limits;
@@ -46,6 +46,8 @@ pub struct CostSpec {
     pub graph: MaskGraph,
     /// What makes the masks.
     pub suite: MaskSuite,
+    /// How keys are agreed on.
+    pub key_agreement: KeyAgreement,
 }
 
 impl CostSpec {
@@ -238,6 +240,7 @@ impl Cohort {
             words: spec.words(),
             graph: spec.graph,
             suite: spec.suite,
+            key_agreement: spec.key_agreement,
             allow_plain: true,
         };
         let n = sites.len();

@@ -3,7 +3,7 @@ use std::hint::black_box;
 
 use sottovoce_secagg::mask::{self, MaskKey, Prg};
 use sottovoce_secagg::{Identity, agreement_probe, labels, verify};
-use sottovoce_types::{Digest, Sha256Writer};
+use sottovoce_types::Digest;
 
 use super::{Clock, seconds};
 
@@ -12,7 +12,7 @@ use super::{Clock, seconds};
 pub struct Primitives {
     /// B_prg: the raw keystream, bytes a second; infinite where there are no masks.
     pub keystream: f64,
-    /// SHA-256, bytes a second.
+    /// BLAKE3, bytes a second.
     pub hash: f64,
     /// Words added to words, bytes of one of the two a second: what a sum of vectors costs when nothing else does.
     pub add: f64,
@@ -39,8 +39,12 @@ impl Primitives {
                 *a = a.wrapping_add(*b);
             }
         });
-        let hash = rate(clock, 8 * words, || {
-            black_box(Sha256Writer::new("hash").words(black_box(&addend)).finish());
+        let hash = [1usize << 14, 1 << 16, 1 << 20].into_iter().fold(0.0, |best, bytes| {
+            let data = vec![7u8; bytes];
+            let hashed = rate(clock, bytes, || {
+                black_box(blake3::hash(black_box(&data)));
+            });
+            hashed.max(best)
         });
         let probe = agreement_probe();
         let agreement = 1.0

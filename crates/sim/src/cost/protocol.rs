@@ -280,7 +280,7 @@ fn masked(
         let submitted = watch.client(i == cohort.measured, || state.submit(input, site));
         let (state, message) = submitted.map_err(watch.refused())?;
         watch.up(i == cohort.measured, &message);
-        watch.server(|| server.input(site.client_id(), message)).map_err(watch.refused())?;
+        watch.server(|| server.input_on(site.client_id(), message, NonZeroUsize::MIN)).map_err(watch.refused())?;
         next.push(state);
     }
     let (server, survivors) = watch.server(|| server.close()).map_err(watch.refused())?;

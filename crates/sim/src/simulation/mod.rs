@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use sottovoce_dp::SeededNoise;
 use sottovoce_round::{
     ClientEngine, ClientEvent, ClientOutcome, ClientSetup, Coordinator, CoordinatorEvent, Journal, LocalTrainer,
-    MemoryJournal, Outcome, RunPlan, UnitSum, Work,
+    MemoryJournal, Outcome, RunPlan, UnitSum, Work, audit_answer,
 };
 use sottovoce_secagg::Identity;
 use sottovoce_transcript::{Party, Tap};
@@ -324,8 +324,11 @@ impl Driver<'_> {
         self.pump_coordinator(now);
     }
 
-    /// persist, transmit, event: in this order, each until empty.
+    /// keep, persist, transmit, event: in this order, each until empty.
     fn pump_coordinator(&mut self, now: Tick) {
+        while let Some(kept) = self.coordinator.poll_keep() {
+            self.journal.keep(&kept).expect("memory does not fail");
+        }
         while !self.killed
             && let Some(persist) = self.coordinator.poll_persist()
         {
@@ -339,6 +342,10 @@ impl Driver<'_> {
             return;
         }
         loop {
+            if let Some((round, request)) = self.coordinator.poll_audit() {
+                let answer = audit_answer(&self.journal, round, request).expect("memory does not fail");
+                self.coordinator.handle_audited(answer);
+            }
             if let Some(round) = self.coordinator.poll_recall() {
                 let result = self.journal.result(round).expect("memory keeps what was published");
                 self.coordinator.handle_recalled(result.bytes().clone());

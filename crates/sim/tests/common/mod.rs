@@ -6,7 +6,7 @@ use sottovoce_round::{
     CoordinatorEvent, Deadlines, Manifest, Member, PrivacyPlan, PublicKey, RunPlan, RunSpec, ServerSpec,
 };
 use sottovoce_secagg::graph::MaskGraph;
-use sottovoce_secagg::{Identity, MaskSuite};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_sim::{Script, SimClient, SimOutcome, Simulation, TargetTrainer};
 use sottovoce_transcript::{MemoryTap, Transcript};
 use sottovoce_types::{
@@ -51,6 +51,8 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        key_agreement: KeyAgreement::X25519,
+        audit_chunks: 1,
     }
 }
 

@@ -11,7 +11,7 @@ use sottovoce_round::{
     PublicKey, RunPlan, RunSpec, ServerSpec,
 };
 use sottovoce_secagg::graph::MaskGraph;
-use sottovoce_secagg::{Identity, MaskSuite};
+use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite};
 use sottovoce_store::{Disk, SqliteJournal};
 use sottovoce_types::{
     ClipNorm, Delta, Digest, Epsilon, Lanes, ModelSpec, NoiseMultiplier, Rotation, RunId, Tick, TrainJob, Unit, Update,
@@ -63,6 +63,8 @@ pub fn plan() -> Arc<RunPlan> {
         adaptive_clip: None,
         server: ServerSpec::default(),
         max_attempts: 3,
+        key_agreement: KeyAgreement::X25519,
+        audit_chunks: 0,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }

@@ -7,11 +7,11 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use sottovoce_report::{Align, TextTable};
 use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
-use sottovoce_secagg::{MaskSuite, quorum};
+use sottovoce_secagg::{KeyAgreement, MaskSuite, quorum};
 use sottovoce_sim::cost::{Cost, CostSpec, measure};
 use sottovoce_types::{Lanes, SCHEMA_VERSION};
 
-use crate::args::{AdversaryName, BenchSecaggArgs, GraphName, SuiteName};
+use crate::args::{AdversaryName, AgreementName, BenchSecaggArgs, GraphName, SuiteName};
 use crate::exit::{Exit, usage};
 use crate::output::Output;
 
@@ -40,6 +40,10 @@ fn spec(args: &BenchSecaggArgs) -> anyhow::Result<CostSpec> {
         lanes: Lanes::new(args.lanes).ok_or_else(|| usage("--lanes must be 1 to 6"))?,
         dropouts,
         max_corrupt: args.max_corrupt.unwrap_or(args.clients / 10),
+        key_agreement: match args.key_agreement {
+            AgreementName::X25519 => KeyAgreement::X25519,
+            AgreementName::Hybrid => KeyAgreement::X25519MlKem768,
+        },
         graph: match args.graph {
             GraphName::Complete => MaskGraph::Complete,
             GraphName::Sparse => MaskGraph::Sparse(SparseTerms {
@@ -104,6 +108,7 @@ fn object(cost: &Cost, args: &BenchSecaggArgs, wall: f64) -> Value {
         "mask_peers": cost.peers,
         "masks_left_by_dropouts": cost.left,
         "suite": spec.suite.name(),
+        "key_agreement": spec.key_agreement.name(),
         "clients": spec.clients,
         "dimension": spec.dimension,
         "lanes": spec.lanes,
@@ -122,7 +127,7 @@ fn object(cost: &Cost, args: &BenchSecaggArgs, wall: f64) -> Value {
         "primitives": {
             // No masks, no keystream: infinity is no JSON number.
             "keystream_bytes_per_second": primitives.keystream.is_finite().then_some(primitives.keystream),
-            "sha256_bytes_per_second": primitives.hash,
+            "blake3_bytes_per_second": primitives.hash,
             "add_bytes_per_second": primitives.add,
             "x25519_seconds": primitives.agreement,
             "ed25519_verify_seconds": primitives.verification,
@@ -174,14 +179,15 @@ fn text(cost: &Cost, wall: f64) -> String {
     };
     let memory = peak_memory().map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     format!(
-        "{} clients, {graph}, {} coordinates in {} lanes, {} dropouts, {} masks\n{}\n{}\n\
-         keystream {}, SHA-256 {:.2} GB/s, addition {:.2} GB/s, X25519 {:.0} us, Ed25519 verification {:.0} us\n\
+        "{} clients, {graph}, {} coordinates in {} lanes, {} dropouts, {} masks, {}\n{}\n{}\n\
+         keystream {}, BLAKE3 {:.2} GB/s, addition {:.2} GB/s, X25519 {:.0} us, Ed25519 verification {:.0} us\n\
          bytes up are {:.3} of the {} that the vector has; peak memory, all clients in one process: {memory}; wall time {wall:.1} s",
         spec.clients,
         spec.dimension,
         spec.lanes.count(),
         spec.dropouts,
         spec.suite.name(),
+        spec.key_agreement.name(),
         phases.render(),
         gaps.render(),
         keystream,

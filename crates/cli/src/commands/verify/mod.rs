@@ -67,7 +67,10 @@ pub fn run(args: &VerifyArgs, output: &Output) -> Result<Exit> {
             manifest.ok_or_else(|| usage("evidence is checked against a manifest: name it with --manifest"))?;
         for evidence in shown.iter().chain(&found) {
             let shown = evidence.verify(&manifest).context("the evidence shows nothing")?;
-            against.push((*evidence, format!("{} in round {} attempt {}", shown.what, shown.round.0, shown.attempt.0)));
+            against.push((
+                evidence.clone(),
+                format!("{} in round {} attempt {}", shown.what, shown.round.0, shown.attempt.0),
+            ));
         }
     }
     if let (Some(path), Some(first)) = (&args.evidence, found.first()) {

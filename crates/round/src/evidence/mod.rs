@@ -1,5 +1,9 @@
 //! Statements of one party that cannot both be honest: anyone who has the manifest can check them, and nobody but that party can
 //! have made them.
+mod false_sum;
+
+pub use self::false_sum::FalseSum;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,8 +12,9 @@ use sottovoce_types::{AttemptId, RoundId};
 use crate::manifest::Manifest;
 use crate::statement::{ConfigStatement, Heard, ResultStatement, Signed, Statement};
 
-/// What a coordinator said that it could not honestly say. It names nobody's data: digests and signatures only.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// What a coordinator said that it could not honestly say. It names nobody's data: digests and signatures, and for a false sum
+/// what every member may ask for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "evidence", rename_all = "kebab-case")]
 pub enum Evidence {
     /// One attempt, two configurations: clients were shown different models, terms or plans.
@@ -33,6 +38,8 @@ pub enum Evidence {
         /// What was begun from.
         config: Signed<ConfigStatement>,
     },
+    /// A sum that is not the sum of the inputs.
+    FalseSum(Box<FalseSum>),
 }
 
 /// What statements, heard by one site or by several, contradict each other.
@@ -100,6 +107,9 @@ pub enum EvidenceRefused {
     /// Both can be honest.
     #[error("the two statements do not contradict each other: {0}")]
     NoContradiction(&'static str),
+    /// Bytes that are not what they claim to be.
+    #[error("what it holds does not decode under its own terms")]
+    Malformed,
 }
 
 impl Evidence {
@@ -151,6 +161,7 @@ impl Evidence {
                 }
                 Ok(Shown { round: b.round, attempt: b.attempt, what: "announced two results of one round" })
             }
+            Self::FalseSum(shown) => shown.verify(manifest),
             Self::AnotherModel { result: announced, config: begun } => {
                 result(announced, "result")?;
                 config(begun, "config")?;
