@@ -300,7 +300,7 @@ impl Coordinator {
         self.stopping = true;
         match self.phase {
             Phase::Adverts(_) | Phase::Picks(_) | Phase::Shares(_) | Phase::Inputs(_) | Phase::Signatures(_) => {
-                self.abort_attempt(now, "the coordinator was told to stop")
+                self.abort_attempt(now, "the coordinator was told to stop");
             }
             Phase::Idle | Phase::Gathering { .. } => self.gather(now, now),
             Phase::Openings(_) | Phase::Done(_) => {}
