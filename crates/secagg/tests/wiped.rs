@@ -78,7 +78,6 @@ fn client() -> impl Sized {
         words: 2,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
-        graph: sottovoce_secagg::graph::MaskGraph::Complete,
         allow_plain: false,
     };
     let (state, own) = Advertised::start(session.clone(), &sites[0], &mut rng).unwrap();
