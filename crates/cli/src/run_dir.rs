@@ -185,7 +185,10 @@ impl RunDir {
         }
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         for scores in &audit.scores {
-            write_text(folder.join(format!("{}.csv", scores.of.attack)), &scores.to_csv())?;
+            let file = folder.join(format!("{}.csv", scores.of.attack));
+            let mut csv = Vec::new();
+            scores.write_csv(&mut csv)?;
+            std::fs::write(&file, csv).with_context(|| format!("cannot write {}", file.display()))?;
         }
         let exposure = json!({"schema": SCHEMA_VERSION, "slices": audit.slices, "most_exposed": audit.exposed});
         write_text(self.path.join("exposure.json"), &(serde_json::to_string_pretty(&exposure)? + "\n"))?;

@@ -164,7 +164,9 @@ pub struct Exposed {
 pub fn most_exposed(scores: &Scores, most: usize) -> Vec<Exposed> {
     let mut innocent: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     scores.units.iter().filter(|u| !u.truth).for_each(|u| innocent.entry(u.run).or_default().push(u.score));
-    innocent.values_mut().for_each(|s| s.sort_by(f64::total_cmp));
+    for s in innocent.values_mut() {
+        s.sort_by(f64::total_cmp);
+    }
     let mut by_unit: BTreeMap<&str, Exposed> = BTreeMap::new();
     for u in scores.units.iter().filter(|u| u.truth) {
         let Some(others) = innocent.get(&u.run) else { continue };
@@ -192,38 +194,6 @@ pub fn most_exposed(scores: &Scores, most: usize) -> Vec<Exposed> {
     all
 }
 
-impl Scores {
-    /// The scores as CSV: `unit,score,member,cluster,run`, then a column for each slice. `member` is 1 or 0; scores are as short as they can be
-    /// and still be read back to the bit; fields are quoted where they must be (RFC 4180).
-    pub fn to_csv(&self) -> String {
-        let keys: BTreeSet<&str> = self.units.iter().flat_map(|u| u.slices.keys().map(String::as_str)).collect();
-        let mut out = String::from("unit,score,member,cluster,run");
-        keys.iter().for_each(|k| out.extend([",", &quoted(k)]));
-        out.push('\n');
-        for u in &self.units {
-            let own = [
-                quoted(&u.unit),
-                u.score.to_string(),
-                u8::from(u.truth).to_string(),
-                quoted(&u.cluster),
-                u.run.to_string(),
-            ];
-            out.push_str(&own.join(","));
-            keys.iter().for_each(|k| out.extend([",", &u.slices.get(*k).map_or(String::new(), |v| quoted(v))]));
-            out.push('\n');
-        }
-        out
-    }
-}
-
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use sottovoce_types::Vantage;
@@ -237,7 +207,7 @@ mod tests {
         let of = Described { attack: "membership-test", vantage: Vantage::Released, citation: "none" };
         let mut all = Scores { of, units: Vec::new() };
         for run in 0..runs {
-            let member: Vec<bool> = (0..clips.len()).map(|i| (i + run as usize) % 2 == 0).collect();
+            let member: Vec<bool> = (0..clips.len()).map(|i| (i + run as usize).is_multiple_of(2)).collect();
             let values: Vec<f64> =
                 (0..clips.len()).map(|i| (i * 37 % 101) as f64 + if member[i] { 40.0 } else { 0.0 }).collect();
             all.units.extend(scored(of, &values, &clips, &member, &classes, run).units);
@@ -283,16 +253,11 @@ mod tests {
     }
 
     #[test]
-    fn scores_go_out_as_csv_with_a_column_for_each_slice() {
-        let mut scores = some(1);
-        scores.units.truncate(2);
-        scores.units[0].unit = "a, \"b\".wav".into();
-        scores.units[1].score = 0.1 + 0.2;
-        scores.units[1].slices.remove("emotion");
-        let csv = scores.to_csv();
-        let lines: Vec<&str> = csv.lines().collect();
-        assert_eq!(lines[0], "unit,score,member,cluster,run,emotion,speaker");
-        assert!(lines[1].starts_with("\"a, \"\"b\"\".wav\",40,1,s0,0,"), "{}", lines[1]);
-        assert_eq!(lines[2], "0/1,0.30000000000000004,0,s0,0,,s0");
+    fn scores_of_several_models_go_out_as_csv_and_come_back() {
+        let scores = some(2);
+        let mut csv = Vec::new();
+        scores.write_csv(&mut csv).unwrap();
+        assert!(csv.starts_with(b"unit,score,member,cluster,run,emotion,speaker\n"));
+        assert_eq!(Scores::read_csv(scores.of, csv.as_slice()).unwrap().0, scores);
     }
 }
