@@ -226,7 +226,7 @@ fn scores_of_other_tools_are_judged_and_a_claim_that_they_contradict_is_a_violat
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("scores.csv");
     // 400 canaries, alternately in, told rightly but for every twentieth.
-    let rows: String = (0..400)
+    let rows: Vec<String> = (0..400)
         .map(|i| {
             format!(
                 "c{i},{},{},{}\n",
@@ -236,7 +236,7 @@ fn scores_of_other_tools_are_judged_and_a_claim_that_they_contradict_is_a_violat
             )
         })
         .collect();
-    fs::write(&file, format!("unit,score,member,half\n{rows}")).unwrap();
+    fs::write(&file, format!("unit,score,member,half\n{}", rows.concat())).unwrap();
     let import = |more: &[&str]| run(&[&["audit", "import-scores", arg(&file)], more].concat());
     let plain = import(&["--format", "json"]).expect(0).json();
     assert!(plain["auc"]["value"].as_f64().unwrap() > 0.9);

@@ -19,7 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dp", &["encode"]),
     ("transcript", &["wire"]),
     ("round", &["wire", "encode", "dp", "secagg"]),
-    ("attack", &["wire", "encode", "secagg", "transcript", "train", "dp"]),
+    // `round` for the public plan and the chain of models, which everybody can follow.
+    ("attack", &["wire", "encode", "secagg", "round", "transcript", "train", "dp"]),
     ("config", &["encode", "dp", "secagg", "round"]),
     ("store", &["dp", "round", "secagg"]),
     ("net", &["wire", "round", "transcript", "secagg"]),

@@ -552,12 +552,10 @@ impl Audit {
     /// Shadow models of a model that trains in plain loops (`dnn`), or of one that needs the tensor library.
     pub fn shadow_models(&self, plain: bool) -> u32 {
         match (self.shadows, self.tier, plain) {
-            (0, AuditTier::Smoke, true) => 16,
+            (0, AuditTier::Smoke, true) | (0, AuditTier::Standard, false) => 16,
             (0, AuditTier::Smoke, false) => 8,
-            (0, AuditTier::Standard, true) => 64,
-            (0, AuditTier::Standard, false) => 16,
+            (0, AuditTier::Standard, true) | (0, AuditTier::Full, false) => 64,
             (0, AuditTier::Full, true) => 256,
-            (0, AuditTier::Full, false) => 64,
             (asked, ..) => asked,
         }
     }

@@ -195,7 +195,7 @@ fn a_synthetic_corpus_has_the_speakers_that_the_partition_needs() {
 
 #[test]
 fn plain_sums_are_refused_outside_of_simulations() {
-    let text = "[aggregation]\nmode = \"plain\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\n";
+    let text = "[aggregation]\nmode = \"plain\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\nmanifest_sha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n";
     let error = Config::parse(text, NONE).unwrap().deployment(Role::Coordinator).unwrap_err();
     assert!(matches!(error.fault(), Fault::Problem { problem: Problem::PlainDeployment, .. }));
     let secure = Config::parse(&text.replace("plain", "secure"), NONE).unwrap();
@@ -206,8 +206,7 @@ fn plain_sums_are_refused_outside_of_simulations() {
 
 #[test]
 fn masks_for_simulations_are_refused_outside_of_them() {
-    let text =
-        "[aggregation]\nmask_suite = \"chacha8\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\n";
+    let text = "[aggregation]\nmask_suite = \"chacha8\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\nmanifest_sha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n";
     for role in [Role::Coordinator, Role::Client] {
         let error = Config::parse(text, NONE).unwrap().deployment(role).unwrap_err();
         assert!(matches!(error.fault(), Fault::Problem { problem: Problem::MasksDeployment, .. }));
@@ -261,7 +260,7 @@ fn a_spare_attempt_is_paid_for_by_noise_and_not_by_epsilon() {
 
 #[test]
 fn a_sites_cap_is_no_part_of_the_plan_and_no_coordinators() {
-    let places = "[transport]\nidentity = \"k\"\nmanifest = \"m\"\nstate = \"s\"\n";
+    let places = "[transport]\nidentity = \"k\"\nmanifest = \"m\"\nstate = \"s\"\nmanifest_sha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n";
     let load = |more: &[&str]| Config::parse(places, more).unwrap();
     let (none, capped) = (load(&[]), load(&["privacy.site_epsilon_cap=3"]));
     assert_eq!(capped.privacy.site_epsilon_cap.map(f64::from), Some(3.0));

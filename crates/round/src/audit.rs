@@ -228,7 +228,9 @@ impl Encode for AuditReply {
             Self::Chunks(shown) => {
                 out.push(CHUNKS);
                 put_u32(out, u32::try_from(shown.len()).expect("a handful"));
-                shown.iter().for_each(|chunk| chunk.encode(out));
+                for chunk in shown {
+                    chunk.encode(out);
+                }
             }
         }
     }

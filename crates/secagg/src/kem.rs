@@ -91,7 +91,7 @@ impl Decapsulation {
         for (place, byte) in seed.iter_mut().zip(d.iter().chain(z)) {
             *place = *byte;
         }
-        let key = DecapsulationKey768::from_seed(seed.clone());
+        let key = DecapsulationKey768::from_seed(seed);
         seed.iter_mut().for_each(Zeroize::zeroize);
         Self(key)
     }

@@ -1,6 +1,6 @@
 //! Known answers: whole attempts of four with fixed randomness, one client gone before its input, message by message. Recomputed here,
 //! and by a Python that shares no code with this crate (`tests/python/secagg_kat.py`) where there is one with `cryptography`.
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs, reason = "tests")]
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

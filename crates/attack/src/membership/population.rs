@@ -10,8 +10,8 @@ pub fn population((phi, labels): (&[f64], &[u16]), (public, public_labels): (&[f
         let own: Vec<f64> = public.iter().zip(public_labels).filter(|(_, l)| *l == label).map(|(p, _)| *p).collect();
         let own = if own.is_empty() { public } else { &own };
         // Half of the ties, and the middle of the first and last step, so that clips beyond all of the population are not accused alike.
-        let below =
-            own.iter().filter(|p| *p < phi).count() as f64 + 0.5 * own.iter().filter(|p| *p == phi).count() as f64;
+        let below = own.iter().filter(|p| *p < phi).count() as f64
+            + 0.5 * own.iter().filter(|p| p.total_cmp(phi).is_eq()).count() as f64;
         below / own.len().max(1) as f64
     };
     phi.iter().zip(labels).map(of).collect()

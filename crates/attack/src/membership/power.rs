@@ -118,7 +118,9 @@ fn with_memberships_drawn_anew_no_attack_finds_anything_on_models_that_remember(
     let (clips, public) = corpus();
     let mut stream = Stream::new("other-truths", 2);
     let mut targets = left_out(&shadows(60, 3, &clips, &public));
-    targets.iter_mut().for_each(|(_, member)| member.iter_mut().for_each(|m| *m = stream.coin()));
+    for m in targets.iter_mut().flat_map(|(_, member)| member) {
+        *m = stream.coin();
+    }
     for (name, area) in areas(&targets, &clips) {
         assert!(at_chance(&area), "{name}: {area:?}");
     }

@@ -164,7 +164,9 @@ pub struct Exposed {
 pub fn most_exposed(scores: &Scores, most: usize) -> Vec<Exposed> {
     let mut innocent: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     scores.units.iter().filter(|u| !u.truth).for_each(|u| innocent.entry(u.run).or_default().push(u.score));
-    innocent.values_mut().for_each(|s| s.sort_by(f64::total_cmp));
+    for s in innocent.values_mut() {
+        s.sort_by(f64::total_cmp);
+    }
     let mut by_unit: BTreeMap<&str, Exposed> = BTreeMap::new();
     for u in scores.units.iter().filter(|u| u.truth) {
         let Some(others) = innocent.get(&u.run) else { continue };
@@ -205,7 +207,7 @@ mod tests {
         let of = Described { attack: "membership-test", vantage: Vantage::Released, citation: "none" };
         let mut all = Scores { of, units: Vec::new() };
         for run in 0..runs {
-            let member: Vec<bool> = (0..clips.len()).map(|i| (i + run as usize) % 2 == 0).collect();
+            let member: Vec<bool> = (0..clips.len()).map(|i| (i + run as usize).is_multiple_of(2)).collect();
             let values: Vec<f64> =
                 (0..clips.len()).map(|i| (i * 37 % 101) as f64 + if member[i] { 40.0 } else { 0.0 }).collect();
             all.units.extend(scored(of, &values, &clips, &member, &classes, run).units);

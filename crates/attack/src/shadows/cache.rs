@@ -76,7 +76,9 @@ impl ShadowLogits {
             out.extend(self.member.row(s).iter().map(|b| u8::from(*b)));
         }
         for row in self.scored.iter().chain(&self.population) {
-            row.iter().for_each(|v| out.extend_from_slice(&v.to_le_bytes()));
+            for v in row {
+                out.extend_from_slice(&v.to_le_bytes());
+            }
         }
         let digest = Digest::of(&out);
         out.extend_from_slice(digest.as_bytes());

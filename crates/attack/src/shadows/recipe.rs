@@ -150,7 +150,9 @@ impl Federation {
                 let clip = self.clips[round as usize - 1];
                 self.add_clipped(&mut sum, engine, &theta, data, &drawn, &job, clip)?;
                 if self.noise > 0.0 {
-                    sum.iter_mut().for_each(|s| *s += self.noise * clip * noise.normal());
+                    for s in &mut sum {
+                        *s += self.noise * clip * noise.normal();
+                    }
                 }
             }
             let rate = if self.unit == Unit::Utterance { job.learning_rate } else { 1.0 };

@@ -79,7 +79,10 @@ impl Audited<'_> {
                 unit: spec.unit,
                 clips: self.clips.clone(),
                 noise,
-                sampling: spec.privacy.and_then(|p| p.sampling).map_or(1.0, |q| q.value()),
+                sampling: spec
+                    .privacy
+                    .and_then(|p| p.sampling)
+                    .map_or(1.0, sottovoce_dp::sampling::SamplingProbability::value),
                 server: Arc::new(move || -> ServerStep {
                     let mut steps = first.clone();
                     Box::new(move |theta: &mut [f32], mean: &[f32]| steps.step(theta, mean))

@@ -198,7 +198,9 @@ impl Rule {
 
     fn step(&mut self, theta: &mut [f32], gradient: &mut [f32], weight: f64) {
         let share = (1.0 / weight) as f32;
-        gradient.iter_mut().for_each(|g| *g *= share);
+        for g in gradient.iter_mut() {
+            *g *= share;
+        }
         if self.proximal_mu > 0.0 {
             for ((g, t), a) in gradient.iter_mut().zip(&*theta).zip(&self.anchor) {
                 *g += (t - a) * self.proximal_mu;

@@ -194,7 +194,9 @@ impl NullaryFnOnce for There<'_> {
         let n = batch.len();
         let features = &mut passes.inputs[0];
         features.clear();
-        batch.iter().for_each(|&i| features.extend_from_slice(data.row(i)));
+        for &i in batch {
+            features.extend_from_slice(data.row(i));
+        }
         for (place, l) in passes.layers.iter().enumerate() {
             let (done, rest) = passes.inputs.split_at_mut(place + 1);
             let (from, last) = (&done[place], rest.is_empty());
@@ -239,7 +241,9 @@ impl NullaryFnOnce for Back<'_> {
             let width = passes.delta.len() / n;
             for (delta, square) in passes.delta.chunks_exact_mut(width).zip(norms) {
                 let factor = 1.0 / (square.sqrt() / clip).max(1.0);
-                delta.iter_mut().for_each(|d| *d *= factor);
+                for d in delta.iter_mut() {
+                    *d *= factor;
+                }
             }
         }
         back(passes, n, false);
