@@ -143,16 +143,13 @@ impl Config {
         };
         let needed = |key, value: &Option<PathBuf>| value.clone().ok_or_else(|| refuse(key, Problem::Needed { when }));
         let pin = Pin { sha256: self.transport.manifest_sha256, consortium: self.transport.consortium.clone() };
+        let identity = needed("transport.identity", &self.transport.identity)?;
         let manifest = needed("transport.manifest", &self.transport.manifest)?;
+        let state = needed("transport.state", &self.transport.state)?;
         if role == Role::Client && pin.is_empty() {
             return Err(refuse("transport.manifest_sha256", Problem::Unpinned));
         }
-        Ok(Deployment {
-            identity: needed("transport.identity", &self.transport.identity)?,
-            manifest,
-            pin,
-            state: needed("transport.state", &self.transport.state)?,
-        })
+        Ok(Deployment { identity, manifest, pin, state })
     }
 
     /// Clients as far as the file says; `None` where a manifest decides.

@@ -33,11 +33,11 @@ fn what_a_client_sends_beside_its_masked_input_is_the_same_whatever_its_data_is(
     let shapes = |records: &[Record]| records.iter().map(shape).collect::<Vec<_>>();
     assert_eq!(shapes(&small), shapes(&large), "kinds, order, sizes and times");
     assert!(small.iter().any(|r| r.at > Tick(0)));
-    // In the first round, before anything that was opened could differ, also the bytes: greeting, keys and shares.
+    // In the first round, before anything that was opened could differ, also the bytes: greeting, keys, shares, and the chunks that are audited.
     let mut compared = 0;
     for (a, b) in small.iter().zip(&large).filter(|(a, _)| a.frame.round.0 <= 1) {
         match a.frame.kind {
-            Kind::Hello | Kind::Advert | Kind::Shares => {
+            Kind::Hello | Kind::Advert | Kind::Shares | Kind::WantAudit => {
                 assert_eq!(a.frame.body, b.frame.body, "{:?}", a.frame.kind);
                 compared += 1;
             }
@@ -48,9 +48,17 @@ fn what_a_client_sends_beside_its_masked_input_is_the_same_whatever_its_data_is(
             other => panic!("a client said something else: {other:?}"),
         }
     }
-    assert_eq!(compared, 15, "three messages of five clients");
+    assert_eq!(compared, 20, "four messages of five clients");
     // And in the whole run, nothing of another kind.
-    let kinds = [Kind::Hello, Kind::Advert, Kind::Shares, Kind::MaskedInput, Kind::SurvivorSignature, Kind::Opening];
+    let kinds = [
+        Kind::Hello,
+        Kind::Advert,
+        Kind::Shares,
+        Kind::MaskedInput,
+        Kind::SurvivorSignature,
+        Kind::Opening,
+        Kind::WantAudit,
+    ];
     assert!(small.iter().all(|r| kinds.contains(&r.frame.kind)));
 }
 
