@@ -48,7 +48,7 @@ fn what_a_client_sends_beside_its_masked_input_is_the_same_whatever_its_data_is(
             other => panic!("a client said something else: {other:?}"),
         }
     }
-    assert_eq!(compared, 20, "four messages of five clients");
+    assert_eq!(compared, 25, "greeting, keys, shares and two requests of an audit, of five clients");
     // And in the whole run, nothing of another kind.
     let kinds = [
         Kind::Hello,
