@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | M1 loss threshold | the model | here |
 //! | M2 [`population`] | public clips | `population.rs` |
-//! | M3 [`reference`] | shadows | `reference.rs` |
+//! | M3 [`reference()`] | shadows | `reference.rs` |
 //! | M4, M5 [`lira_online`], [`lira_offline`] | shadows | `lira.rs` |
 //! | M6 [`rmia`] | few shadows, public clips | `rmia.rs` |
 //! | M7 [`bavaria`] | few shadows | `bavaria.rs` |
