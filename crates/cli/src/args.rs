@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::audit::{AuditCommand, DesignArg, ImportScoresArgs, SelftestArgs};
+pub use self::audit::{AuditCommand, AuditRunArgs, DesignArg, ImportScoresArgs, SelftestArgs};
 pub use self::bench::{AdversaryName, AgreementName, BenchCommand, BenchSecaggArgs, GraphName, SuiteName};
 pub use self::privacy::{AccountantArg, AdjacencyArg, PrivacyCommand, ReleasedArgs};
 

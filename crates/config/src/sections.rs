@@ -506,8 +506,12 @@ pub enum AttackName {
     Inversion,
     /// Whether one clip of one unit shows in a sum, by how many units are in it.
     SecaggDistinguisher,
+    /// Membership of a clip in one client's update, by the direction of its gradient (M10).
+    MembershipGradientCosine,
     /// White-box canaries: empirical ε beside the accountant's.
     Canary,
+    /// Canaries in a whole training of the federation, with bounds for one run.
+    CanariesInTraining,
 }
 
 /// How much an audit may take.
@@ -546,6 +550,30 @@ impl Default for Audit {
             shadows: 0,
         }
     }
+}
+
+impl AttackName {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 18] = [
+        Self::Membership,
+        Self::MembershipPopulation,
+        Self::MembershipReference,
+        Self::MembershipLiraOnline,
+        Self::MembershipLiraFixedVariance,
+        Self::MembershipLiraOffline,
+        Self::MembershipRmia,
+        Self::MembershipBavaria,
+        Self::MembershipQuantile,
+        Self::MembershipTrajectory,
+        Self::MembershipSpeaker,
+        Self::LabelProfile,
+        Self::SexInference,
+        Self::Inversion,
+        Self::SecaggDistinguisher,
+        Self::MembershipGradientCosine,
+        Self::Canary,
+        Self::CanariesInTraining,
+    ];
 }
 
 impl Audit {

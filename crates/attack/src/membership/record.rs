@@ -6,7 +6,7 @@ use sottovoce_types::{AttackScore, Examples, Interval, SCHEMA_VERSION};
 
 use super::{MembershipError, RATES};
 use crate::scores::{Described, Scored, Scores};
-use crate::stats::{RocError, auc_with_interval, tpr_at_fpr};
+use crate::stats::{RocError, auc_with_interval, tpr_over_clusters};
 
 /// Fewest members and fewest non-members of a slice.
 pub const LEAST_OF_A_SLICE: usize = 20;
@@ -69,14 +69,14 @@ pub fn records(scores: &Scores, seed: u64) -> Result<Vec<AttackScore>, Membershi
     };
     let mut out = vec![base.clone()];
     for fpr in RATES {
-        match tpr_at_fpr(&trials, fpr) {
+        match tpr_over_clusters(&trials, fpr, seed) {
             Ok(rate) => out.push(AttackScore {
                 metric: format!("tpr@fpr={fpr}"),
                 value: rate.tpr,
                 ci95: rate.ci95,
                 chance: fpr,
                 note: format!(
-                    "{} false positives stand behind this rate; the interval treats trials as independent.",
+                    "{} false positives stand behind this rate; the interval also resamples clusters.",
                     rate.false_positives
                 ),
                 ..base.clone()

@@ -70,6 +70,11 @@ fn shadow_attack(name: AttackName) -> Option<ShadowAttack> {
     })
 }
 
+/// Whether an attack trains shadow models.
+pub(super) fn needs_shadows(name: AttackName) -> bool {
+    shadow_attack(name).is_some() || name == AttackName::MembershipSpeaker
+}
+
 /// Whether an attack is about membership.
 fn is_membership(name: AttackName) -> bool {
     shadow_attack(name).is_some()

@@ -1,5 +1,6 @@
 //! A small writer of SVG: escaped text, finite numbers, classes instead of colours.
 mod bars;
+mod beside;
 mod dots;
 mod head;
 mod heat;
@@ -8,10 +9,13 @@ mod palette;
 mod panels;
 mod raster;
 mod reliability;
+mod roc;
 mod scale;
 mod style;
+mod two_sides;
 
 pub(crate) use bars::{Bar, BarChart};
+pub(crate) use beside::Beside;
 pub(crate) use dots::{DotKey, DotPlot, DotRow};
 pub(crate) use head::{Head, Warning, cut};
 pub(crate) use heat::{HeatMap, paper_reads_better};
@@ -20,8 +24,10 @@ pub(crate) use palette::{LEVELS, Palette};
 pub(crate) use panels::{Level, Panel, Panels};
 pub(crate) use raster::Raster;
 pub(crate) use reliability::Reliability;
+pub(crate) use roc::{RocMark, RocPlot};
 pub(crate) use scale::{Format, Scale};
 pub use style::page_style;
+pub(crate) use two_sides::TwoSides;
 
 use std::fmt::Write as _;
 
