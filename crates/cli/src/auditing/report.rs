@@ -174,7 +174,7 @@ fn grid(non_members: u64) -> Vec<f64> {
 }
 
 fn curve(audited: &Audited<'_>, scores: &Scores) -> Result<AuditCurve> {
-    let trials = scores.trials();
+    let trials = scores.trials_of_speakers();
     let side =
         |truth: bool| -> Vec<f64> { scores.units.iter().filter(|u| u.truth == truth).map(|u| u.score).collect() };
     let (members, non_members) = (side(true), side(false));

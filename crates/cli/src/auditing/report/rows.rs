@@ -178,7 +178,7 @@ fn of_canaries(scores: &Scores, seed: u64) -> Result<AuditRow> {
 }
 
 fn fill(row: &mut AuditRow, scores: &Scores, seed: u64) -> Result<()> {
-    let trials = scores.trials();
+    let trials = scores.trials_of_speakers();
     row.rates = RATES.iter().map(|&fpr| rate(&trials, fpr, seed)).collect::<Result<_, RocError>>()?;
     match judge_across_clusters(&trials, seed) {
         Ok(j) => {

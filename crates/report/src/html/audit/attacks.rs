@@ -25,8 +25,8 @@ pub(super) fn section(family: &AuditFamily) -> Markup {
         } }
         @if scored {
             p.small {
-                "TPR is the share of members found while that share of non-members is accused. Intervals resample speakers (of attacks over \
-                 shadows, speakers of each model). The threshold behind balanced accuracy and behind the shares of members among those \
+                "TPR is the share of members found while that share of non-members is accused. Intervals resample speakers; areas over shadows \
+                 also models. The threshold behind balanced accuracy and behind the shares of members among those \
                  accused was chosen on half of the speakers and judged on the other half, and the other way round."
             }
         }
