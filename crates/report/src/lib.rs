@@ -35,6 +35,7 @@ mod run;
 pub mod speech;
 mod svg;
 mod sweep;
+mod tables;
 mod text;
 
 pub use baselines::{BaselineLine, Setting};
@@ -43,11 +44,12 @@ pub use figures::{
     attack_figures, bar_svg, by_sex_figure, canary_figure, confusion_figure, confusion_svg, epsilon_figure,
     learning_curve_figure, learning_curve_svg, reliability_figure, reliability_svg,
 };
-pub use files::{Jsonl, ReportError, append_jsonl, read_jsonl, write_text};
+pub use files::{Jsonl, ReportError, append_jsonl, append_jsonl_rows, read_jsonl, write_text};
 pub use html::{html, sweep_html};
 pub use intervals::{Estimate, Over};
 pub use progress::{Spending, progress_figures, spending_figure};
 pub use run::RunReport;
 pub use svg::{Figure, page_style};
-pub use sweep::{SweepGroup, SweepReport, read_results_csv, write_results_csv};
+pub use sweep::{SweepGroup, SweepReport};
+pub use tables::{read_leakage_csv, read_results_csv, write_leakage_csv, write_results_csv};
 pub use text::{Align, TextTable, attacks_text, rounds_text, summary_text, sweep_text};

@@ -1,11 +1,8 @@
 //! Results of a sweep: groups over seeds, figures against ε, and the table as files.
-use std::path::Path;
-
 use sottovoce_types::{SweepRow, Unit};
 
 use crate::svg::{Axis, Figure, Format, LineChart, Point, Reference, Scale, Series};
 use crate::text::{epsilon_lower, percent, significant};
-use crate::{ReportError, write_text};
 
 /// A sweep and what a reader must know about it.
 #[derive(Clone, PartialEq, Debug)]
@@ -325,30 +322,4 @@ fn ends(series: &[Series]) -> impl Iterator<Item = f64> + '_ {
 fn describe(what: &str, groups: &[SweepGroup], show: impl Fn(&SweepGroup) -> String) -> String {
     let points: Vec<_> = groups.iter().map(|g| format!("{} at ε {}", show(g), g.name())).collect();
     format!("{what} against epsilon: {}.", points.join(", "))
-}
-
-/// Writes `results.csv`, whole or not at all; what is `None` is an empty cell.
-///
-/// # Errors
-/// [`ReportError::Csv`] or [`ReportError::Io`].
-pub fn write_results_csv(rows: &[SweepRow], path: impl AsRef<Path>) -> Result<(), ReportError> {
-    let path = path.as_ref();
-    let csv_error = |source| ReportError::Csv { path: path.to_owned(), source };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.serialize(row).map_err(csv_error)?;
-    }
-    let bytes = writer.into_inner().map_err(|e| csv_error(e.into_error().into()))?;
-    write_text(path, &String::from_utf8_lossy(&bytes))
-}
-
-/// Reads `results.csv`.
-///
-/// # Errors
-/// [`ReportError::Csv`].
-pub fn read_results_csv(path: impl AsRef<Path>) -> Result<Vec<SweepRow>, ReportError> {
-    let path = path.as_ref();
-    let csv_error = |source| ReportError::Csv { path: path.to_owned(), source };
-    let mut reader = csv::Reader::from_path(path).map_err(csv_error)?;
-    reader.deserialize().collect::<Result<_, _>>().map_err(csv_error)
 }

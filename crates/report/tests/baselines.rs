@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 mod xml;
 
+use std::collections::BTreeMap;
+
 use sottovoce_report::{BaselineLine, Over, Setting, SweepReport, sweep_html, sweep_text, write_results_csv};
 use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow, Unit};
 
@@ -18,6 +20,11 @@ fn row(variant: &str, epsilon: Option<f64>, (fold, seed): (u32, u64), uar: f64, 
         seed,
         unit: if epsilon.is_some() { Unit::Speaker } else { Unit::None },
         variant: Some(variant.to_owned()),
+        settings: BTreeMap::new(),
+        aggregation: Some("secure".to_owned()),
+        clients: Some(8),
+        bytes_up_per_client_round: Some(2048.5),
+        bytes_down_per_client_round: Some(512.0),
         fold: Some(fold),
         split: Some(format!("by speaker, fold {fold} of 3: 8 speakers never trained on (speakers partition)")),
         model: Some("dnn".to_owned()),
@@ -35,6 +42,7 @@ fn row(variant: &str, epsilon: Option<f64>, (fold, seed): (u32, u64), uar: f64, 
         membership_auc: None,
         label_profile_correlation: None,
         epsilon_empirical_lower: None,
+        leakage_scores: Some(0),
         wall_s: 1.0,
     }
 }
