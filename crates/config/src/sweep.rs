@@ -1,8 +1,9 @@
 //! A grid of runs from one configuration: variants × targets of ε × folds × seeds.
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_types::{Epsilon, Unit};
+use sottovoce_types::{Epsilon, Setting, Unit};
 
 use crate::error::{ConfigError, Fault, Problem};
 use crate::layers::{self, Loaded};
@@ -56,6 +57,8 @@ pub struct SweepCell {
     pub fold: Option<u32>,
     /// Seed.
     pub seed: u64,
+    /// Value of every key that any variant sets, as it is in this cell. A key without a value here (it has none by default) is left out.
+    pub settings: BTreeMap<String, Setting>,
     /// The whole configuration of the run. Its sweep is this cell alone, with the variant's name: its digest identifies the cell,
     /// so that a sweep that is run again skips what is done.
     pub config: Config,
@@ -90,8 +93,10 @@ impl SweepPlan {
 
     fn of(loaded: Loaded) -> Result<Self, ConfigError> {
         let mut cells = Vec::new();
+        let swept = swept_keys(&loaded.config.sweep);
         for settings in &loaded.settings {
-            for cell in settings.cells(&loaded.config.sweep) {
+            for mut cell in settings.cells(&loaded.config.sweep) {
+                cell.settings = values(&cell.config, &swept);
                 whole::check(&cell.config).map_err(|(key, problem)| {
                     let error = ConfigError::new(Fault::Problem { key, problem }, None);
                     match &settings.name {
@@ -140,8 +145,35 @@ impl Settings {
             _ => config.privacy.epsilon,
         };
         let fold = (config.partition.folds > 0).then_some(fold);
-        SweepCell { variant: self.name.clone(), epsilon, fold, seed, config }
+        SweepCell { variant: self.name.clone(), epsilon, fold, seed, settings: BTreeMap::new(), config }
     }
+}
+
+/// The keys that variants set.
+fn swept_keys(sweep: &Sweep) -> BTreeSet<String> {
+    let lines = sweep.variant.iter().flat_map(|v| v.set.iter().chain(&v.set_private));
+    let key = |line: &String| {
+        let (section, key) = line.split_once('=')?.0.split_once('.')?;
+        Some(format!("{}.{}", section.trim(), key.trim()))
+    };
+    lines.filter_map(key).collect()
+}
+
+/// What these keys are in a configuration.
+fn values(config: &Config, keys: &BTreeSet<String>) -> BTreeMap<String, Setting> {
+    let table = toml::Table::try_from(config).expect("a configuration is plain values");
+    let value = |key: &String| {
+        let (section, name) = key.split_once('.')?;
+        let value = match table.get(section)?.get(name)? {
+            toml::Value::Boolean(bool) => Setting::Bool(*bool),
+            toml::Value::Integer(integer) => Setting::Integer(*integer),
+            toml::Value::Float(number) => Setting::Number(*number),
+            toml::Value::String(text) => Setting::Text(text.clone()),
+            other => Setting::Text(other.to_string()),
+        };
+        Some((key.clone(), value))
+    };
+    keys.iter().filter_map(value).collect()
 }
 
 /// A configuration at a target of ε: with no noise, or with as much as the target says.
@@ -249,7 +281,9 @@ set = ["model.hidden=[4]"]
         for cell in &cells {
             assert_eq!((cell.config.partition.fold, cell.config.run.seed), (cell.fold.unwrap(), cell.seed));
             let again = SweepPlan::parse(&cell.config.to_toml(), NONE).unwrap().cells;
-            assert!(again.len() == 1 && again[0] == *cell, "a cell's file is that cell");
+            // But for what other cells are compared by.
+            let alone = SweepCell { settings: BTreeMap::new(), ..cell.clone() };
+            assert!(again == [alone], "a cell's file is that cell");
         }
     }
 
@@ -291,6 +325,22 @@ set = ["model.hidden=[4]"]
         let text = "[[sweep.variant]]\nname = \"kaldi\"\nset = [\"features.convention=kaldi\"]\n";
         let said = Config::parse("[features]\nconvention = \"kaldi\"\n", NONE).unwrap();
         assert_eq!(cells(text, NONE)[0].config.features, said.features);
+    }
+
+    #[test]
+    fn a_cell_says_what_every_key_that_any_variant_sets_is_in_it() {
+        for cell in cells(GRID, NONE) {
+            let keys: Vec<_> = cell.settings.keys().map(String::as_str).collect();
+            let hidden = match (cell.variant.as_deref(), cell.epsilon) {
+                (Some("wide"), None) => "[32]",
+                (Some("wide"), Some(_)) => "[]",
+                _ => "[4]",
+            };
+            assert_eq!(keys, ["model.hidden", "run.rounds", "training.momentum"]);
+            assert_eq!(cell.settings["model.hidden"], Setting::Text(hidden.into()));
+            assert_eq!(cell.settings["run.rounds"], Setting::Integer(cell.config.run.rounds.try_into().unwrap()));
+        }
+        assert!(cells("[sweep]\nseeds = [1, 2]\n", NONE).iter().all(|c| c.settings.is_empty()));
     }
 
     #[test]
