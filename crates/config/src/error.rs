@@ -267,6 +267,11 @@ pub enum Problem {
     /// Plain sums outside of a simulation.
     #[error("`plain` shows the coordinator every client's update: it is for simulated controls only, use `secure`")]
     PlainDeployment,
+    /// Dropouts by chance outside of a simulation.
+    #[error(
+        "{0} is for simulations, where clients drop out by chance: a deployment has its own dropouts, leave it out"
+    )]
+    DropoutDeployment(f64),
     /// Masks for simulations outside of one.
     #[error("`chacha8` is for simulations: use `aes-256-ctr`, or `chacha20` where processors lack AES instructions")]
     MasksDeployment,

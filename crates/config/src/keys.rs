@@ -53,6 +53,11 @@ const KEYS: &[Key] = &[
     ),
     key("run", "evaluate_every", "Evaluate every so many rounds; 0 for the last model alone."),
     key(
+        "run",
+        "dropout",
+        "For simulations alone: with which probability, from 0 to below 1, each client falls silent in a round, after a step drawn at random (it has the model, its keys, its shares, its input or its signature are in), and comes back when its deadline is over. The same clients in every run of one seed.",
+    ),
+    key(
         "corpus",
         "kind",
         "`synthetic`, `crema-d`, `iemocap`, `ravdess`, `emodb`, `savee`, `tess`, `manifest` (a CSV file that lists recordings), or `auto` (told by the names of the files).",

@@ -14,7 +14,7 @@ use crate::sweep::EpsilonTarget;
 use crate::variants::Variant;
 
 /// `[run]`
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Run {
     /// A name for people.
@@ -25,11 +25,13 @@ pub struct Run {
     pub seed: u64,
     /// Evaluate every so many rounds; 0 for the last model alone.
     pub evaluate_every: u64,
+    /// In simulations: with which probability each client falls silent in a round.
+    pub dropout: f64,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Self { name: "run".into(), rounds: 20, seed: 1, evaluate_every: 1 }
+        Self { name: "run".into(), rounds: 20, seed: 1, evaluate_every: 1, dropout: 0.0 }
     }
 }
 
