@@ -413,6 +413,21 @@ const KEYS: &[Key] = &[
         "What is compared, written `[[sweep.variant]]`: a `name`; `set`, a list of lines as after `--set`; and `set_private`, a list that is set on top in cells with differential privacy, since noise grows with the model and with the rounds. `--set` on the command line wins over both. Not given: the run itself.",
     ),
     key(
+        "sweep",
+        "grid",
+        "What is crossed, written `[sweep.grid]`: config keys with the values that each is given in turn, as in `\"model.kind\" = [\"dnn\", \"cnn\"]`. Crossed with variants, targets of ε, folds and seeds. `corpus`, `transport` and what the sweep sets itself cannot be in it; noise is calibrated in each cell, unless `epsilons` is empty and the grid names `privacy.noise_multiplier`.",
+    ),
+    key(
+        "sweep",
+        "exclude",
+        "Cells to leave out, written `[[sweep.exclude]]`: config keys, `variant`, `epsilon` (0 or `\"none\"` without DP), `fold` or `seed`, each with a value or a list of which any is meant; a cell that has all of them is left out. A cell that cannot run and is not left out is an error before anything runs.",
+    ),
+    key(
+        "sweep",
+        "slurm",
+        "What `--executor slurm` asks of the cluster for each cell, written `[sweep.slurm]`: `partition`, `time`, `memory`, `cpus`, and `args`, a list of further arguments of `sbatch`. It changes no result.",
+    ),
+    key(
         "audit",
         "attacks",
         "Of `membership` (loss threshold), `label-profile`, `sex-inference`, `inversion`, `secagg-distinguisher`, `canary`; each runs with its control. On \

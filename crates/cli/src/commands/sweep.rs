@@ -51,7 +51,7 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
                         shared.lock().expect("no cell panics while it holds the table").push(result)?;
                         Ok(Ok(()))
                     }
-                    Err(error) => Ok(Err(Failed { cell: cell::name(cell), error: format!("{error:#}") })),
+                    Err(error) => Ok(Err(Failed { cell: cell.name(), error: format!("{error:#}") })),
                 }
             })
             // What stops the sweep is a table that cannot be written, and no cell.

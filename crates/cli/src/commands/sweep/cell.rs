@@ -29,7 +29,7 @@ impl Cells<'_> {
             let key = (config.corpus.clone(), config.features.clone(), config.partition.seed);
             if !extracted.contains(&key) {
                 speech::load(&config, self.workspace, output)
-                    .with_context(|| format!("the speech of {}", name(cell)))?;
+                    .with_context(|| format!("the speech of {}", cell.name()))?;
                 extracted.push(key);
             }
         }
@@ -115,18 +115,6 @@ fn bytes_per_client_round(study: &Study) -> (Option<f64>, Option<f64>) {
     (mean(up), mean(down))
 }
 
-/// A cell, in words.
-pub(super) fn name(cell: &SweepCell) -> String {
-    let variant = cell.variant.as_ref().map_or(String::new(), |name| format!("{name}, "));
-    let privacy = match (cell.config.privacy.unit, cell.epsilon) {
-        (Unit::None, _) => "no DP".to_owned(),
-        (_, Some(epsilon)) => format!("epsilon {}", epsilon.value()),
-        (_, None) => "DP as configured".to_owned(),
-    };
-    let fold = cell.fold.map_or(String::new(), |fold| format!(", fold {fold}"));
-    format!("{variant}{privacy}{fold}, seed {}", cell.seed)
-}
-
 /// The config with a cache in the sweep's own folder where it names none: cells by the hundred would each read all recordings
 /// again. Synthetic voices have one already.
 pub(super) fn with_cache(config: &Config, workspace: &Path) -> Config {
@@ -206,7 +194,7 @@ mod tests {
         };
         for a in &cells {
             for b in &cells {
-                assert_eq!(baseline(a) == baseline(b), same(a, b), "{} and {}", name(a), name(b));
+                assert_eq!(baseline(a) == baseline(b), same(a, b), "{} and {}", a.name(), b.name());
             }
         }
     }
@@ -214,9 +202,9 @@ mod tests {
     #[test]
     fn a_cell_is_named_by_all_that_was_swept() {
         let text = "[partition]\nfolds = 3\n[sweep]\nepsilons = [\"none\", 2]\nfolds = [2]\n[[sweep.variant]]\nname = \"cnn\"\n";
-        let names: Vec<_> = cells(text).iter().map(name).collect();
+        let names: Vec<_> = cells(text).iter().map(SweepCell::name).collect();
         assert_eq!(names, ["cnn, no DP, fold 2, seed 1", "cnn, epsilon 2, fold 2, seed 1"]);
-        assert_eq!(name(&cells("")[0]), "DP as configured, seed 1");
+        assert_eq!(cells("")[0].name(), "DP as configured, seed 1");
     }
 
     #[test]

@@ -31,8 +31,8 @@ impl Table {
     /// are not done go.
     pub(super) fn open(out: &Path, cells: &[(Digest, SweepCell)], output: &Output) -> Result<Self> {
         let (results, leakage) = (out.join("results.jsonl"), out.join("leakage.jsonl"));
-        let rows: Lines<SweepRow> = Lines::read(&results, |r| r.schema, output)?;
-        let scores: Lines<LeakageRow> = Lines::read(&leakage, |r| r.schema, output)?;
+        let rows: Lines<SweepRow> = Lines::read(&results, |r: &SweepRow| r.schema, output)?;
+        let scores: Lines<LeakageRow> = Lines::read(&leakage, |r: &LeakageRow| r.schema, output)?;
         let is_own = |digest: &Digest| cells.iter().any(|(own, _)| own == digest);
         let is_whole = |row: &SweepRow| {
             let there = scores.rows.iter().filter(|s| s.config_sha256 == row.config_sha256).count();
