@@ -429,10 +429,10 @@ pub struct SweepArgs {
 /// `report`
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Run directories.
+    /// Directories of runs, or of sweeps: several are set side by side, sweeps cell by cell.
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
-    /// The HTML file; by default report.html in the first run.
+    /// The HTML file; by default report.html in the first directory.
     #[arg(long)]
     pub out: Option<PathBuf>,
 }
