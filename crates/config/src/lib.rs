@@ -53,7 +53,7 @@ pub use model::{Model, ModelKind, ModelSize};
 pub use plan::{Deployment, PlanFailed, Role};
 pub use sections::{
     Aggregation, AggregationMode, Agreement, AttackName, Audit, AuditTier, FoldBy, GraphAdversary, GraphChoice,
-    MaskCipher, Partition, PartitionMode, Privacy, Run, Slurm, Split, Sweep, TestSpeakers, Transport,
+    MaskCipher, Partition, PartitionMode, Privacy, Removal, Run, Slurm, Split, Sweep, TestSpeakers, Transport,
 };
 pub use server::{Server, ServerOptimiser};
 pub use sweep::{EpsilonTarget, ExcludedCell, SweepCell, SweepPlan};
