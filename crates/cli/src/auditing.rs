@@ -3,6 +3,7 @@ pub mod canaries;
 mod control;
 mod gradient_cosine;
 mod membership;
+pub mod power;
 mod reconstruction;
 mod report;
 mod sex;

@@ -64,7 +64,13 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         plan: plan.clone(),
         coordinator,
         clients: sim_clients,
-        script: Script::default(),
+        script: Script::by_chance(
+            plan.manifest().len() as usize,
+            config.run.rounds,
+            config.run.dropout,
+            config.run.seed,
+            plan.spec().deadlines,
+        ),
         seed: seed_of_noise_and_keys(config),
     };
     let tap = MemoryTap::new();
@@ -374,6 +380,7 @@ mod tests {
             max_attempts: 1,
             key_agreement: KeyAgreement::X25519,
             audit_chunks: 0,
+            noise_removal: sottovoce_types::NoiseRemoval::None,
         };
         RunPlan::new(spec, Arc::new(manifest)).unwrap()
     }

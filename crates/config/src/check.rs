@@ -46,6 +46,7 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::AdaptiveClip(AdaptiveClipRefused::Unit { .. }) => "privacy.adaptive_clip",
         PlanError::AdaptiveClip(_) => "privacy.clip_count_noise",
         PlanError::Server(_) | PlanError::Scaffold(_) => "server.optimiser",
+        PlanError::NoiseRemoval(_) => "aggregation.noise_removal",
         PlanError::BalancedUtterances => "training.class_weights",
         _ => "privacy.clip_bits",
     }
@@ -70,6 +71,7 @@ fn numbers(c: &Config) -> Found {
     positive("training.learning_rate", c.training.learning_rate)?;
     let max_dropout = c.aggregation.max_dropout;
     within("aggregation.max_dropout", "from 0 to below 1", (0.0..1.0).contains(&max_dropout), max_dropout)?;
+    within("run.dropout", "from 0 to below 1", (0.0..1.0).contains(&c.run.dropout), c.run.dropout)?;
     c.server.check()?;
     positive("features.frame_ms", c.features.frame_ms)?;
     positive("features.hop_ms", c.features.hop_ms)?;

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use sottovoce_round::{AdaptiveClip, PublicKey};
 use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::{KeyAgreement, MaskSuite};
-use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
+use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, NoiseRemoval, Rotation, Unit};
 
+use crate::grid::{Grid, Rule};
 use crate::sweep::EpsilonTarget;
 use crate::variants::Variant;
 
 /// `[run]`
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Run {
     /// A name for people.
@@ -24,11 +25,13 @@ pub struct Run {
     pub seed: u64,
     /// Evaluate every so many rounds; 0 for the last model alone.
     pub evaluate_every: u64,
+    /// In simulations: with which probability each client falls silent in a round.
+    pub dropout: f64,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Self { name: "run".into(), rounds: 20, seed: 1, evaluate_every: 1 }
+        Self { name: "run".into(), rounds: 20, seed: 1, evaluate_every: 1, dropout: 0.0 }
     }
 }
 
@@ -300,6 +303,27 @@ impl Agreement {
     }
 }
 
+/// Whether surplus noise is taken off a sum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// A sum keeps all noise of all survivors.
+    #[default]
+    None,
+    /// Layer by layer, by seeds that survivors reveal.
+    Layers,
+}
+
+impl Removal {
+    /// What parties agree on.
+    pub fn removal(self) -> NoiseRemoval {
+        match self {
+            Self::None => NoiseRemoval::None,
+            Self::Layers => NoiseRemoval::Layers,
+        }
+    }
+}
+
 /// Between whom secrets are shared and masks are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -342,6 +366,8 @@ pub struct Aggregation {
     pub n_min: u32,
     /// Clients that may be corrupt and collude with the coordinator.
     pub max_corrupt: u32,
+    /// Whether noise that dropouts did not make necessary is taken off a sum.
+    pub noise_removal: Removal,
     /// Random chunks of 64 KiB of each sum that every client computes again.
     pub audit_chunks: u32,
     /// Between whom secrets are shared and masks are made.
@@ -383,6 +409,7 @@ impl Default for Aggregation {
             n_min: 3,
             max_corrupt: 0,
             audit_chunks: 1,
+            noise_removal: Removal::default(),
             graph: GraphChoice::default(),
             max_dropout: 0.1,
             graph_adversary: GraphAdversary::default(),
@@ -457,6 +484,15 @@ pub struct Sweep {
     pub attacks: bool,
     /// What is compared. None: the run itself.
     pub variant: Vec<Variant>,
+    /// Keys with the values that they are given in turn.
+    #[serde(skip_serializing_if = "Grid::is_empty")]
+    pub grid: Grid,
+    /// Which cells are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Rule>,
+    /// What `--executor slurm` asks for.
+    #[serde(skip_serializing_if = "Slurm::is_default")]
+    pub slurm: Slurm,
 }
 
 impl Default for Sweep {
@@ -468,7 +504,50 @@ impl Default for Sweep {
             centralised: false,
             attacks: true,
             variant: Vec::new(),
+            grid: Grid::default(),
+            exclude: Vec::new(),
+            slurm: Slurm::default(),
         }
+    }
+}
+
+/// `[sweep.slurm]`: what a cell asks of the cluster. It changes no result, and no cell's digest.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slurm {
+    /// Partition; the cluster's default where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// Limit on the time of a cell, as `sbatch --time` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Memory of a cell, as `sbatch --mem` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// Cores of a cell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Any other arguments of `sbatch`, one a string.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}
+
+impl Slurm {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The arguments of `sbatch`.
+    pub fn arguments(&self) -> Vec<String> {
+        let option = |name: &str, value: &Option<String>| value.as_ref().map(|v| format!("--{name}={v}"));
+        let cpus = self.cpus.map(|n| n.to_string());
+        let own = [
+            option("partition", &self.partition),
+            option("time", &self.time),
+            option("mem", &self.memory),
+            option("cpus-per-task", &cpus),
+        ];
+        own.into_iter().flatten().chain(self.args.iter().cloned()).collect()
     }
 }
 

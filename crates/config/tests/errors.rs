@@ -194,33 +194,6 @@ fn a_synthetic_corpus_has_the_speakers_that_the_partition_needs() {
 }
 
 #[test]
-fn plain_sums_are_refused_outside_of_simulations() {
-    let text = "[aggregation]\nmode = \"plain\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\nmanifest_sha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n";
-    let error = Config::parse(text, NONE).unwrap().deployment(Role::Coordinator).unwrap_err();
-    assert!(matches!(error.fault(), Fault::Problem { problem: Problem::PlainDeployment, .. }));
-    let secure = Config::parse(&text.replace("plain", "secure"), NONE).unwrap();
-    assert!(secure.deployment(Role::Coordinator).is_ok());
-    let error = Config::parse("", NONE).unwrap().deployment(Role::Client).unwrap_err();
-    assert!(error.to_string().contains("transport.identity"), "{error}");
-}
-
-#[test]
-fn masks_for_simulations_are_refused_outside_of_them() {
-    let text = "[aggregation]\nmask_suite = \"chacha8\"\n[transport]\nidentity = \"i\"\nmanifest = \"m\"\nstate = \"s\"\nmanifest_sha256 = \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n";
-    for role in [Role::Coordinator, Role::Client] {
-        let error = Config::parse(text, NONE).unwrap().deployment(role).unwrap_err();
-        assert!(matches!(error.fault(), Fault::Problem { problem: Problem::MasksDeployment, .. }));
-        assert!(error.to_string().contains("aggregation.mask_suite"), "{error}");
-        for masks in ["aes-256-ctr", "chacha20", "aes-128-ctr"] {
-            let config = Config::parse(&text.replace("chacha8", masks), NONE).unwrap();
-            assert!(config.deployment(role).is_ok(), "{masks}");
-            assert_eq!(config.aggregation.mask_suite.suite().name(), masks);
-        }
-    }
-    assert!(Config::parse(&text.replace("chacha8", "aes"), NONE).is_err());
-}
-
-#[test]
 fn nothing_said_is_speaker_level_privacy_with_secure_aggregation() {
     let config = Config::parse("", NONE).unwrap();
     assert_eq!(config.privacy.unit, Unit::Speaker);
@@ -353,6 +326,22 @@ fn scaffold_is_refused_where_it_does_not_hold() {
         let (key, what) = problem(&text(unit, training));
         assert!(key == "server.optimiser" && what.to_string().contains(says), "{what}");
     }
+}
+
+#[test]
+fn noise_removal_is_refused_where_there_is_nothing_to_remove_or_it_would_not_hold() {
+    let text = |rest: &str| format!("[aggregation]\nnoise_removal = \"layers\"\n{rest}\n");
+    Config::parse(&text("[privacy]\nnoise_multiplier = 2.0"), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    for (rest, place, says) in [
+        ("[privacy]\nunit = \"none\"", "aggregation.noise_removal", "there is none"),
+        ("mode = \"plain\"\n[privacy]\nnoise_multiplier = 2.0", "aggregation.noise_removal", "without masks"),
+        ("[privacy]\nnoise_multiplier = 1.0\nclip_bits = 4", "privacy.clip_bits", "raise clip_bits"),
+    ] {
+        let (key, what) = problem(&text(rest));
+        assert!(key == place && what.to_string().contains(says), "{key}: {what}");
+    }
+    let error = refused("[aggregation]\nnoise_removal = \"some\"\n").to_string();
+    assert!(error.contains("noise_removal"), "{error}");
 }
 
 #[test]

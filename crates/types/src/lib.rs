@@ -27,6 +27,7 @@ mod examples;
 mod features;
 mod ids;
 mod labelling;
+mod layers;
 mod metrics;
 mod model;
 mod params;
@@ -34,6 +35,7 @@ mod records;
 mod ring;
 mod rotation;
 mod spelling;
+mod sweep;
 mod training;
 
 pub use annotation::{Annotation, Dimensions, Level};
@@ -48,13 +50,15 @@ pub use features::{
 };
 pub use ids::{AttemptId, ClientId, RoundId, RunId, Tick};
 pub use labelling::{Labelling, UnknownLabelling};
+pub use layers::{LayerRule, LayerSet, MAX_LAYERS, NoiseRemoval};
 pub use metrics::{Calibration, CalibrationBin, ClassMetrics, Interval, Metrics, SexGap, SexMetrics};
 pub use model::{InputKind, ModelSpec};
 pub use params::{FlatParams, LayoutMismatch, ParamEntry, ParamLayout, Update};
 pub use records::{
-    AttackScore, CanaryAudit, EpsilonByVantage, RoundRecord, RunSummary, SCHEMA_VERSION, SweepRow, Vantage, Verdict,
+    AttackScore, CanaryAudit, EpsilonByVantage, RoundRecord, RunSummary, SCHEMA_VERSION, Vantage, Verdict,
 };
 pub use ring::{LaneOverflow, Lanes, RingVec};
 pub use rotation::Rotation;
 pub use spelling::edits;
+pub use sweep::{LeakageRow, Setting, SweepRow};
 pub use training::{ClassWeights, LocalOptimiser, Schedule, TrainJob, Unit};

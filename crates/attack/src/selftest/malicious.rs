@@ -11,8 +11,8 @@ use sottovoce_round::{
 use sottovoce_secagg::{Identity, KeyAgreement, MaskSuite, graph::MaskGraph};
 use sottovoce_train::{Device, TrainError, Trainer};
 use sottovoce_types::{
-    AttemptId, ClipNorm, Digest, ExampleMeta, Examples, FlatParams, Lanes, ModelSpec, Rotation, RoundId, RunId, Tick,
-    TrainJob, Unit,
+    AttemptId, ClipNorm, Digest, ExampleMeta, Examples, FlatParams, Lanes, ModelSpec, NoiseRemoval, Rotation, RoundId,
+    RunId, Tick, TrainJob, Unit,
 };
 use sottovoce_wire::{Encode as _, Frame, Kind};
 
@@ -186,6 +186,7 @@ fn plan() -> Result<Arc<RunPlan>, MaliciousError> {
         suite: MaskSuite::Aes256Ctr,
         key_agreement: KeyAgreement::X25519,
         audit_chunks: 0,
+        noise_removal: NoiseRemoval::None,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,
         server: ServerSpec::default(),

@@ -11,6 +11,7 @@ mod raster;
 mod reliability;
 mod roc;
 mod scale;
+mod scatter;
 mod style;
 mod two_sides;
 
@@ -26,6 +27,7 @@ pub(crate) use raster::Raster;
 pub(crate) use reliability::Reliability;
 pub(crate) use roc::{RocMark, RocPlot};
 pub(crate) use scale::{Format, Scale};
+pub(crate) use scatter::{Mark, Scatter};
 pub use style::page_style;
 pub(crate) use two_sides::TwoSides;
 
@@ -215,6 +217,12 @@ pub(crate) fn escape(text: &str) -> String {
 /// How wide a text is at the figures' font size, roughly: enough to lay out legends and margins.
 pub(crate) fn text_width(text: &str) -> f64 {
     6.3 * text.chars().count() as f64
+}
+
+/// A figure with nothing in it.
+#[cfg(test)]
+pub(crate) fn empty_figure() -> Figure {
+    Canvas::new(10, 10, "nothing").finish()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What an audit did not test, from its config and from what ran.
 use sottovoce_config::AttackName;
 use sottovoce_secagg::MaskSuite;
-use sottovoce_types::{Unit, Vantage};
+use sottovoce_types::{NoiseRemoval, Unit, Vantage};
 
 use super::{Audited, Found};
 
@@ -39,6 +39,12 @@ pub(super) fn list(audited: &Audited<'_>, found: &Found<'_>) -> Vec<String> {
     if spec.privacy.is_some() && audited.plan.sampling().is_some() {
         out.push(
             "Secret sampling: canaries are in every round, so that its amplification was not tested; the ε of the verdict is without it.".to_owned(),
+        );
+    }
+    if spec.noise_removal == NoiseRemoval::Layers {
+        out.push(
+            "Removal of noise in layers: the gate's canaries go through shares without layers, and shadow models carry the noise that is left without removal."
+                .to_owned(),
         );
     }
     if spec.adaptive_clip.is_some() {
