@@ -216,6 +216,7 @@ impl<N: NoiseSource> Pipeline<N> {
     }
 
     /// The next round is `round`, from 1: rotations are the round's own.
+    #[must_use]
     pub fn from_round(mut self, round: u64) -> Self {
         self.rounds = round.saturating_sub(1);
         self

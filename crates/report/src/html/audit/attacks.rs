@@ -81,15 +81,15 @@ fn line(row: &AuditRow, control: bool, scored: bool) -> Markup {
 
 fn rate(rate: Option<&RateRow>) -> Markup {
     let Some(rate) = rate else { return html! { (NONE) } };
-    match (rate.tpr, rate.ci95) {
-        (Some(tpr), Some(ci)) => html! {
-            (percent(tpr)) br;
-            span.small {
-                (share_range(ci)) br;
-                (rate.true_positives.unwrap_or(0)) " found," br; (rate.false_positives.unwrap_or(0)) " of " (rate.non_members) " wrongly"
-            }
-        },
-        _ => html! { span.small { "too few" br; "non-members:" br; (rate.non_members) " of " (rate.needed) } },
+    let (Some(tpr), Some(ci)) = (rate.tpr, rate.ci95) else {
+        return html! { span.small { "too few" br; "non-members:" br; (rate.non_members) " of " (rate.needed) } };
+    };
+    html! {
+        (percent(tpr)) br;
+        span.small {
+            (share_range(ci)) br;
+            (rate.true_positives.unwrap_or(0)) " found," br; (rate.false_positives.unwrap_or(0)) " of " (rate.non_members) " wrongly"
+        }
     }
 }
 

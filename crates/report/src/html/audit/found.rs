@@ -45,12 +45,10 @@ fn slice_table(key: &str, rows: &[&SliceRow], attacks: &[&str]) -> Markup {
 }
 
 fn area(row: &SliceRow) -> Markup {
-    match (row.auc, row.ci95) {
-        (Some(auc), Some(ci)) => {
-            html! { (format!("{auc:.3}")) " " span.small { (format!("{:.2}–{:.2}", ci.low, ci.high)) } }
-        }
-        _ => html! { span.small title=[row.refused.as_deref()] { "too few" } },
-    }
+    let (Some(auc), Some(ci)) = (row.auc, row.ci95) else {
+        return html! { span.small title=[row.refused.as_deref()] { "too few" } };
+    };
+    html! { (format!("{auc:.3}")) " " span.small { (format!("{:.2}–{:.2}", ci.low, ci.high)) } }
 }
 
 pub(super) fn exposed(units: &[ExposedUnit]) -> Markup {

@@ -44,9 +44,9 @@ fn header(report: &AuditReport) -> Markup {
     let h = &report.header;
     let views: Vec<&str> = h.views.iter().map(|v| v.name()).collect();
     let row = |name: &str, value: Markup| html! { tr { th scope="row" { (name) } td { (value) } } };
-    let guarantee = match (h.epsilon, h.delta) {
-        (Some(epsilon), Some(delta)) => html! { "ε ≤ " (epsilon_upper(Some(epsilon))) " at δ = " (small(delta)) },
-        _ => html! { "none: ε = ∞" },
+    let guarantee = html! {
+        @if let (Some(epsilon), Some(delta)) = (h.epsilon, h.delta) { "ε ≤ " (epsilon_upper(Some(epsilon))) " at δ = " (small(delta)) }
+        @else { "none: ε = ∞" }
     };
     let delta = match h.delta_is_small() {
         Some(true) => html! { span.good { "✓ δ < 1/N" } ", N = " (h.units) },

@@ -41,7 +41,7 @@ pub(super) fn section(v: &AuditVerdict) -> Markup {
                     (tile(html! { "ε ≤ " (epsilon_upper(Some(claimed))) }, html! { "theory" @if let Some(d) = v.delta { ", at δ = " (small(d)) } }))
                     (tile(html! { "ε ≥ " (epsilon_lower(lower)) }, html! { "measured: " (v.bound) ", α = " (small(v.alpha)) ", " (v.canaries) " canaries" }))
                     (tile(
-                        match v.power { Some(k) => html! { "× " (format!("{k:.2}")) }, None => html! { "none" } },
+                        html! { @if let Some(k) = v.power { "× " (format!("{k:.2}")) } @else { "none" } },
                         html! { @if v.power.is_some() { "power: noise short by this factor would have been caught with probability 0.95" } @else { "power: no shortfall of noise would surely have been caught" } }
                     ))
                 }
