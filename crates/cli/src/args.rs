@@ -102,7 +102,7 @@ pub enum Command {
     /// Attacks on a finished run, each with its control, and empirical epsilon beside the claimed bound.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Utility and leakage against epsilon: epsilon x seed, resumable, one table and one report.
+    /// Utility and leakage against epsilon: any config keys x epsilon x fold x seed, resumable, here or on Slurm, one table and one report.
     Sweep(SweepArgs),
     /// One self-contained HTML file of one or several runs.
     Report(ReportArgs),
@@ -121,7 +121,7 @@ pub enum Command {
 /// `verify`
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// Directories of runs, or of sweeps: several are set side by side, sweeps cell by cell. states of a coordinator or of sites, evidence files, or statements.jsonl files of several sites. What they heard
+    /// Run directories, states of a coordinator or of sites, evidence files, or statements.jsonl files of several sites. What they heard
     /// is compared: a coordinator that told two sites different things is named, with the two statements as evidence.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
@@ -411,6 +411,22 @@ pub struct PredictArgs {
     pub files: Vec<PathBuf>,
 }
 
+/// Where the cells of a sweep run.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Executor {
+    /// On this machine.
+    Local,
+    /// As a Slurm job array; OUT must be a folder that every node sees.
+    Slurm,
+}
+
+/// How else a sweep is written down.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracking {
+    /// MLflow's file store in OUT/mlruns: mlflow ui --backend-store-uri OUT/mlruns.
+    Mlflow,
+}
+
 /// `sweep`
 #[derive(Args, Debug)]
 pub struct SweepArgs {
@@ -420,9 +436,27 @@ pub struct SweepArgs {
     /// Where cells, table and report go; cells that are there are kept.
     #[arg(long)]
     pub out: PathBuf,
-    /// Cells at once.
-    #[arg(long, default_value_t = 1)]
-    pub jobs: usize,
+    /// Cells at once. By default one a core, as long as they fit into memory; cores that are left go to the threads of each cell. On
+    /// Slurm, the most tasks at once; by default as many as the cluster gives.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Prints the cells, how long they may take and what their audits could find, and runs none. The time is that of cells that are
+    /// done; where none is, one round of the first is tried, which leaves its features in OUT/data.
+    #[arg(long, conflicts_with_all = ["cell", "track"])]
+    pub dry_run: bool,
+    /// Where cells run.
+    #[arg(long, value_enum, default_value_t = Executor::Local)]
+    pub executor: Executor,
+    /// A further argument of sbatch, after those of [sweep.slurm], for example --slurm-arg=--account=speech (repeatable).
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub slurm_arg: Vec<String>,
+    /// Runs one cell alone, by its place in --dry-run or by the first digits of its digest, into OUT/cells: for other schedulers. The
+    /// next sweep without it takes the result into its table.
+    #[arg(long, value_name = "PLACE|DIGEST")]
+    pub cell: Option<String>,
+    /// Writes every finished cell down for an experiment tracker, too.
+    #[arg(long, value_enum)]
+    pub track: Option<Tracking>,
 }
 
 /// `report`

@@ -65,7 +65,7 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         coordinator,
         clients: sim_clients,
         script: Script::by_chance(
-            plan.manifest().len(),
+            plan.manifest().len() as usize,
             config.run.rounds,
             config.run.dropout,
             config.run.seed,
