@@ -45,7 +45,14 @@ pub fn sweeps_html(sweeps: &[SweepReport]) -> String {
 
 fn first_line(sweep: &SweepReport) -> FirstLine {
     let plain = sweep.aggregation != "secure";
-    FirstLine::new(plain, sweep.noise_source == "seeded", &sweep.aggregation, &sweep.noise_source)
+    let line = FirstLine::new(plain, sweep.noise_source == "seeded", &sweep.aggregation, &sweep.noise_source);
+    let swept = format!("Aggregation “{}”", sweep.aggregation);
+    if sweep.aggregation.contains(", ") {
+        let said = "Aggregation was swept: where it is “plain”, ";
+        let text = line.text.replace(&format!("{swept}: "), said);
+        return FirstLine { text, ..line };
+    }
+    line
 }
 
 fn section(sweep: &SweepReport) -> Markup {
