@@ -9,13 +9,14 @@ mod selection;
 mod slurm;
 mod table;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use sottovoce_config::{SweepCell, SweepPlan};
+use sottovoce_config::{Config, SweepCell, SweepPlan};
 use sottovoce_report::{SweepReport, sweep_html, sweep_text, write_plots, write_text};
-use sottovoce_types::{Digest, SCHEMA_VERSION};
+use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow};
 
 use crate::args::{Executor, SweepArgs, Tracking};
 use crate::exit::{Exit, usage};
@@ -74,7 +75,7 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
         name: plan.config.run.name.clone(),
         corpus: speech.description,
         synthetic: speech.synthetic,
-        aggregation: plan.config.aggregation.mode.name().to_owned(),
+        aggregation: aggregation(table.rows(), &plan.config),
         noise_source: "seeded".to_owned(),
         uar_chance: Some(1.0 / speech::labels(&plan.config).emotions().len() as f64),
         rows: table.rows().to_vec(),
@@ -96,6 +97,15 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
     }
     output.remark(format!("{} of {} cells failed; the same command tries them again", failed.len(), cells.len()));
     Ok(Exit::Failed)
+}
+
+/// How sums were formed: the mode of all cells, or each that was swept.
+fn aggregation(rows: &[SweepRow], config: &Config) -> String {
+    let swept: BTreeSet<&str> = rows.iter().filter_map(|r| r.aggregation.as_deref()).collect();
+    if swept.is_empty() {
+        return config.aggregation.mode.name().to_owned();
+    }
+    swept.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// How these cells share this machine.
@@ -157,7 +167,7 @@ impl Failed {
 
 /// Cells with their digests; two spellings of one run are one cell.
 fn each_once(cells: Vec<SweepCell>) -> Vec<(Digest, SweepCell)> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let with_digest = cells.into_iter().map(|cell| (cell.config.digest(), cell));
     with_digest.filter(|(digest, _)| seen.insert(digest.0)).collect()
 }
