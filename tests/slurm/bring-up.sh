@@ -24,9 +24,10 @@ up() {
     (umask 077 && head -c 1024 /dev/urandom >"$dir/munge/key")
     chown munge:munge "$dir/munge/key"
   fi
-  local host cpus
+  local host cpus memory_mb
   host=$(hostname -s)
   cpus=$(nproc)
+  memory_mb=$(awk '/^MemTotal:/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
   cat >"$dir/slurm.conf" <<CONF
 ClusterName=sottovoce-test
 SlurmctldHost=$host(127.0.0.1)
@@ -52,7 +53,7 @@ SlurmdSpoolDir=$dir/spool
 StateSaveLocation=$dir/state
 MinJobAge=10
 JobRequeue=0
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory_mb State=UNKNOWN
 PartitionName=test Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
   export SLURM_CONF=$dir/slurm.conf
@@ -78,8 +79,16 @@ CONF
 
 down() {
   local dir=$1
-  for pid in slurmd.pid slurmctld.pid munge/pid; do
-    if [ -s "$dir/$pid" ]; then kill "$(cat "$dir/$pid")" 2>/dev/null || true; fi
+  local file pid
+  for file in slurmd.pid slurmctld.pid munge/pid; do
+    [ -s "$dir/$file" ] || continue
+    pid=$(cat "$dir/$file")
+    kill "$pid" 2>/dev/null || continue
+    # The next Slurm takes the same ports.
+    for _ in $(seq 100); do
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.1
+    done
   done
 }
 

@@ -1,4 +1,6 @@
 //! A grid of runs from one configuration: variants × grid × targets of ε × folds × seeds.
+mod section;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -8,9 +10,11 @@ use sottovoce_types::{Epsilon, Setting, Unit};
 use crate::error::{ConfigError, Fault, Problem};
 use crate::grid;
 use crate::layers::{self, Loaded};
-use crate::sections::{Partition, Sweep};
+use crate::sections::Partition;
 use crate::variants::{Settings, Variant};
 use crate::{Config, check as whole};
+
+pub use section::{Slurm, Sweep};
 
 /// One target of a sweep: ε, or no DP (written `0` or `"none"`).
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]

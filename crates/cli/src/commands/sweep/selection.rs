@@ -50,10 +50,9 @@ fn of_unit(unit: Unit, cells: &[(Digest, SweepCell)], rows: &[SweepRow], synthet
     for row in &own {
         let cell = cells.iter().find(|(digest, _)| *digest == row.config_sha256);
         let q = cell.map_or(1.0, |(_, cell)| cell.config.privacy.sampling_rate);
-        let planned = row.rounds.unwrap_or(0);
-        let charged = charges(row, q, planned)?;
+        let (charged, epsilon) = charges(row, q)?;
         *releases.entry((row.noise_multiplier.to_bits(), q.to_bits())).or_default() += charged;
-        epsilon_per_run = epsilon_per_run.max(row.epsilon_spent.unwrap_or(f64::INFINITY));
+        epsilon_per_run = epsilon_per_run.max(epsilon);
     }
     let events = releases.into_iter().map(|((z, q), count)| release(f64::from_bits(z), f64::from_bits(q), count));
     let mut events = events.collect::<Result<Vec<_>>>()?;
@@ -78,25 +77,25 @@ fn release(z: f64, q: f64, count: u64) -> Result<DpEvent> {
     Ok(DpEvent::gaussian(NoiseMultiplier::new(z)?).poisson_sampled(q).self_composed(count))
 }
 
-/// How many releases a run was charged for: one a round, and more where attempts failed, which its ε tells.
-fn charges(row: &SweepRow, q: f64, rounds: u64) -> Result<u64> {
+/// How many releases a run was charged for, and their ε: one a round, and more where attempts failed, which the ε that it spent tells.
+fn charges(row: &SweepRow, q: f64) -> Result<(u64, f64)> {
     let at = Delta::new(row.delta)?;
+    let rounds = row.rounds.unwrap_or(0).max(1);
+    let epsilon = |count| -> Result<f64> {
+        let event = release(row.noise_multiplier, q, count)?;
+        Ok(accountant::epsilon(&event, at, Accountant::Auto, Adjacency::AddOrRemoveOne)?.bracket.upper)
+    };
+    // What a coordinator without masks sees is another release, with another ε; the models, by which runs are chosen, are these.
+    if row.aggregation.as_deref() == Some("plain") {
+        return Ok((rounds, epsilon(rounds)?));
+    }
     let spent = row.epsilon_spent.unwrap_or(f64::INFINITY);
-    let mut count = rounds.max(1);
+    let mut count = rounds;
     // An attempt that failed is rare, and a run has a limit on them; what no number explains is charged as the limit.
-    while count < rounds.max(1) * 8 {
-        let one = accountant::epsilon(
-            &release(row.noise_multiplier, q, count)?,
-            at,
-            Accountant::Auto,
-            Adjacency::AddOrRemoveOne,
-        )?;
-        if one.bracket.upper * (1.0 + 1e-9) >= spent {
-            break;
-        }
+    while count < rounds * 8 && epsilon(count)? * (1.0 + 1e-9) < spent {
         count += 1;
     }
-    Ok(count)
+    Ok((count, spent))
 }
 
 impl Selection {
@@ -178,6 +177,21 @@ mod tests {
         let after = of(&cells, &rows, false).unwrap()[0].epsilon_of_its_trials;
         let exact = gdp::epsilon(9f64.sqrt() / 2.0, at).upper;
         assert!(after > before && (after - exact).abs() < 1e-6 * exact, "{before}, {after}");
+    }
+
+    #[test]
+    fn of_a_run_without_masks_the_models_are_charged_and_not_what_its_coordinator_sees() {
+        let (cells, mut rows) = swept("[run]\nrounds = 4\n[privacy]\nnoise_multiplier = 2\n[sweep]\nseeds = [1, 2]\n");
+        let before = of(&cells, &rows, false).unwrap()[0].clone();
+        for row in &mut rows {
+            row.epsilon_spent = row.epsilon_spent.map(|e| e * 3.0);
+            row.aggregation = Some("plain".to_owned());
+        }
+        let after = of(&cells, &rows, false).unwrap()[0].clone();
+        assert_eq!(after.epsilon_of_its_trials.to_bits(), before.epsilon_of_its_trials.to_bits());
+        assert!((after.epsilon_per_run - before.epsilon_per_run).abs() < 1e-9);
+        rows[0].aggregation = Some("secure".to_owned());
+        assert!(of(&cells, &rows, false).unwrap()[0].epsilon_of_its_trials > after.epsilon_of_its_trials * 1.2);
     }
 
     #[test]

@@ -98,10 +98,13 @@ impl Table {
         self.leakage.sort_by_key(|score| place(&score.config_sha256));
     }
 
-    /// Writes `results.csv` and `leakage.csv`.
+    /// Writes `results.csv`, and `leakage.csv` where anything was attacked: a table without a row has no head line either.
     pub(super) fn write_csv(&self) -> Result<()> {
         write_results_csv(&self.rows, self.out.join("results.csv"))?;
-        Ok(write_leakage_csv(&self.leakage, self.out.join("leakage.csv"))?)
+        if !self.leakage.is_empty() {
+            write_leakage_csv(&self.leakage, self.out.join("leakage.csv"))?;
+        }
+        Ok(())
     }
 
     pub(super) fn has(&self, digest: &Digest) -> bool {
