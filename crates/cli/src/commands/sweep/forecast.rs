@@ -41,7 +41,7 @@ struct Forecast<'a> {
 /// What a cell's canaries could find.
 #[derive(Clone, Copy, Serialize)]
 struct Canaries {
-    canaries: u64,
+    count: u64,
     /// The smallest factor by which noise could fall short and be caught with probability 0.95; `None` where none would be.
     detectable_noise_shortfall: Option<f64>,
     epsilon_lower_expected: f64,
@@ -98,7 +98,7 @@ fn canaries(config: &Config, z: NoiseMultiplier, known: &mut BTreeMap<(u64, u64,
     let made = || {
         let power = CanaryPower::new(canaries, config.run.rounds, z, config.privacy.delta);
         Canaries {
-            canaries,
+            count: canaries,
             detectable_noise_shortfall: power.detects().then_some(power.detectable_noise_shortfall),
             epsilon_lower_expected: power.epsilon_lower_expected,
         }
@@ -106,10 +106,18 @@ fn canaries(config: &Config, z: NoiseMultiplier, known: &mut BTreeMap<(u64, u64,
     Some(*known.entry((canaries, config.run.rounds, z.value().to_bits())).or_insert_with(made))
 }
 
+/// A cell that is done.
+struct Done {
+    digest: Digest,
+    line: String,
+    rounds: u64,
+    seconds: f64,
+}
+
 /// How long a cell takes.
 enum Times {
     /// By the cells that are done.
-    Measured(Vec<(Digest, String, u64, f64)>),
+    Measured(Vec<Done>),
     /// By one round of one cell.
     Tried { cell: String, setup: f64, round: f64, audit: f64 },
 }
@@ -120,15 +128,14 @@ impl Times {
         match self {
             Self::Tried { setup, round, audit, .. } => setup + round * config.run.rounds as f64 + audit,
             Self::Measured(done) => {
-                if let Some((.., seconds)) = done.iter().find(|(own, ..)| *own == digest) {
-                    return *seconds;
+                if let Some(own) = done.iter().find(|own| own.digest == digest) {
+                    return own.seconds;
                 }
                 let line = line(config);
-                let like = |own: &&(Digest, String, u64, f64)| own.1 == line;
-                let like: Vec<_> = done.iter().filter(like).collect();
-                let like = if like.is_empty() { done.iter().collect() } else { like };
-                let a_round = |(.., rounds, seconds): &&(Digest, String, u64, f64)| seconds / (*rounds).max(1) as f64;
-                like.iter().map(a_round).sum::<f64>() / like.len() as f64 * config.run.rounds as f64
+                let alike: Vec<&Done> = done.iter().filter(|other| other.line == line).collect();
+                let like = if alike.is_empty() { done.iter().collect() } else { alike };
+                let a_round: f64 = like.iter().map(|other| other.seconds / other.rounds.max(1) as f64).sum();
+                a_round / like.len() as f64 * config.run.rounds as f64
             }
         }
     }
@@ -163,7 +170,7 @@ fn measured_or_tried(
     if !table.rows().is_empty() {
         let of_row = |row: &SweepRow| {
             let (digest, cell) = cells.iter().find(|(digest, _)| *digest == row.config_sha256)?;
-            Some((*digest, line(&cell.config), row.rounds?, row.wall_s))
+            Some(Done { digest: *digest, line: line(&cell.config), rounds: row.rounds?, seconds: row.wall_s })
         };
         let done: Vec<_> = table.rows().iter().filter_map(of_row).collect();
         if !done.is_empty() {

@@ -93,6 +93,6 @@ mod tests {
         );
         assert_eq!(SoFar { before: 0, ended: 2, failed: 0 }.in_words(2, twenty), "2 of 2 cells");
         assert_eq!(in_words(Duration::from_secs(61)), "2 min");
-        assert_eq!(in_words(Duration::from_secs(7260)), "2 h 1 min");
+        assert_eq!(in_words(Duration::from_mins(121)), "2 h 1 min");
     }
 }

@@ -155,10 +155,13 @@ impl Cluster<'_> {
     }
 
     fn submit_array(&self, cells: &[Digest], output: &Output) -> Result<Flight> {
-        let n = (1..).find(|n| !self.folder.join(format!("{n}.cells")).exists()).unwrap_or(1);
+        let mut n = 1;
+        while self.folder.join(format!("{n}.cells")).exists() {
+            n += 1;
+        }
         let file = |ending: &str| self.folder.join(format!("{n}.{ending}"));
-        let list: String = cells.iter().map(|digest| format!("{digest}\n")).collect();
-        write_text(file("cells"), &list)?;
+        let list: Vec<String> = cells.iter().map(Digest::to_string).collect();
+        write_text(file("cells"), &(list.join("\n") + "\n"))?;
         write_text(file("sh"), &self.script(&file("cells"))?)?;
         let at_once = self.args.jobs.map_or(String::new(), |jobs| format!("%{jobs}"));
         let mut command = Command::new("sbatch");
