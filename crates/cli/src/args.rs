@@ -123,7 +123,8 @@ pub enum Command {
 /// `verify`
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// Run directories, states of a coordinator or of sites, evidence files, or statements.jsonl files of several sites. What they heard
+    /// Run directories, states of a coordinator or of sites, evidence files, receipts.jsonl files (beside the config.toml that they are of), or
+    /// statements.jsonl files of several sites. What they heard
     /// is compared: a coordinator that told two sites different things is named, with the two statements as evidence.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,

@@ -53,7 +53,7 @@ pub use model::{Model, ModelKind, ModelSize};
 pub use plan::{Deployment, PlanFailed, Role};
 pub use sections::{
     Aggregation, AggregationMode, Agreement, AttackName, Audit, AuditTier, FoldBy, GraphAdversary, GraphChoice,
-    MaskCipher, Partition, PartitionMode, Privacy, Run, Split, TestSpeakers, Transport,
+    MaskCipher, Partition, PartitionMode, Privacy, Removal, Run, Split, TestSpeakers, Transport,
 };
 pub use server::{Server, ServerOptimiser};
 pub use sweep::{EpsilonTarget, ExcludedCell, Slurm, Sweep, SweepCell, SweepPlan};

@@ -28,7 +28,12 @@ fn main() {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(name), bytes).unwrap();
     };
-    let (messages, sum, coordinator, sites) = attempt();
+    // With noise in layers: the messages that are longer then.
+    let (messages, ..) = attempt(5, Some(Digest::of(b"a law of layers")));
+    for (target, bytes) in messages.iter().filter(|(target, _)| LAYERED.contains(target)) {
+        write(target, "honest-layers", bytes);
+    }
+    let (messages, sum, coordinator, sites) = attempt(4, None);
     for (target, bytes) in &messages {
         write(target, "honest", bytes);
     }
@@ -82,14 +87,17 @@ fn main() {
     files(&write, &coordinator, &sites);
 }
 
+/// What has parts for each layer of noise.
+const LAYERED: [&str; 5] = ["secagg_advert", "secagg_roster", "secagg_shares", "secagg_envelopes", "secagg_opening"];
+
 /// The encoding of a message, and the target that reads it.
 type Said = (&'static str, Vec<u8>);
 
-/// One message of each kind of an honest attempt of four, one of whom drops out.
-fn attempt() -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
+/// One message of each kind of an honest attempt of so many, one of whom drops out.
+fn attempt(n: usize, layers: Option<Digest>) -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let coordinator = Identity::generate(&mut rng);
-    let mut sites: Vec<Identity> = (0..4).map(|_| Identity::generate(&mut rng)).collect();
+    let mut sites: Vec<Identity> = (0..n).map(|_| Identity::generate(&mut rng)).collect();
     sites.sort_by_key(Identity::client_id);
     let lanes = Lanes::new(2).unwrap();
     let session = Session {
@@ -103,6 +111,7 @@ fn attempt() -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         key_agreement: KeyAgreement::X25519,
+        layers,
         allow_plain: false,
     };
     let mut messages = Vec::new();
@@ -126,7 +135,7 @@ fn attempt() -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
     }
     let (mut server, envelopes) = server.close().unwrap();
     let mut submitted = Vec::new();
-    for (i, (state, (_, m))) in shared.into_iter().zip(envelopes).enumerate().take(3) {
+    for (i, (state, (_, m))) in shared.into_iter().zip(envelopes).enumerate().take(n - 1) {
         messages.push(("secagg_envelopes", m.to_bytes()));
         let state = state.envelopes(m).unwrap();
         let values: Vec<i64> = (0..32).map(|k| k * 3 - 40).collect();
@@ -172,7 +181,7 @@ fn files(write: &impl Fn(&str, &str, &[u8]), coordinator: &Identity, sites: &[Id
         JournalEvent::Debited { run, round, attempt, survivors },
         JournalEvent::AttemptAborted { run, round, attempt, reason: "too few were left".into() },
         JournalEvent::SurvivorsSigned { run, round, attempt, survivors },
-        JournalEvent::OpeningCharged { run, round, attempt, survivors },
+        JournalEvent::OpeningCharged { run, round, attempt, survivors, receipt: None },
         JournalEvent::RunFinished { run },
     ];
     for (i, event) in events.into_iter().enumerate() {

@@ -6,7 +6,7 @@
 //! from it.
 use std::collections::BTreeSet;
 
-use sottovoce_types::{ClientId, Digest};
+use sottovoce_types::{ClientId, Digest, LayerSet};
 
 use crate::context;
 use crate::dealing::inputs_root;
@@ -44,6 +44,12 @@ pub struct Certified {
     pub ctx3: Digest,
     /// q − f: honest inputs guaranteed among the contributors.
     pub honest_floor: u32,
+    /// n: clients on the roster (U1).
+    pub roster: u32,
+    /// Clients that dealt shares (U2).
+    pub dealers: u32,
+    /// The layers of noise that were taken off the sum; empty in a session without.
+    pub surplus: LayerSet,
 }
 
 /// Why a certificate shows nothing.
@@ -145,7 +151,9 @@ impl Certificate {
                 .map_err(|_| CertificateRefused::InputSignature(client))?;
         }
         let contributors = survivors.iter().filter_map(|i| at(*i).map(|(client, _)| client)).collect();
-        Ok(Certified { contributors, ctx3, honest_floor: floor })
+        let surplus = session.surplus(n, self.dealers.len(), self.inputs.len());
+        let dealers = length(self.dealers.len());
+        Ok(Certified { contributors, ctx3, honest_floor: floor, roster: n, dealers, surplus })
     }
 }
 

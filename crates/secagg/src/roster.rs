@@ -8,11 +8,12 @@ use crate::fault::{Abort, AdvertFault, CloseFailed, Phase, QuorumLost};
 use crate::graph::{GraphParameters, GraphRefused};
 use crate::identity::{Identity, verify};
 use crate::kem::KemKeys;
-use crate::keys::is_sound_public_key;
+use crate::keys::{commit_layer, is_sound_public_key};
 use crate::labels;
 use crate::mask::Prg;
 use crate::messages::{AdvertMsg, RosterMsg};
 use crate::session::{Session, honest_floor, quorum};
+use crate::shamir::Quad;
 
 /// One client on a roster.
 pub(crate) struct Member {
@@ -23,6 +24,7 @@ pub(crate) struct Member {
     pub(crate) pk_chan: [u8; 32],
     pub(crate) kem: Option<Box<KemKeys>>,
     pub(crate) commit_b: Digest,
+    pub(crate) commit_layers: Vec<Digest>,
 }
 
 impl Member {
@@ -64,6 +66,9 @@ pub(crate) fn check_advert(session: &Session, advert: &AdvertMsg) -> Result<Memb
     if !is_sound_public_key(&advert.pk_mask) || !is_sound_public_key(&advert.pk_chan) {
         return Err(AdvertFault::WeakKey);
     }
+    if advert.commit_layers.len() != session.layer_count() {
+        return Err(AdvertFault::OtherLayers);
+    }
     if advert.kem.is_some() != session.key_agreement.is_hybrid() {
         return Err(AdvertFault::OtherKeyAgreement);
     }
@@ -77,6 +82,7 @@ pub(crate) fn check_advert(session: &Session, advert: &AdvertMsg) -> Result<Memb
         pk_chan: advert.pk_chan,
         kem: advert.kem.clone(),
         commit_b: advert.commit_b,
+        commit_layers: advert.commit_layers.clone(),
     })
 }
 
@@ -135,6 +141,14 @@ impl Roster {
         let adverts_root = message.root();
         let ctx1 = context::ctx1(&session, &adverts_root, &ids);
         Ok(Self { session, members, message: message.clone(), adverts_root, q, sparse, ctx1 })
+    }
+
+    /// Whether this is the seed that the client at a position committed to for a layer.
+    pub(crate) fn is_layer_seed(&self, position: u32, layer: u32, seed: &Quad) -> bool {
+        let place = usize::try_from(layer).unwrap_or(usize::MAX);
+        let member = self.at(position);
+        let committed = member.and_then(|m| Some((m, m.commit_layers.get(place)?)));
+        committed.is_some_and(|(m, c)| commit_layer(&self.session.cfg, &m.client, place, seed) == *c)
     }
 
     /// n.

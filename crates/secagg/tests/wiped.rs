@@ -20,8 +20,8 @@ const CHILD: &str = "SOTTOVOCE_WIPED";
 const SEED: [u8; 32] = [77; 32];
 
 /// What the client's generator gives: s and b, four words each; then 64 bytes that are none of these; then the coefficients beside s
-/// and b in the polynomials of degree 1 (t = 2) that both are shared by.
-fn secrets() -> [[u8; 32]; 4] {
+/// and b in the polynomials of degree 1 (t = 2) that both are shared by. Before these the seed of its one layer, and after them its coefficient.
+fn secrets() -> [[u8; 32]; 6] {
     let mut rng = ChaCha20Rng::from_seed(SEED);
     let mut drawn = || {
         let mut bytes = [0; 32];
@@ -30,8 +30,8 @@ fn secrets() -> [[u8; 32]; 4] {
         }
         bytes
     };
-    let [s, b, _, _, beside_s, beside_b] = std::array::from_fn(|_| drawn());
-    [s, b, beside_s, beside_b]
+    let [s, b, _, _, layer, beside_s, beside_b, beside_layer] = std::array::from_fn(|_| drawn());
+    [s, b, beside_s, beside_b, layer, beside_layer]
 }
 
 /// All that is written to in this process, but for stacks: the main thread's and the one that this runs on.
@@ -58,7 +58,7 @@ fn heap() -> Option<Vec<u8>> {
 }
 
 /// Which secrets are in a copy of memory that was taken before they were computed here.
-fn found(memory: &[u8]) -> [bool; 4] {
+fn found(memory: &[u8]) -> [bool; 6] {
     secrets().map(|secret| memory.windows(32).any(|w| w == secret))
 }
 
@@ -79,6 +79,7 @@ fn client() -> impl Sized {
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         key_agreement: KeyAgreement::X25519,
+        layers: Some(Digest::of(b"a law")),
         allow_plain: false,
     };
     let (state, own) = Advertised::start(session.clone(), &sites[0], &mut rng).unwrap();
@@ -132,6 +133,9 @@ fn search() {
     let left = found(&after);
     println!("memory was searched: {} KiB; while held {control:?}, afterwards {left:?}", after.len() / 1024);
     // b is held as it is until the input is masked; of s there is only what follows from it once its shares are dealt.
-    assert!(control[1], "the control: a client that is still there holds its b");
-    assert_eq!(left, [false; 4], "s, b, and the coefficients of their shares");
+    assert!(
+        control[1] && control[4],
+        "the control: a client that is still there holds its b and the seed of its layer"
+    );
+    assert_eq!(left, [false; 6], "s, b, the seed of a layer, and the coefficients of their shares");
 }

@@ -312,6 +312,11 @@ impl CoordinatorProcess {
         }
     }
 
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// SIGKILL, and what became of it.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -339,9 +344,7 @@ impl CoordinatorProcess {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        super::resident_kib(self.pid()).unwrap()
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Shared {
     /// This client's shares of its own secrets, where it holds some.
     pub(super) own_shares: Option<SharePair>,
     pub(super) b: Quad,
+    /// Seeds of this client's layers.
+    pub(super) layers: Vec<Quad>,
     pub(super) mask: OneTimeSecret,
     pub(super) channel: OneTimeSecret,
     /// ML-KEM secrets of pairs, by position: those that this client encapsulated, until the envelopes bring the others.
@@ -49,7 +51,7 @@ impl Shared {
     /// envelope that is not the signed one or is withheld, a ciphertext for the pair's mask that
     /// does not give what its dealer confirms; on a sparse graph fewer than t dealers among this client's picks.
     pub fn envelopes(self, message: EnvelopesMsg) -> Result<Masking, Abort> {
-        let Self { roster, topology, me, own_dealing, own_shares, b, mask, channel, mut pair_secrets } = self;
+        let Self { roster, topology, me, own_dealing, own_shares, b, layers, mask, channel, mut pair_secrets } = self;
         let EnvelopesMsg { dealers: digests, dealt } = message;
         let have = u32::try_from(digests.len()).unwrap_or(u32::MAX);
         let need = roster.dealers_needed();
@@ -99,7 +101,7 @@ impl Shared {
         held.extend(own_shares.map(|own| (me, own)));
         let (n, root) = (roster.len(), shares_root(&digests));
         let ctx2 = context::ctx2(&roster.ctx1, n, dealers.iter().copied(), &root, topology.root());
-        Ok(Masking { dealt: Dealt { roster, topology, me, dealers, ctx2, held }, b, mask, pair_secrets })
+        Ok(Masking { dealt: Dealt { roster, topology, me, dealers, ctx2, held, layers }, b, mask, pair_secrets })
     }
 }
 
@@ -134,5 +136,7 @@ fn open(
     let pair = SealOnce::new(&agreed, &roster.ctx1, &dealer.client, &holder).open(envelope)?;
     let matches = pair.s.commitment(&roster.ctx1, ShareKind::Mask, &dealer.client, &holder) == entry.commit_s
         && pair.b.commitment(&roster.ctx1, ShareKind::SelfMask, &dealer.client, &holder) == entry.commit_b;
-    matches.then_some(pair)
+    let layers = (0..).zip(&pair.layers);
+    let layers = layers.map(|(k, share)| share.commitment(&roster.ctx1, ShareKind::Layer(k), &dealer.client, &holder));
+    (matches && layers.eq(entry.layers.iter().copied())).then_some(pair)
 }
