@@ -2,6 +2,7 @@
 mod audit;
 mod bench;
 mod privacy;
+mod sweep;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use sottovoce_config::Colour;
 pub use self::audit::{AuditCommand, DesignArg, ImportScoresArgs, SelftestArgs};
 pub use self::bench::{AdversaryName, AgreementName, BenchCommand, BenchSecaggArgs, GraphName, SuiteName};
 pub use self::privacy::{AccountantArg, AdjacencyArg, PrivacyCommand, ReleasedArgs};
+pub use self::sweep::{Executor, SweepArgs, Tracking};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -106,7 +108,7 @@ pub enum Command {
     /// Attacks on a finished run, each with its control, and empirical epsilon beside the claimed bound.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Utility and leakage against epsilon: epsilon x seed, resumable, one table and one report.
+    /// Utility and leakage against epsilon: any config keys x epsilon x fold x seed, resumable, here or on Slurm, one table and one report.
     Sweep(SweepArgs),
     /// One self-contained HTML file of one or several runs.
     Report(ReportArgs),
@@ -414,20 +416,6 @@ pub struct PredictArgs {
     /// wav or flac files.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-}
-
-/// `sweep`
-#[derive(Args, Debug)]
-pub struct SweepArgs {
-    /// The config, with a section named sweep.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Where cells, table and report go; cells that are there are kept.
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Cells at once.
-    #[arg(long, default_value_t = 1)]
-    pub jobs: usize,
 }
 
 /// `report`
