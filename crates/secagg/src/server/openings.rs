@@ -1,4 +1,7 @@
 //! R4: collects opened shares; closes into the sum.
+//!
+//! The masks of a dropout come off by its secret, put together from shares and checked against its advert. Why survivors do not send the
+//! keys of single pairs instead: `proof.md`, section 7.
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 

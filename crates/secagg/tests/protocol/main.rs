@@ -24,3 +24,4 @@ mod sparse;
 mod survivor_sets;
 mod sweep;
 mod uniform;
+mod vouched;
