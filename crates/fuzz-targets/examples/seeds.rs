@@ -10,8 +10,8 @@ use rand_core::SeedableRng;
 use sottovoce_dp::LedgerEntry;
 use sottovoce_fuzz_targets::WORDS;
 use sottovoce_round::{
-    ConfigStatement, Entry, Evidence, Finished, Heard, Hello, JoinRequest, JournalEvent, Manifest, Member, PublicKey,
-    RoundConfig, RoundResult, Signed, Welcome,
+    AuditReply, AuditRequest, ConfigStatement, Entry, Evidence, Finished, Heard, Hello, JoinRequest, JournalEvent,
+    Manifest, Member, PublicKey, RoundConfig, RoundResult, ShownChunk, Signed, SignedOpenings, Welcome,
 };
 use sottovoce_secagg::graph::{MaskGraph, PicksMsg};
 use sottovoce_secagg::{
@@ -28,7 +28,7 @@ fn main() {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(name), bytes).unwrap();
     };
-    let (messages, sum, coordinator, sites) = attempt();
+    let (messages, sum, coordinator, sites) = attempt(KeyAgreement::X25519);
     for (target, bytes) in &messages {
         write(target, "honest", bytes);
     }
@@ -79,14 +79,32 @@ fn main() {
     tap.transcript().write(&path).unwrap();
     write("transcript", "honest", &std::fs::read(&path).unwrap());
 
+    audits(&write, &sum, &coordinator);
     files(&write, &coordinator, &sites);
+}
+
+/// What is asked and shown in an audit.
+fn audits(write: &impl Fn(&str, &str, &[u8]), sum: &SecureSum, coordinator: &Identity) {
+    write("audit_request", "honest-openings", &AuditRequest::Openings.to_bytes());
+    write("audit_request", "honest-chunks", &AuditRequest::Chunks { chunk: 3, from: 1 }.to_bytes());
+    let openings = SignedOpenings::by(sum.revealed().clone(), &sum.ctx3(), coordinator);
+    write("audit_openings", "honest", &openings.to_bytes());
+    write("audit_revealed", "honest", &sum.revealed().to_bytes());
+    let (_, hybrid, ..) = attempt(KeyAgreement::X25519MlKem768);
+    write("audit_revealed", "honest-hybrid", &hybrid.revealed().to_bytes());
+    let words = sum.sum().words().to_vec();
+    let chunk = ShownChunk { words, path: vec![Digest::of(b"left"), Digest::of(b"right")] };
+    write("audit_chunk", "honest", &chunk.to_bytes());
+    write("audit_reply", "honest-refused", &AuditReply::Refused.to_bytes());
+    write("audit_reply", "honest-openings", &AuditReply::Openings(openings).to_bytes());
+    write("audit_reply", "honest-chunks", &AuditReply::Chunks(vec![chunk; 2]).to_bytes());
 }
 
 /// The encoding of a message, and the target that reads it.
 type Said = (&'static str, Vec<u8>);
 
 /// One message of each kind of an honest attempt of four, one of whom drops out.
-fn attempt() -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
+fn attempt(key_agreement: KeyAgreement) -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let coordinator = Identity::generate(&mut rng);
     let mut sites: Vec<Identity> = (0..4).map(|_| Identity::generate(&mut rng)).collect();
@@ -102,7 +120,7 @@ fn attempt() -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
         words: WORDS,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
-        key_agreement: KeyAgreement::X25519,
+        key_agreement,
         allow_plain: false,
     };
     let mut messages = Vec::new();

@@ -62,6 +62,11 @@ impl PickedRound {
     }
 }
 
+/// Whole cohorts up to the shares, for tests of what follows.
+pub(crate) fn dealt(cohort: Cohort) -> (Cohort, Vec<Shared>, CollectingShares, GraphMsg) {
+    PickedRound::honest(cohort).dealt()
+}
+
 fn picks_of(graph: &GraphMsg, i: u32) -> Vec<u32> {
     graph.lists.iter().find(|l| l.picker == i).unwrap().list.picks.clone()
 }

@@ -21,6 +21,7 @@ mod liars;
 mod operations;
 mod replays;
 mod sparse;
+mod sparse_hybrid;
 mod survivor_sets;
 mod sweep;
 mod uniform;
