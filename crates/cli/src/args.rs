@@ -121,7 +121,7 @@ pub enum Command {
 /// `verify`
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// Run directories, states of a coordinator or of sites, evidence files, or statements.jsonl files of several sites. What they heard
+    /// Directories of runs, or of sweeps: several are set side by side, sweeps cell by cell. states of a coordinator or of sites, evidence files, or statements.jsonl files of several sites. What they heard
     /// is compared: a coordinator that told two sites different things is named, with the two statements as evidence.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
@@ -428,10 +428,10 @@ pub struct SweepArgs {
 /// `report`
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Run directories.
+    /// Directories of runs, or of sweeps: several are set side by side, sweeps cell by cell.
     #[arg(required = true)]
     pub runs: Vec<PathBuf>,
-    /// The HTML file; by default report.html in the first run.
+    /// The HTML file; by default report.html in the first directory.
     #[arg(long)]
     pub out: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! The attacks of this version on one run, each with its control.
 mod control;
 mod membership;
+pub mod power;
 mod reconstruction;
 mod sex;
 mod shadows;

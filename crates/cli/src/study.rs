@@ -64,7 +64,13 @@ pub fn simulate(config: &Config, workspace: &Path, baselines: bool, output: &Out
         plan: plan.clone(),
         coordinator,
         clients: sim_clients,
-        script: Script::default(),
+        script: Script::by_chance(
+            plan.manifest().len() as usize,
+            config.run.rounds,
+            config.run.dropout,
+            config.run.seed,
+            plan.spec().deadlines,
+        ),
         seed: seed_of_noise_and_keys(config),
     };
     let tap = MemoryTap::new();

@@ -70,6 +70,7 @@ fn numbers(c: &Config) -> Found {
     positive("training.learning_rate", c.training.learning_rate)?;
     let max_dropout = c.aggregation.max_dropout;
     within("aggregation.max_dropout", "from 0 to below 1", (0.0..1.0).contains(&max_dropout), max_dropout)?;
+    within("run.dropout", "from 0 to below 1", (0.0..1.0).contains(&c.run.dropout), c.run.dropout)?;
     c.server.check()?;
     positive("features.frame_ms", c.features.frame_ms)?;
     positive("features.hop_ms", c.features.hop_ms)?;

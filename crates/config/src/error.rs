@@ -96,6 +96,14 @@ pub enum Fault {
         /// What is wrong with it.
         fault: Box<Fault>,
     },
+    /// A cell of a sweep that cannot be run.
+    #[error("cell {cell}: {fault}")]
+    Cell {
+        /// What is swept in it.
+        cell: Box<str>,
+        /// What is wrong with it.
+        fault: Box<Fault>,
+    },
 }
 
 /// Values that do not go together, or protect nobody.
@@ -259,6 +267,11 @@ pub enum Problem {
     /// Plain sums outside of a simulation.
     #[error("`plain` shows the coordinator every client's update: it is for simulated controls only, use `secure`")]
     PlainDeployment,
+    /// Dropouts by chance outside of a simulation.
+    #[error(
+        "{0} is for simulations, where clients drop out by chance: a deployment has its own dropouts, leave it out"
+    )]
+    DropoutDeployment(f64),
     /// Masks for simulations outside of one.
     #[error("`chacha8` is for simulations: use `aes-256-ctr`, or `chacha20` where processors lack AES instructions")]
     MasksDeployment,
@@ -308,6 +321,12 @@ impl ConfigError {
         Self { fault: Box::new(fault), place: self.place }
     }
 
+    /// The same, of a cell of a sweep's grid.
+    pub(crate) fn of_cell(self, cell: &str) -> Self {
+        let fault = Fault::Cell { cell: format!("`{cell}`").into(), fault: self.fault };
+        Self { fault: Box::new(fault), place: self.place }
+    }
+
     /// What is wrong.
     pub fn fault(&self) -> &Fault {
         &self.fault
@@ -344,6 +363,9 @@ impl Diagnostic for ConfigError {
             fault => fault,
         };
         match fault {
+            Fault::Cell { .. } => Some(Box::new(
+                "a combination that cannot run is left out by a rule: [[sweep.exclude]] with the keys and values that it has",
+            )),
             Fault::UnknownKey { nearest: Some(nearest), .. } => Some(Box::new(format!("did you mean `{nearest}`?"))),
             Fault::UnknownKey { section, .. } => {
                 let known: Vec<&str> = crate::keys::keys_of(section).map(|k| k.key).collect();

@@ -53,6 +53,11 @@ const KEYS: &[Key] = &[
     ),
     key("run", "evaluate_every", "Evaluate every so many rounds; 0 for the last model alone."),
     key(
+        "run",
+        "dropout",
+        "For simulations alone: with which probability, from 0 to below 1, each client falls silent in a round, after a step drawn at random (it has the model, its keys, its shares, its input or its signature are in), and comes back when its deadline is over. The same clients in every run of one seed.",
+    ),
+    key(
         "corpus",
         "kind",
         "`synthetic`, `crema-d`, `iemocap`, `ravdess`, `emodb`, `savee`, `tess`, `manifest` (a CSV file that lists recordings), or `auto` (told by the names of the files).",
@@ -406,6 +411,21 @@ const KEYS: &[Key] = &[
         "sweep",
         "variant",
         "What is compared, written `[[sweep.variant]]`: a `name`; `set`, a list of lines as after `--set`; and `set_private`, a list that is set on top in cells with differential privacy, since noise grows with the model and with the rounds. `--set` on the command line wins over both. Not given: the run itself.",
+    ),
+    key(
+        "sweep",
+        "grid",
+        "What is crossed, written `[sweep.grid]`: config keys with the values that each is given in turn, as in `\"model.kind\" = [\"dnn\", \"cnn\"]`. Crossed with variants, targets of ε, folds and seeds. `corpus`, `transport` and what the sweep sets itself cannot be in it; noise is calibrated in each cell, unless `epsilons` is empty and the grid names `privacy.noise_multiplier`.",
+    ),
+    key(
+        "sweep",
+        "exclude",
+        "Cells to leave out, written `[[sweep.exclude]]`: config keys, `variant`, `epsilon` (0 or `\"none\"` without DP), `fold` or `seed`, each with a value or a list of which any is meant; a cell that has all of them is left out. A cell that cannot run and is not left out is an error before anything runs.",
+    ),
+    key(
+        "sweep",
+        "slurm",
+        "What `--executor slurm` asks of the cluster for each cell, written `[sweep.slurm]`: `partition`, `time`, `memory`, `cpus`, and `args`, a list of further arguments of `sbatch`. It changes no result.",
     ),
     key(
         "audit",

@@ -14,7 +14,11 @@ use crate::{Config, Features, check};
 
 /// `(section, key)` -> value and place, of the last layer that sets it.
 #[derive(Clone, Default)]
-pub(crate) struct Layers(BTreeMap<(&'static str, &'static str), (toml::Value, Place)>);
+pub(crate) struct Layers {
+    values: BTreeMap<(&'static str, &'static str), (toml::Value, Place)>,
+    /// Path below `[sweep]`, such as `grid.model.kind` or `exclude.0.model.kind` -> place.
+    within: BTreeMap<String, Place>,
+}
 
 /// A configuration, and those of its sweep's variants: they cannot be told from it, since a default of theirs may hang on what
 /// they set.
@@ -26,13 +30,39 @@ pub(crate) struct Loaded {
 impl Layers {
     /// What is set.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.0.keys().copied()
+        self.values.keys().copied()
+    }
+
+    /// Sets one key of the grid of a sweep.
+    pub(crate) fn set(&mut self, known: (&'static str, &'static str), value: toml::Value) {
+        if let Some(place) = self.place_within(&format!("grid.{}.{}", known.0, known.1)).cloned() {
+            self.values.insert(known, (value, place));
+        }
+    }
+
+    /// Where an entry of `[sweep.grid]` or `[[sweep.exclude]]` stands, or else the whole of them.
+    pub(crate) fn place_within(&self, path: &str) -> Option<&Place> {
+        let whole = path.split('.').next().unwrap_or_default();
+        let of_key = |(section, key): &(&str, &str)| *section == "sweep" && *key == whole;
+        let set = || self.values.iter().find(|(known, _)| of_key(known)).map(|(_, (_, place))| place);
+        self.within.get(path).or_else(set)
+    }
+
+    /// What `above` sets holds.
+    fn extend(&mut self, above: Self) {
+        for (section, key) in above.values.keys() {
+            if *section == "sweep" {
+                self.within.retain(|path, _| path.split('.').next() != Some(key));
+            }
+        }
+        self.values.extend(above.values);
+        self.within.extend(above.within);
     }
 
     /// Where a key was set; `None` where it has its default.
     pub(crate) fn take_place(&mut self, section: &str, key: &str) -> Option<Place> {
-        let found = *self.0.keys().find(|(s, k)| *s == section && *k == key)?;
-        self.0.remove(&found).map(|(_, place)| place)
+        let found = *self.values.keys().find(|(s, k)| *s == section && *k == key)?;
+        self.values.remove(&found).map(|(_, place)| place)
     }
 }
 
@@ -63,10 +93,7 @@ pub(crate) fn with_overrides(
     overrides: &[&str],
     as_it_runs: impl FnOnce(&Config) -> Config,
 ) -> Result<Config, ConfigError> {
-    for text in overrides {
-        read_override(text, &mut layers)?;
-    }
-    let config = resolve(&layers)?;
+    let config = unchecked(&mut layers, overrides)?;
     match check::check(&as_it_runs(&config)) {
         Ok(()) => Ok(config),
         Err((key, problem)) => {
@@ -76,11 +103,19 @@ pub(crate) fn with_overrides(
     }
 }
 
+/// The configuration of layers with overrides on top, whose values may not go together.
+pub(crate) fn unchecked(layers: &mut Layers, overrides: &[&str]) -> Result<Config, ConfigError> {
+    for text in overrides {
+        read_override(text, layers)?;
+    }
+    resolve(layers)
+}
+
 /// Sets one key after another on the defaults, so that what does not fit is known by its key and not only by its type.
 fn resolve(layers: &Layers) -> Result<Config, ConfigError> {
     let mut config = Config { features: default_features(layers), ..Config::default() };
     let mut table = toml::Table::try_from(&config).expect("the defaults are plain values");
-    for ((section, key), (value, place)) in &layers.0 {
+    for ((section, key), (value, place)) in &layers.values {
         let section_table =
             table.get_mut(*section).and_then(toml::Value::as_table_mut).expect("every section has defaults");
         section_table.insert((*key).to_owned(), value.clone());
@@ -95,7 +130,7 @@ fn resolve(layers: &Layers) -> Result<Config, ConfigError> {
 /// A convention gives the other keys of its section their defaults. One that does not exist is found with its place, as any
 /// other value that does not fit.
 fn default_features(layers: &Layers) -> Features {
-    let convention = layers.0.get(&("features", "convention")).and_then(|(value, _)| value.as_str()?.parse().ok());
+    let convention = layers.values.get(&("features", "convention")).and_then(|(value, _)| value.as_str()?.parse().ok());
     Features::of(convention.unwrap_or_default())
 }
 
@@ -119,7 +154,7 @@ fn read_file(
         let base = path.parent().unwrap_or(Path::new("")).join(base);
         read_file(&base, Some(place), open, layers)?;
     }
-    layers.0.extend(own.0);
+    layers.extend(own);
     Ok(())
 }
 
@@ -154,10 +189,37 @@ fn read_text(name: &str, text: &str, layers: &mut Layers) -> Result<Option<(Path
             let known = known_key(section, key.get_ref())
                 .map_err(|f| ConfigError::new(f, Some(Place::new(&source, key.span()))))?;
             let plain = table.get(known).expect("both readings of one text have the same keys").clone();
-            layers.0.insert((section, known), (plain, Place::new(&source, value.span())));
+            if section == "sweep" && ["grid", "exclude"].contains(&known) {
+                places_within(value.get_ref(), known, &source, &mut layers.within);
+            }
+            layers.values.insert((section, known), (plain, Place::new(&source, value.span())));
         }
     }
     Ok(extends)
+}
+
+/// The places of all entries in a table or list.
+fn places_within(
+    value: &DeValue<'_>,
+    path: &str,
+    source: &NamedSource<Arc<str>>,
+    within: &mut BTreeMap<String, Place>,
+) {
+    match value {
+        DeValue::Table(entries) => {
+            for (name, entry) in entries {
+                let path = format!("{path}.{}", name.get_ref());
+                within.insert(path.clone(), Place::new(source, name.span().start..entry.span().end));
+                places_within(entry.get_ref(), &path, source, within);
+            }
+        }
+        DeValue::Array(entries) => {
+            for (i, entry) in entries.iter().enumerate() {
+                places_within(entry.get_ref(), &format!("{path}.{i}"), source, within);
+            }
+        }
+        _ => {}
+    }
 }
 
 pub(crate) fn read_override(text: &str, layers: &mut Layers) -> Result<(), ConfigError> {
@@ -179,18 +241,20 @@ pub(crate) fn read_override(text: &str, layers: &mut Layers) -> Result<(), Confi
     let parsed =
         parsed.ok().and_then(|mut t| t.remove("value")).unwrap_or_else(|| toml::Value::String(value.trim().into()));
     let place = Place::new(&source, text.len() - value.len()..text.len());
-    layers.0.insert((section, key), (parsed, place));
+    let mut own = Layers::default();
+    own.values.insert((section, key), (parsed, place));
+    layers.extend(own);
     Ok(())
 }
 
-fn known_section(written: &str) -> Result<&'static str, Fault> {
+pub(crate) fn known_section(written: &str) -> Result<&'static str, Fault> {
     SECTIONS.iter().copied().find(|s| *s == written).ok_or_else(|| Fault::UnknownSection {
         section: written.into(),
         nearest: nearest(written, SECTIONS.iter().copied()),
     })
 }
 
-fn known_key(section: &'static str, written: &str) -> Result<&'static str, Fault> {
+pub(crate) fn known_key(section: &'static str, written: &str) -> Result<&'static str, Fault> {
     keys_of(section).map(|k| k.key).find(|k| *k == written).ok_or_else(|| Fault::UnknownKey {
         section,
         key: written.into(),

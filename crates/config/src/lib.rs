@@ -31,6 +31,7 @@ mod check;
 mod corpus;
 mod error;
 mod features;
+mod grid;
 pub mod identity_file;
 mod keys;
 mod layers;
@@ -46,15 +47,16 @@ mod variants;
 pub use corpus::{Corpus, CorpusKind, Labels};
 pub use error::{ConfigError, Fault, Problem};
 pub use features::Features;
+pub use grid::{Grid, Rule};
 pub use keys::{Key, all_keys, key_table};
 pub use model::{Model, ModelKind, ModelSize};
 pub use plan::{Deployment, PlanFailed, Role};
 pub use sections::{
     Aggregation, AggregationMode, Agreement, AttackName, Audit, AuditTier, FoldBy, GraphAdversary, GraphChoice,
-    MaskCipher, Partition, PartitionMode, Privacy, Run, Split, Sweep, TestSpeakers, Transport,
+    MaskCipher, Partition, PartitionMode, Privacy, Run, Slurm, Split, Sweep, TestSpeakers, Transport,
 };
 pub use server::{Server, ServerOptimiser};
-pub use sweep::{EpsilonTarget, SweepCell, SweepPlan};
+pub use sweep::{EpsilonTarget, ExcludedCell, SweepCell, SweepPlan};
 pub use training::{ClassWeightsKey, Training};
 pub use variants::Variant;
 

@@ -125,7 +125,7 @@ impl Config {
     /// What a party needs to run this over the network.
     ///
     /// # Errors
-    /// [`ConfigError`] that names the key: `aggregation.mode = "plain"`, `aggregation.mask_suite = "chacha8"`, or no identity, manifest or state folder.
+    /// [`ConfigError`] that names the key: `aggregation.mode = "plain"`, `aggregation.mask_suite = "chacha8"`, dropouts by chance, or no identity, manifest or state folder.
     pub fn deployment(&self, role: Role) -> Result<Deployment, ConfigError> {
         let refuse = |key, problem| ConfigError::new(Fault::Problem { key, problem }, None);
         if self.aggregation.mode == AggregationMode::Plain {
@@ -133,6 +133,9 @@ impl Config {
         }
         if self.aggregation.mask_suite.suite().is_for_simulation() {
             return Err(refuse("aggregation.mask_suite", Problem::MasksDeployment));
+        }
+        if self.run.dropout > 0.0 {
+            return Err(refuse("run.dropout", Problem::DropoutDeployment(self.run.dropout)));
         }
         if role == Role::Coordinator && self.privacy.site_epsilon_cap.is_some() {
             return Err(refuse("privacy.site_epsilon_cap", Problem::SitesOwn));

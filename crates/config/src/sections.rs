@@ -9,11 +9,12 @@ use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::{KeyAgreement, MaskSuite};
 use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
 
+use crate::grid::{Grid, Rule};
 use crate::sweep::EpsilonTarget;
 use crate::variants::Variant;
 
 /// `[run]`
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Run {
     /// A name for people.
@@ -24,11 +25,13 @@ pub struct Run {
     pub seed: u64,
     /// Evaluate every so many rounds; 0 for the last model alone.
     pub evaluate_every: u64,
+    /// In simulations: with which probability each client falls silent in a round.
+    pub dropout: f64,
 }
 
 impl Default for Run {
     fn default() -> Self {
-        Self { name: "run".into(), rounds: 20, seed: 1, evaluate_every: 1 }
+        Self { name: "run".into(), rounds: 20, seed: 1, evaluate_every: 1, dropout: 0.0 }
     }
 }
 
@@ -457,6 +460,15 @@ pub struct Sweep {
     pub attacks: bool,
     /// What is compared. None: the run itself.
     pub variant: Vec<Variant>,
+    /// Keys with the values that they are given in turn.
+    #[serde(skip_serializing_if = "Grid::is_empty")]
+    pub grid: Grid,
+    /// Which cells are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Rule>,
+    /// What `--executor slurm` asks for.
+    #[serde(skip_serializing_if = "Slurm::is_default")]
+    pub slurm: Slurm,
 }
 
 impl Default for Sweep {
@@ -468,7 +480,50 @@ impl Default for Sweep {
             centralised: false,
             attacks: true,
             variant: Vec::new(),
+            grid: Grid::default(),
+            exclude: Vec::new(),
+            slurm: Slurm::default(),
         }
+    }
+}
+
+/// `[sweep.slurm]`: what a cell asks of the cluster. It changes no result, and no cell's digest.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slurm {
+    /// Partition; the cluster's default where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// Limit on the time of a cell, as `sbatch --time` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Memory of a cell, as `sbatch --mem` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// Cores of a cell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Any other arguments of `sbatch`, one a string.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}
+
+impl Slurm {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The arguments of `sbatch`.
+    pub fn arguments(&self) -> Vec<String> {
+        let option = |name: &str, value: &Option<String>| value.as_ref().map(|v| format!("--{name}={v}"));
+        let cpus = self.cpus.map(|n| n.to_string());
+        let own = [
+            option("partition", &self.partition),
+            option("time", &self.time),
+            option("mem", &self.memory),
+            option("cpus-per-task", &cpus),
+        ];
+        own.into_iter().flatten().chain(self.args.iter().cloned()).collect()
     }
 }
 

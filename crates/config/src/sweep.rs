@@ -1,10 +1,12 @@
-//! A grid of runs from one configuration: variants × targets of ε × folds × seeds.
+//! A grid of runs from one configuration: variants × grid × targets of ε × folds × seeds.
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sottovoce_types::{Epsilon, Unit};
+use sottovoce_types::{Epsilon, Setting, Unit};
 
 use crate::error::{ConfigError, Fault, Problem};
+use crate::grid;
 use crate::layers::{self, Loaded};
 use crate::sections::{Partition, Sweep};
 use crate::variants::{Settings, Variant};
@@ -48,14 +50,18 @@ impl From<EpsilonTarget> for Written {
 /// One run of a sweep.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SweepCell {
-    /// The variant's name; `None` where nothing is varied.
+    /// The variant's name; `None` where there are none.
     pub variant: Option<String>,
+    /// What the grid sets in it, as in `aggregation.mode=plain, model.kind=cnn`; `None` without a grid.
+    pub combination: Option<String>,
     /// Target ε; `None` without DP.
     pub epsilon: Option<Epsilon>,
     /// The fold that is tested on; `None` where the speakers are not cut into folds.
     pub fold: Option<u32>,
     /// Seed.
     pub seed: u64,
+    /// Value of every key that any variant or the grid sets, as it is in this cell. A key without a value here (it has none by default) is left out.
+    pub settings: BTreeMap<String, Setting>,
     /// The whole configuration of the run. Its sweep is this cell alone, with the variant's name: its digest identifies the cell,
     /// so that a sweep that is run again skips what is done.
     pub config: Config,
@@ -66,9 +72,20 @@ pub struct SweepCell {
 pub struct SweepPlan {
     /// The configuration without any variant.
     pub config: Config,
-    /// The runs, each checked: variants outermost, then targets of ε, folds, and seeds innermost. Without `sweep.epsilons` the
-    /// run's own privacy is swept.
+    /// The runs, each checked: variants outermost, then the grid, targets of ε, folds, and seeds innermost. Without
+    /// `sweep.epsilons` the run's own privacy is swept.
     pub cells: Vec<SweepCell>,
+    /// What rules left out.
+    pub excluded: Vec<ExcludedCell>,
+}
+
+/// A run that a rule left out of a sweep.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ExcludedCell {
+    /// It.
+    pub cell: SweepCell,
+    /// The first `[[sweep.exclude]]` that it meets, from 1.
+    pub rule: usize,
 }
 
 impl SweepPlan {
@@ -89,20 +106,22 @@ impl SweepPlan {
     }
 
     fn of(loaded: Loaded) -> Result<Self, ConfigError> {
-        let mut cells = Vec::new();
+        let (mut cells, mut excluded) = (Vec::new(), Vec::new());
+        let sweep = &loaded.config.sweep;
+        let swept = swept_keys(sweep);
         for settings in &loaded.settings {
-            for cell in settings.cells(&loaded.config.sweep) {
-                whole::check(&cell.config).map_err(|(key, problem)| {
-                    let error = ConfigError::new(Fault::Problem { key, problem }, None);
-                    match &settings.name {
-                        Some(name) => error.of_variant(format!("`{name}`")),
-                        None => error,
-                    }
-                })?;
+            for mut cell in settings.cells(sweep) {
+                let values = toml::Table::try_from(&cell.config).expect("a configuration is plain values");
+                cell.settings = swept.iter().filter_map(|key| setting(&values, key)).collect();
+                if let Some(i) = sweep.exclude.iter().position(|rule| rule.excludes(&cell, &values)) {
+                    excluded.push(ExcludedCell { cell, rule: i + 1 });
+                    continue;
+                }
+                whole::check(&cell.config).map_err(|(key, problem)| settings.error(&cell, key, problem))?;
                 cells.push(cell);
             }
         }
-        Ok(Self { config: loaded.config, cells })
+        Ok(Self { config: loaded.config, cells, excluded })
     }
 }
 
@@ -140,7 +159,58 @@ impl Settings {
             _ => config.privacy.epsilon,
         };
         let fold = (config.partition.folds > 0).then_some(fold);
-        SweepCell { variant: self.name.clone(), epsilon, fold, seed, config }
+        let combination = (!self.combination.is_empty()).then(|| grid::in_words(&self.combination));
+        SweepCell { variant: self.name.clone(), combination, epsilon, fold, seed, settings: BTreeMap::new(), config }
+    }
+}
+
+/// The keys that variants and the grid set.
+fn swept_keys(sweep: &Sweep) -> BTreeSet<String> {
+    let lines = sweep.variant.iter().flat_map(|v| v.set.iter().chain(&v.set_private));
+    let key = |line: &String| {
+        let (section, key) = line.split_once('=')?.0.split_once('.')?;
+        Some(format!("{}.{}", section.trim(), key.trim()))
+    };
+    lines.filter_map(key).chain(sweep.grid.keys().map(str::to_owned)).collect()
+}
+
+/// What a key is in a configuration.
+fn setting(values: &toml::Table, key: &str) -> Option<(String, Setting)> {
+    let (section, name) = key.split_once('.')?;
+    let value = match values.get(section)?.get(name)? {
+        toml::Value::Boolean(bool) => Setting::Bool(*bool),
+        toml::Value::Integer(integer) => Setting::Integer(*integer),
+        toml::Value::Float(number) => Setting::Number(*number),
+        toml::Value::String(text) => Setting::Text(text.clone()),
+        other => Setting::Text(other.to_string()),
+    };
+    Some((key.to_owned(), value))
+}
+
+impl Settings {
+    /// What is wrong with a cell, with the place of the key.
+    fn error(&self, cell: &SweepCell, key: &'static str, problem: Problem) -> ConfigError {
+        let place = key.split_once('.').and_then(|(section, name)| self.layers.clone().take_place(section, name));
+        let error = ConfigError::new(Fault::Problem { key, problem }, place);
+        match &self.name {
+            _ if !self.combination.is_empty() => error.of_cell(&cell.name()),
+            Some(name) => error.of_variant(format!("`{name}`")),
+            None => error,
+        }
+    }
+}
+
+impl SweepCell {
+    /// It in words, such as `cnn, epsilon 2, fold 1, seed 3`.
+    pub fn name(&self) -> String {
+        let of = self.variant.iter().chain(&self.combination).map(|part| format!("{part}, ")).collect::<String>();
+        let privacy = match (self.config.privacy.unit, self.epsilon) {
+            (Unit::None, _) => "no DP".to_owned(),
+            (_, Some(epsilon)) => format!("epsilon {}", epsilon.value()),
+            (_, None) => "DP as configured".to_owned(),
+        };
+        let fold = self.fold.map_or(String::new(), |fold| format!(", fold {fold}"));
+        format!("{of}{privacy}{fold}, seed {}", self.seed)
     }
 }
 
@@ -249,7 +319,9 @@ set = ["model.hidden=[4]"]
         for cell in &cells {
             assert_eq!((cell.config.partition.fold, cell.config.run.seed), (cell.fold.unwrap(), cell.seed));
             let again = SweepPlan::parse(&cell.config.to_toml(), NONE).unwrap().cells;
-            assert!(again.len() == 1 && again[0] == *cell, "a cell's file is that cell");
+            // But for what other cells are compared by.
+            let alone = SweepCell { settings: BTreeMap::new(), combination: None, ..cell.clone() };
+            assert!(again == [alone], "a cell's file is that cell");
         }
     }
 
@@ -291,6 +363,22 @@ set = ["model.hidden=[4]"]
         let text = "[[sweep.variant]]\nname = \"kaldi\"\nset = [\"features.convention=kaldi\"]\n";
         let said = Config::parse("[features]\nconvention = \"kaldi\"\n", NONE).unwrap();
         assert_eq!(cells(text, NONE)[0].config.features, said.features);
+    }
+
+    #[test]
+    fn a_cell_says_what_every_key_that_any_variant_sets_is_in_it() {
+        for cell in cells(GRID, NONE) {
+            let keys: Vec<_> = cell.settings.keys().map(String::as_str).collect();
+            let hidden = match (cell.variant.as_deref(), cell.epsilon) {
+                (Some("wide"), None) => "[32]",
+                (Some("wide"), Some(_)) => "[]",
+                _ => "[4]",
+            };
+            assert_eq!(keys, ["model.hidden", "run.rounds", "training.momentum"]);
+            assert_eq!(cell.settings["model.hidden"], Setting::Text(hidden.into()));
+            assert_eq!(cell.settings["run.rounds"], Setting::Integer(cell.config.run.rounds.try_into().unwrap()));
+        }
+        assert!(cells("[sweep]\nseeds = [1, 2]\n", NONE).iter().all(|c| c.settings.is_empty()));
     }
 
     #[test]

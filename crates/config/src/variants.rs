@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Config;
 use crate::error::{ConfigError, Fault};
-use crate::layers::{Layers, read_override, with_overrides};
+use crate::grid::{self, Combination, swept_elsewhere};
+use crate::layers::{Layers, read_override, unchecked, with_overrides};
 use crate::sections::Sweep;
 use crate::sweep::at_target;
 
@@ -21,38 +22,83 @@ pub struct Variant {
     pub set_private: Vec<String>,
 }
 
-/// What a variant makes of a configuration.
-#[derive(Clone, PartialEq, Debug)]
+/// What a variant and a combination of the grid make of a configuration.
+#[derive(Clone)]
 pub(crate) struct Settings {
-    /// Its name; `None` for the configuration itself.
+    /// The variant's name; `None` without one.
     pub(crate) name: Option<String>,
+    /// The values of the grid.
+    pub(crate) combination: Combination,
     /// Of cells without DP.
     pub(crate) public: Config,
     /// Of cells with DP.
     pub(crate) private: Config,
+    /// Where what they have was set.
+    pub(crate) layers: Layers,
 }
 
-/// Every variant, checked. They lie between the files and the command line's overrides, which win.
+/// Every variant with every combination of the grid. They lie between the files and the command line's overrides, which win. Where
+/// there is a grid, what does not go together is found in the cells, since rules may leave it out.
 pub(crate) fn settings(config: &Config, layers: &Layers, overrides: &[&str]) -> Result<Vec<Settings>, ConfigError> {
-    if config.sweep.variant.is_empty() {
-        return Ok(vec![Settings { name: None, public: config.clone(), private: config.clone() }]);
+    let sweep = &config.sweep;
+    let mut whole = layers.clone();
+    for text in overrides {
+        read_override(text, &mut whole)?;
     }
-    let all = config.sweep.variant.iter().map(|variant| {
-        let Variant { name, set, set_private } = variant;
-        let public = with_lines(config, layers.clone(), set).and_then(|own| {
-            // Without DP, as its cells are: what a privacy unit does not go with may be mended by set_private.
-            let public =
-                with_overrides(own.clone(), overrides, |c| Config { sweep: Sweep::default(), ..at_target(c, None) })?;
-            Ok((own, public))
-        });
-        let (own, public) = public.map_err(|e| e.of_variant(format!("`{name}`")))?;
-        let private =
-            with_lines(config, own, set_private).and_then(|own| with_overrides(own, overrides, Config::clone));
-        let lists = if set_private.is_empty() { "" } else { ", with its set_private" };
-        let private = private.map_err(|e| e.of_variant(format!("`{name}`{lists}")))?;
-        Ok(Settings { name: Some(name.clone()), public, private })
+    grid::check_rules(sweep, &whole)?;
+    let combinations = sweep.grid.combinations(sweep, &whole, overrides)?;
+    let variants: Vec<Option<&Variant>> =
+        if sweep.variant.is_empty() { vec![None] } else { sweep.variant.iter().map(Some).collect() };
+    let mut all = Vec::new();
+    for variant in variants {
+        for combination in &combinations {
+            all.push(of_one(config, layers, overrides, variant, combination)?);
+        }
+    }
+    Ok(all)
+}
+
+fn of_one(
+    config: &Config,
+    layers: &Layers,
+    overrides: &[&str],
+    variant: Option<&Variant>,
+    combination: &Combination,
+) -> Result<Settings, ConfigError> {
+    let settings =
+        |name, public, private, layers| Settings { name, combination: combination.clone(), public, private, layers };
+    let in_grid = |mut layers: Layers| {
+        for (known, value) in combination {
+            layers.set(*known, value.clone());
+        }
+        let config = unchecked(&mut layers, overrides)?;
+        Ok((config, layers))
+    };
+    let Some(Variant { name, set, set_private }) = variant else {
+        if combination.is_empty() {
+            return Ok(settings(None, config.clone(), config.clone(), layers.clone()));
+        }
+        let (both, layers) = in_grid(layers.clone())?;
+        return Ok(settings(None, both.clone(), both, layers));
+    };
+    let of_variant = |e: ConfigError| e.of_variant(format!("`{name}`"));
+    let own = with_lines(config, layers.clone(), set).map_err(of_variant)?;
+    let public = if combination.is_empty() {
+        // Without DP, as its cells are: what a privacy unit does not go with may be mended by set_private.
+        with_overrides(own.clone(), overrides, |c| Config { sweep: Sweep::default(), ..at_target(c, None) })
+    } else {
+        in_grid(own.clone()).map(|(config, _)| config)
+    };
+    let public = public.map_err(of_variant)?;
+    let private = with_lines(config, own, set_private).and_then(|own| {
+        if combination.is_empty() {
+            return Ok((with_overrides(own.clone(), overrides, Config::clone)?, own));
+        }
+        in_grid(own)
     });
-    all.collect()
+    let lists = if set_private.is_empty() { "" } else { ", with its set_private" };
+    let (private, layers) = private.map_err(|e| e.of_variant(format!("`{name}`{lists}")))?;
+    Ok(settings(Some(name.clone()), public, private, layers))
 }
 
 fn with_lines(config: &Config, mut layers: Layers, lines: &[String]) -> Result<Layers, ConfigError> {
@@ -67,23 +113,8 @@ fn with_lines(config: &Config, mut layers: Layers, lines: &[String]) -> Result<L
 
 /// A line that every cell would overrule, or that would make rows of one table incomparable.
 fn refuse_what_is_swept(config: &Config, mut own: Layers) -> Result<(), ConfigError> {
-    let sweep = &config.sweep;
-    let refused = own.keys().find_map(|(section, key)| {
-        let why = match (section, key) {
-            ("sweep", _) => "a variant says what a run is like, and not what is swept",
-            ("corpus", _) => "one table is about one corpus: sweep each corpus by itself",
-            ("run", "seed") => "every cell has its seed from sweep.seeds: take it out of the variant",
-            ("partition", "fold") if !sweep.folds.is_empty() => {
-                "every cell has its fold from sweep.folds: take it out of the variant"
-            }
-            ("privacy", "epsilon" | "epsilon_budget" | "noise_multiplier") if !sweep.epsilons.is_empty() => {
-                "every cell has its noise from sweep.epsilons: take it out of the variant"
-            }
-            _ => return None,
-        };
-        Some((section, key, why))
-    });
-    let Some((section, key, why)) = refused else { return Ok(()) };
+    let refused = own.keys().find_map(|known| Some((known, swept_elsewhere(&config.sweep, known)?)));
+    let Some(((section, key), why)) = refused else { return Ok(()) };
     let fault = Fault::Value { key: format!("{section}.{key}").into(), expected: why.into() };
     Err(ConfigError::new(fault, own.take_place(section, key)))
 }

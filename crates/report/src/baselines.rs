@@ -26,7 +26,7 @@ pub enum Setting {
 /// One line of the table.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct BaselineLine {
-    /// The variant's name; `None` where nothing is varied.
+    /// The line of cells: the variant's name and what the grid set; `None` where nothing is varied.
     pub variant: Option<String>,
     /// The architecture's word in configs.
     pub model: Option<String>,
@@ -44,6 +44,8 @@ pub struct BaselineLine {
     pub uar: Estimate,
     /// Mean accuracy.
     pub accuracy: f64,
+    /// Mean macro precision; `None` where it was not recorded. (Macro recall is the UAR.)
+    pub macro_precision: Option<f64>,
     /// Mean macro F1.
     pub macro_f1: f64,
     /// UAR minus that of the same model, fold and seed trained in one place; `None` for centralised lines, and where nothing was
@@ -69,7 +71,7 @@ impl BaselineLine {
         self.variant.as_deref().or(self.model.as_deref()).unwrap_or(NONE)
     }
 
-    fn cells(&self) -> [String; 9] {
+    fn cells(&self) -> [String; 10] {
         let whole = |v: Option<u64>| v.map_or(NONE.to_owned(), |v| v.to_string());
         let [difference, within] = self.uar_minus_centralised.map_or([NONE.to_owned(), NONE.to_owned()], |d| {
             let ci = d.ci95.map_or(String::new(), |ci| format!(" ({} to {})", points(ci.low), points(ci.high)));
@@ -82,6 +84,7 @@ impl BaselineLine {
             whole(self.rounds),
             percent_with_interval(&self.uar),
             bare_percent(self.accuracy),
+            self.macro_precision.map_or(NONE.to_owned(), bare_percent),
             bare_percent(self.macro_f1),
             difference,
             within,
@@ -89,13 +92,14 @@ impl BaselineLine {
     }
 }
 
-const COLUMNS: [(&str, Align); 9] = [
+const COLUMNS: [(&str, Align); 10] = [
     ("model", Align::Left),
     ("setting", Align::Left),
     ("parameters", Align::Right),
     ("rounds", Align::Right),
     ("UAR, % (95 %)", Align::Right),
     ("accuracy, %", Align::Right),
+    ("macro precision, %", Align::Right),
     ("macro F1, %", Align::Right),
     ("UAR − centralised, points (95 %)", Align::Right),
     ("within", Align::Right),
@@ -110,27 +114,16 @@ impl SweepReport {
     /// Whether anything but ε and seeds was swept, or centralised training stands beside federation.
     pub(crate) fn is_comparison(&self) -> bool {
         let folds: BTreeSet<_> = self.rows.iter().map(|r| r.fold).collect();
-        folds.len() > 1 || self.rows.iter().any(|r| r.variant.is_some() || r.centralised_uar.is_some())
-    }
-
-    /// The variants, in the order of their first rows.
-    pub(crate) fn variants(&self) -> Vec<Option<&str>> {
-        let mut all = Vec::new();
-        for row in &self.rows {
-            if !all.contains(&row.variant.as_deref()) {
-                all.push(row.variant.as_deref());
-            }
-        }
-        all
+        folds.len() > 1 || self.lines() != [None] || self.rows.iter().any(|r| r.centralised_uar.is_some())
     }
 
     /// The table: for each variant what was trained in one place, what was federated without DP, and each ε from large to small.
     pub fn baselines(&self) -> Vec<BaselineLine> {
-        let of_variant = |variant| {
-            let rows: Vec<&SweepRow> = self.rows.iter().filter(|r| r.variant.as_deref() == variant).collect();
-            variant_lines(&rows)
+        let of_line = |name: Option<String>| {
+            let rows: Vec<&SweepRow> = self.rows.iter().filter(|r| self.line(r) == name).collect();
+            settings_of(&rows, name.as_deref())
         };
-        self.variants().into_iter().flat_map(of_variant).collect()
+        self.lines().into_iter().flat_map(of_line).collect()
     }
 
     /// The table as text for a terminal.
@@ -158,7 +151,7 @@ impl SweepReport {
             out += &row(&mut line.cells().iter().map(|text| cell(text)));
         }
         out.push('\n');
-        if self.variants().len() > 1 {
+        if self.lines().len() > 1 {
             out += "UAR alone, a column a model:\n\n";
             for line in self.side_by_side() {
                 out += &row(&mut line.iter().map(|text| cell(text)));
@@ -195,13 +188,13 @@ impl SweepReport {
         }
         let federated =
             |model: &str| lines.iter().find(|l| l.variant_or_model() == model && l.setting == Setting::Federated);
-        let difference = |model: &str| federated(model).map_or(NONE.to_owned(), |l| l.cells()[7].clone());
+        let difference = |model: &str| federated(model).map_or(NONE.to_owned(), |l| l.cells()[8].clone());
         out.push(across("federated, no DP, minus centralised, points".to_owned(), &difference));
         out
     }
 
     /// The table's columns and rows, for a page.
-    pub(crate) fn baseline_cells(&self) -> (Vec<(&'static str, Align)>, Vec<[String; 9]>) {
+    pub(crate) fn baseline_cells(&self) -> (Vec<(&'static str, Align)>, Vec<[String; 10]>) {
         (COLUMNS.to_vec(), self.baselines().iter().map(BaselineLine::cells).collect())
     }
 
@@ -258,8 +251,8 @@ impl SweepReport {
         let ends = ends.flatten().chain(self.uar_chance).chain([0.0]);
         let ticks = epsilons.iter().map(|e| (*e, significant(*e))).collect();
         let x = Axis::new("ε (log scale)", Scale::log(epsilons.iter().copied()), Format::Plain);
-        let panels = self.variants().into_iter().map(|variant| {
-            let own: Vec<&BaselineLine> = lines.iter().filter(|l| l.variant.as_deref() == variant).collect();
+        let panels = self.lines().into_iter().map(|name| {
+            let own: Vec<&BaselineLine> = lines.iter().filter(|l| l.variant == name).collect();
             panel(&own)
         });
         let described: Vec<String> = lines
@@ -299,7 +292,8 @@ fn panel(lines: &[&BaselineLine]) -> Panel {
     }
 }
 
-fn variant_lines(rows: &[&SweepRow]) -> Vec<BaselineLine> {
+/// One line of cells, in each of its settings.
+fn settings_of(rows: &[&SweepRow], name: Option<&str>) -> Vec<BaselineLine> {
     let (public, mut private): (Vec<&SweepRow>, Vec<&SweepRow>) = rows.iter().partition(|r| r.unit == Unit::None);
     let target = |r: &SweepRow| r.epsilon_target.or(r.epsilon_spent).unwrap_or(f64::INFINITY);
     private.sort_by(|a, b| a.unit.name().cmp(b.unit.name()).then(target(b).total_cmp(&target(a))));
@@ -321,6 +315,9 @@ fn variant_lines(rows: &[&SweepRow]) -> Vec<BaselineLine> {
     }
     let settings = private.chunk_by(|a, b| a.unit == b.unit && target(a).to_bits() == target(b).to_bits());
     lines.extend(settings.map(|rows| federated(rows, Setting::Private)));
+    for line in &mut lines {
+        line.variant = name.map(str::to_owned);
+    }
     lines
 }
 
@@ -330,6 +327,7 @@ fn federated(rows: &[&SweepRow], setting: Setting) -> BaselineLine {
     BaselineLine {
         uar: over(|r| Some(r.uar)).of_a_fraction(),
         accuracy: over(|r| Some(r.accuracy)).mean,
+        macro_precision: Some(over(|r| Some(r.macro_precision)).mean),
         macro_f1: over(|r| Some(r.macro_f1)).mean,
         uar_minus_centralised: (difference.runs > 0).then_some(difference),
         ..line(rows, setting)
@@ -356,7 +354,7 @@ fn line(rows: &[&SweepRow], setting: Setting) -> BaselineLine {
     };
     let spent = || rows.iter().filter_map(|r| r.epsilon_spent).reduce(f64::max);
     BaselineLine {
-        variant: rows[0].variant.clone(),
+        variant: None,
         model: rows[0].model.clone(),
         setting,
         unit: rows[0].unit,
@@ -365,6 +363,7 @@ fn line(rows: &[&SweepRow], setting: Setting) -> BaselineLine {
         rounds: agreed(|r| r.rounds),
         uar: Estimate::over_folds([]),
         accuracy: f64::NAN,
+        macro_precision: None,
         macro_f1: f64::NAN,
         uar_minus_centralised: None,
     }

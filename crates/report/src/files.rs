@@ -103,14 +103,29 @@ pub fn read_jsonl<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<Jsonl<T
 /// # Errors
 /// [`ReportError::Io`], and [`ReportError::Json`] when `row` cannot be written as JSON.
 pub fn append_jsonl<T: Serialize>(path: impl AsRef<Path>, row: &T) -> Result<(), ReportError> {
-    let path = path.as_ref();
-    let mut line =
-        serde_json::to_vec(row).map_err(|source| ReportError::Json { path: path.to_owned(), line: 0, source })?;
-    line.push(b'\n');
-    append_line(path, &line).map_err(ReportError::io(path))
+    append_jsonl_rows(path, std::slice::from_ref(row))
 }
 
-fn append_line(path: &Path, line: &[u8]) -> io::Result<()> {
+/// Appends one line for each of `rows`, as [`append_jsonl`] does, and makes them durable at once. A writer that is stopped may leave
+/// some of them: whoever needs them all says elsewhere, afterwards, how many they are.
+///
+/// # Errors
+/// As [`append_jsonl`].
+pub fn append_jsonl_rows<T: Serialize>(path: impl AsRef<Path>, rows: &[T]) -> Result<(), ReportError> {
+    let path = path.as_ref();
+    let mut lines = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut lines, row).map_err(|source| ReportError::Json {
+            path: path.to_owned(),
+            line: 0,
+            source,
+        })?;
+        lines.push(b'\n');
+    }
+    append_lines(path, &lines).map_err(ReportError::io(path))
+}
+
+fn append_lines(path: &Path, lines: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let mut whole = file.seek(SeekFrom::End(0))?;
     if whole > 0 && !ends_with_newline(&mut file, whole)? {
@@ -127,7 +142,7 @@ fn append_line(path: &Path, line: &[u8]) -> io::Result<()> {
         }
     }
     file.seek(SeekFrom::Start(whole))?;
-    file.write_all(line)?;
+    file.write_all(lines)?;
     file.sync_data()
 }
 

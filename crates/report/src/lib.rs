@@ -30,11 +30,13 @@ mod figures;
 mod files;
 mod html;
 mod intervals;
+mod plot;
 mod progress;
 mod run;
 pub mod speech;
 mod svg;
 mod sweep;
+mod tables;
 mod text;
 
 pub use baselines::{BaselineLine, Setting};
@@ -43,11 +45,13 @@ pub use figures::{
     attack_figures, bar_svg, by_sex_figure, canary_figure, confusion_figure, confusion_svg, epsilon_figure,
     learning_curve_figure, learning_curve_svg, reliability_figure, reliability_svg,
 };
-pub use files::{Jsonl, ReportError, append_jsonl, read_jsonl, write_text};
-pub use html::{html, sweep_html};
+pub use files::{Jsonl, ReportError, append_jsonl, append_jsonl_rows, read_jsonl, write_text};
+pub use html::{html, sweep_html, sweeps_html};
 pub use intervals::{Estimate, Over};
+pub use plot::{Datum, Plot, write_plots};
 pub use progress::{Spending, progress_figures, spending_figure};
 pub use run::RunReport;
 pub use svg::{Figure, page_style};
-pub use sweep::{SweepGroup, SweepReport, read_results_csv, write_results_csv};
+pub use sweep::{CellDifference, Comparison, Pairing, SweepGroup, SweepReport};
+pub use tables::{read_leakage_csv, read_results_csv, write_leakage_csv, write_results_csv};
 pub use text::{Align, TextTable, attacks_text, rounds_text, summary_text, sweep_text};

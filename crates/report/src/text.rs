@@ -279,14 +279,14 @@ pub fn sweep_text(sweep: &SweepReport) -> String {
 
 fn budgets_text(sweep: &SweepReport) -> String {
     let names = ["ε", sweep.counted(), "noise", "UAR", "sd", "accuracy", "member. AUC", "label corr.", "ε lower"];
-    let varied = sweep.variants() != [None];
+    let varied = sweep.lines() != [None];
     let words = varied.then_some(("model", Align::Left)).into_iter().chain([("unit", Align::Left)]);
     let columns = words.chain(names.map(|name| (name, Align::Right)));
     let score = |s: Option<crate::sweep::Spread>| s.map_or(NONE.to_owned(), |s| format!("{:.3}", s.mean));
     let mut out = TextTable::new(columns);
     for group in sweep.groups() {
         let noise = significant(group.noise_multiplier.mean);
-        let variant = varied.then(|| group.variant.clone().unwrap_or_default());
+        let variant = varied.then(|| group.line.clone().unwrap_or_default());
         out.row(variant.into_iter().chain([
             group.unit.name().to_owned(),
             group.name(),

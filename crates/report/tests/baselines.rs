@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 mod xml;
 
+use std::collections::BTreeMap;
+
 use sottovoce_report::{BaselineLine, Over, Setting, SweepReport, sweep_html, sweep_text, write_results_csv};
 use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow, Unit};
 
@@ -18,6 +20,11 @@ fn row(variant: &str, epsilon: Option<f64>, (fold, seed): (u32, u64), uar: f64, 
         seed,
         unit: if epsilon.is_some() { Unit::Speaker } else { Unit::None },
         variant: Some(variant.to_owned()),
+        settings: BTreeMap::new(),
+        aggregation: Some("secure".to_owned()),
+        clients: Some(8),
+        bytes_up_per_client_round: Some(2048.5),
+        bytes_down_per_client_round: Some(512.0),
         fold: Some(fold),
         split: Some(format!("by speaker, fold {fold} of 3: 8 speakers never trained on (speakers partition)")),
         model: Some("dnn".to_owned()),
@@ -35,6 +42,7 @@ fn row(variant: &str, epsilon: Option<f64>, (fold, seed): (u32, u64), uar: f64, 
         membership_auc: None,
         label_profile_correlation: None,
         epsilon_empirical_lower: None,
+        leakage_scores: Some(0),
         wall_s: 1.0,
     }
 }
@@ -65,6 +73,7 @@ fn sweep() -> SweepReport {
         noise_source: "seeded".to_owned(),
         uar_chance: Some(0.2),
         rows: [rows("cnn"), rows("a | b <i>")].concat(),
+        leakage: Vec::new(),
         failed: Vec::new(),
     }
 }
@@ -139,10 +148,10 @@ fn the_table_in_markdown_has_a_line_a_setting_and_says_what_its_intervals_are() 
     let table: Vec<&str> = markdown.lines().take_while(|l| l.starts_with('|')).collect();
     assert_eq!(table.len(), 2 + 10);
     let bars = |line: &str| line.replace("\\|", "").matches('|').count();
-    assert!(table.iter().all(|line| bars(line) == 10), "{markdown}");
+    assert!(table.iter().all(|line| bars(line) == 11), "{markdown}");
     assert!(
         table[3].starts_with(
-            "| cnn | federated, no DP | 4549 | 40 | 59.5 (37.1–81.9) | 60.5 | 58.5 | −2.0 (−4.5 to +0.5) | 4.5 |"
+            "| cnn | federated, no DP | 4549 | 40 | 59.5 (37.1–81.9) | 60.5 | 59.5 | 58.5 | −2.0 (−4.5 to +0.5) | 4.5 |"
         ),
         "{}",
         table[3]
@@ -236,7 +245,7 @@ fn attacks_that_were_made_stand_beside_the_table_by_variant() {
     }
     let (page, text) = (sweep_html(&sweep), sweep_text(&sweep));
     xml::check(&page);
-    assert!(page.contains("cnn: Leakage against ε, unit: speaker"));
+    assert!(page.contains("cnn: membership inference, released"));
     assert!(text.contains("member. AUC") && text.contains("0.550"), "{text}");
     assert_eq!(sweep.groups().len(), 6, "variants are not joined");
 }

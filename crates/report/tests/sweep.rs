@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 mod xml;
 
+use std::collections::BTreeMap;
+
 use sottovoce_report::{
-    SweepReport, append_jsonl, read_jsonl, read_results_csv, sweep_html, sweep_text, write_results_csv,
+    SweepReport, append_jsonl, append_jsonl_rows, read_jsonl, read_leakage_csv, read_results_csv, sweep_html,
+    sweep_text, write_leakage_csv, write_results_csv,
 };
-use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow, Unit};
+use sottovoce_types::{AttackScore, Digest, Interval, LeakageRow, SCHEMA_VERSION, Setting, SweepRow, Unit, Vantage};
 
 fn row(epsilon: Option<f64>, seed: u64) -> SweepRow {
     let e = epsilon.unwrap_or(64.0);
@@ -19,6 +22,11 @@ fn row(epsilon: Option<f64>, seed: u64) -> SweepRow {
         seed,
         unit: if epsilon.is_some() { Unit::Speaker } else { Unit::None },
         variant: None,
+        settings: BTreeMap::new(),
+        aggregation: Some("secure".to_owned()),
+        clients: Some(8),
+        bytes_up_per_client_round: Some(2048.5),
+        bytes_down_per_client_round: Some(512.0),
         fold: None,
         split: Some("by speaker: 8 speakers never trained on (speakers partition)".to_owned()),
         model: Some("dnn".to_owned()),
@@ -36,6 +44,7 @@ fn row(epsilon: Option<f64>, seed: u64) -> SweepRow {
         membership_auc: Some(milli(0.5 + 0.01 * e.ln())),
         label_profile_correlation: Some(0.01),
         epsilon_empirical_lower: epsilon.map(|e| if e < 1.0 { 0.0 } else { milli(e * 0.6) }),
+        leakage_scores: Some(0),
         wall_s: 3.5,
     }
 }
@@ -55,6 +64,7 @@ fn sweep() -> SweepReport {
         noise_source: "seeded".to_owned(),
         uar_chance: Some(0.2),
         rows: budgets.into_iter().flat_map(|e| [row(e, 0), row(e, 1)]).collect(),
+        leakage: Vec::new(),
         failed: Vec::new(),
     }
 }
@@ -74,8 +84,11 @@ fn the_page_shows_utility_leakage_and_the_audit() {
     xml::check(&page);
     for said in [
         "Recognition on unseen speakers against ε",
-        "Leakage against ε",
-        "Empirical lower bound on ε against the target",
+        "Leakage against ε: AUC",
+        "Leakage against ε: correlation",
+        "Recognition against membership inference",
+        "What a cell took",
+        "Empirical lower bound on ε against the claim",
         "no DP",
         "“seeded”",
         "Synthetic speech: says nothing about emotion in human speech",
@@ -118,6 +131,41 @@ fn results_round_trip_as_csv_and_as_json_lines() {
         append_jsonl(&jsonl, row).unwrap();
     }
     assert_eq!(read_jsonl::<SweepRow>(&jsonl).unwrap().rows, rows);
+}
+
+#[test]
+fn what_was_swept_has_a_column_of_its_own_and_a_score_stands_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (results, leakage, jsonl) =
+        (dir.path().join("results.csv"), dir.path().join("leakage.csv"), dir.path().join("leakage.jsonl"));
+    let mut rows = vec![row(Some(8.0), 0), row(None, 1)];
+    rows[0].settings = [("model.kind", "cnn"), ("model.hidden", "[32, 8]")]
+        .map(|(key, text)| (key.to_owned(), Setting::Text(text.to_owned())))
+        .into();
+    rows[1].settings = [("run.rounds".to_owned(), Setting::Integer(4))].into();
+    write_results_csv(&rows, &results).unwrap();
+    let header = std::fs::read_to_string(&results).unwrap().lines().next().unwrap().to_owned();
+    assert!(header.ends_with(",wall_s,model.hidden,model.kind,run.rounds"), "{header}");
+    assert_eq!(read_results_csv(&results).unwrap(), rows);
+    let score = AttackScore {
+        schema: SCHEMA_VERSION,
+        attack: "membership".to_owned(),
+        control_of: None,
+        vantage: Vantage::Released,
+        metric: "auc".to_owned(),
+        value: 0.625,
+        ci95: Interval { low: 0.5, high: 0.75 },
+        chance: 0.5,
+        trials: 40,
+        citation: "Yeom et al. 2018".to_owned(),
+        note: "a note".to_owned(),
+    };
+    let scores: Vec<_> = rows.iter().map(|row| LeakageRow::of(row, &score)).collect();
+    assert_eq!((scores[0].low, scores[0].high, scores[0].settings.len()), (0.5, 0.75, 2));
+    append_jsonl_rows(&jsonl, &scores).unwrap();
+    assert_eq!(read_jsonl::<LeakageRow>(&jsonl).unwrap().rows, scores);
+    write_leakage_csv(&scores, &leakage).unwrap();
+    assert_eq!(read_leakage_csv(&leakage).unwrap(), scores);
 }
 
 #[test]

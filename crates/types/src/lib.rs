@@ -34,6 +34,7 @@ mod records;
 mod ring;
 mod rotation;
 mod spelling;
+mod sweep;
 mod training;
 
 pub use annotation::{Annotation, Dimensions, Level};
@@ -52,9 +53,10 @@ pub use metrics::{Calibration, CalibrationBin, ClassMetrics, Interval, Metrics, 
 pub use model::{InputKind, ModelSpec};
 pub use params::{FlatParams, LayoutMismatch, ParamEntry, ParamLayout, Update};
 pub use records::{
-    AttackScore, CanaryAudit, EpsilonByVantage, RoundRecord, RunSummary, SCHEMA_VERSION, SweepRow, Vantage, Verdict,
+    AttackScore, CanaryAudit, EpsilonByVantage, RoundRecord, RunSummary, SCHEMA_VERSION, Vantage, Verdict,
 };
 pub use ring::{LaneOverflow, Lanes, RingVec};
 pub use rotation::Rotation;
 pub use spelling::edits;
+pub use sweep::{LeakageRow, Setting, SweepRow};
 pub use training::{ClassWeights, LocalOptimiser, Schedule, TrainJob, Unit};

@@ -1,14 +1,16 @@
 //! `sweep`: variants × epsilon × folds × seeds on simulations; resumable, one table and one report.
 mod cell;
+mod table;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::Result;
 use rayon::prelude::*;
 use serde_json::json;
-use sottovoce_config::{SweepCell, SweepPlan};
-use sottovoce_report::{SweepReport, append_jsonl, read_jsonl, sweep_html, sweep_text, write_results_csv, write_text};
+use sottovoce_config::{Config, SweepCell, SweepPlan};
+use sottovoce_report::{SweepReport, sweep_html, sweep_text, write_plots, write_text};
 use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow};
 
 use crate::args::SweepArgs;
@@ -16,6 +18,7 @@ use crate::exit::{Exit, usage};
 use crate::output::Output;
 use crate::speech;
 use cell::{Cells, Centralised};
+use table::Table;
 
 /// `sweep`
 pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
@@ -26,17 +29,16 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
     }
     let workspace = args.out.join("data");
     std::fs::create_dir_all(&workspace)?;
-    let results = args.out.join("results.jsonl");
-    let mut rows = read_rows(&results, &cells, output)?;
-    let is_done = |rows: &[SweepRow], digest: &Digest| rows.iter().any(|r| r.config_sha256 == *digest);
-    let todo: Vec<&(Digest, SweepCell)> = cells.iter().filter(|(digest, _)| !is_done(&rows, digest)).collect();
-    output.remark(format!("{} cells, {} done before, {} to run", cells.len(), rows.len(), todo.len()));
+    let mut table = Table::open(&args.out, &cells, output)?;
+    let todo: Vec<&(Digest, SweepCell)> = cells.iter().filter(|(digest, _)| !table.has(digest)).collect();
+    let done = table.rows().len();
+    output.remark(format!("{} cells, {done} done before, {} to run", cells.len(), todo.len()));
     let speech = speech::load(&cell::with_cache(&plan.config, &workspace), &workspace, output)?;
-    let runner = Cells { workspace: &workspace, centralised: Centralised::known(&cells, &rows) };
+    let runner = Cells { workspace: &workspace, centralised: Centralised::known(&cells, table.rows()) };
     runner.extract(&todo, output)?;
     let bar = output.progress("cells", cells.len() as u64);
-    bar.set_position(rows.len() as u64);
-    let done = Mutex::new(&mut rows);
+    bar.set_position(done as u64);
+    let shared = Mutex::new(&mut table);
     let quiet = output.silent();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.max(1)).build()?;
     let outcomes: Vec<Result<(), Failed>> = pool.install(|| {
@@ -45,32 +47,31 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
                 let outcome = isolated(|| runner.run(*digest, cell, &quiet));
                 bar.inc(1);
                 match outcome {
-                    Ok(row) => {
-                        let mut rows = done.lock().expect("no cell panics while it holds the table");
-                        append_jsonl(&results, &row)?;
-                        rows.push(row);
+                    Ok(result) => {
+                        shared.lock().expect("no cell panics while it holds the table").push(result)?;
                         Ok(Ok(()))
                     }
-                    Err(error) => Ok(Err(Failed { cell: cell::name(cell), error: format!("{error:#}") })),
+                    Err(error) => Ok(Err(Failed { cell: cell.name(), error: format!("{error:#}") })),
                 }
             })
             // What stops the sweep is a table that cannot be written, and no cell.
             .collect::<Result<_>>()
     })?;
     bar.finish_and_clear();
-    let place = |row: &SweepRow| cells.iter().position(|(digest, _)| *digest == row.config_sha256);
-    rows.sort_by_key(place);
+    table.sort(&cells);
     let failed: Vec<Failed> = outcomes.into_iter().filter_map(Result::err).collect();
     let report = SweepReport {
         name: plan.config.run.name.clone(),
         corpus: speech.description,
         synthetic: speech.synthetic,
-        aggregation: plan.config.aggregation.mode.name().to_owned(),
+        aggregation: aggregation(table.rows(), &plan.config),
         noise_source: "seeded".to_owned(),
         uar_chance: Some(1.0 / speech::labels(&plan.config).emotions().len() as f64),
-        rows,
+        rows: table.rows().to_vec(),
+        leakage: table.leakage().to_vec(),
         failed: failed.iter().map(Failed::in_words).collect(),
     };
+    table.write_csv()?;
     publish(&args.out, &report, &failed, output)?;
     if failed.is_empty() {
         return Ok(Exit::Ok);
@@ -85,17 +86,20 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
 /// Writes the tables and the report, and prints what is in them.
 fn publish(out: &Path, report: &SweepReport, failed: &[Failed], output: &Output) -> Result<()> {
     let (file, table) = (out.join("report.html"), out.join("table.md"));
-    write_results_csv(&report.rows, out.join("results.csv"))?;
     write_text(&table, &report.baselines_markdown())?;
     write_text(&file, &sweep_html(report))?;
+    let figures = write_plots(&report.plots(), out.join("figures"))?;
+    report.write_head(out)?;
     let object = json!({
         "schema": SCHEMA_VERSION,
         "synthetic": report.synthetic,
         "corpus": report.corpus,
         "report": file,
         "table": table,
+        "figures": figures,
         "lines": report.baselines(),
         "rows": report.rows,
+        "leakage": report.leakage,
         "failed": failed.iter().map(|f| json!({"cell": f.cell, "error": f.error})).collect::<Vec<_>>(),
     });
     output.result(&object, || {
@@ -104,6 +108,15 @@ fn publish(out: &Path, report: &SweepReport, failed: &[Failed], output: &Output)
         lines.push(format!("table: {}\nreport: {}", table.display(), file.display()));
         lines.join("\n")
     })
+}
+
+/// How sums were formed: the mode of all cells, or each that was swept.
+fn aggregation(rows: &[SweepRow], config: &Config) -> String {
+    let swept: BTreeSet<&str> = rows.iter().filter_map(|r| r.aggregation.as_deref()).collect();
+    if swept.is_empty() {
+        return config.aggregation.mode.name().to_owned();
+    }
+    swept.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// A cell that failed.
@@ -128,41 +141,6 @@ fn each_once(cells: Vec<SweepCell>) -> Vec<(Digest, SweepCell)> {
         }
     }
     all
-}
-
-/// The rows of these cells that are there. Those of other configurations stay in the file and out of the table.
-fn read_rows(results: &Path, cells: &[(Digest, SweepCell)], output: &Output) -> Result<Vec<SweepRow>> {
-    if !results.exists() {
-        return Ok(Vec::new());
-    }
-    let read = read_jsonl::<SweepRow>(results)?;
-    if read.torn {
-        output.remark("the last line of results.jsonl was cut off; its cell runs again");
-        let lines: Vec<String> = read.rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-        write_text(results, &(lines.join("\n") + if lines.is_empty() { "" } else { "\n" }))?;
-    }
-    if let Some(row) = read.rows.iter().find(|r| r.schema != SCHEMA_VERSION) {
-        anyhow::bail!(
-            "{} has a row of schema {}; this program reads schema {SCHEMA_VERSION}: choose another --out",
-            results.display(),
-            row.schema
-        );
-    }
-    let (mut own, others): (Vec<SweepRow>, Vec<SweepRow>) =
-        read.rows.into_iter().partition(|r| cells.iter().any(|(digest, _)| *digest == r.config_sha256));
-    if !others.is_empty() {
-        output.remark(format!(
-            "{} rows of results.jsonl are of other configurations, or of a version with other keys: they are not in the table",
-            others.len()
-        ));
-    }
-    let mut seen = Vec::new();
-    own.retain(|row| {
-        let new = !seen.contains(&row.config_sha256);
-        seen.push(row.config_sha256);
-        new
-    });
-    Ok(own)
 }
 
 /// A panic, too, is the failure of one cell.

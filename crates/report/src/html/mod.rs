@@ -8,7 +8,7 @@ mod sweep;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sottovoce_types::Unit;
 
-pub use sweep::sweep_html;
+pub use sweep::{sweep_html, sweeps_html};
 
 use crate::svg::page_style;
 use crate::text::{epsilon_upper, percent_in, seconds};

@@ -49,6 +49,13 @@ impl Axis {
         Self { label: label.into(), scale, format, ticks: None, whole: false }
     }
 
+    /// Some value that has a place on it.
+    pub(super) fn any(&self) -> f64 {
+        match self.scale {
+            Scale::Linear { low, .. } | Scale::Log { low, .. } => low,
+        }
+    }
+
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         self.ticks.clone().unwrap_or_else(|| self.scale.ticks(self.format, self.whole))
     }

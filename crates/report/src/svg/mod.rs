@@ -9,6 +9,7 @@ mod panels;
 mod raster;
 mod reliability;
 mod scale;
+mod scatter;
 mod style;
 
 pub(crate) use bars::{Bar, BarChart};
@@ -21,6 +22,7 @@ pub(crate) use panels::{Level, Panel, Panels};
 pub(crate) use raster::Raster;
 pub(crate) use reliability::Reliability;
 pub(crate) use scale::{Format, Scale};
+pub(crate) use scatter::{Mark, Scatter};
 pub use style::page_style;
 
 use std::fmt::Write as _;
@@ -209,6 +211,12 @@ pub(crate) fn escape(text: &str) -> String {
 /// How wide a text is at the figures' font size, roughly: enough to lay out legends and margins.
 pub(crate) fn text_width(text: &str) -> f64 {
     6.3 * text.chars().count() as f64
+}
+
+/// A figure with nothing in it.
+#[cfg(test)]
+pub(crate) fn empty_figure() -> Figure {
+    Canvas::new(10, 10, "nothing").finish()
 }
 
 #[cfg(test)]

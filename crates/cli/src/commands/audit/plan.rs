@@ -3,24 +3,19 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use sottovoce_attack::bound::{
-    self, Kind, NOT_DETECTABLE, certifiable, detectable_shortfall_in_stages, expected_mu_lower,
-};
+use sottovoce_attack::bound::{self, Kind, NOT_DETECTABLE, certifiable};
 use sottovoce_attack::canary::{CanaryDesign, Mutation};
 use sottovoce_attack::gate::Policy;
 use sottovoce_config::{AttackName, Config};
-use sottovoce_dp::gdp;
 use sottovoce_report::{Align, TextTable};
 use sottovoce_types::{SCHEMA_VERSION, Verdict};
 
+use crate::auditing::power::{ALPHA, CanaryPower};
 use crate::auditing::{canaries, canary_claim};
 use crate::exit::{Exit, usage};
 use crate::output::Output;
 use crate::run_dir::RunDir;
 use crate::{federation, speech};
-
-/// α of the bounds that are planned with.
-const ALPHA: f64 = 0.05;
 
 /// `audit plan`
 pub fn run(path: &Path, set: &[String], output: &Output) -> anyhow::Result<Exit> {
@@ -56,10 +51,9 @@ pub fn run(path: &Path, set: &[String], output: &Output) -> anyhow::Result<Exit>
             let started = Instant::now();
             canaries(pipeline, Mutation::None, CanaryDesign { canaries: pipeline.canaries, rounds: 1, seed: 1 })?;
             let seconds = started.elapsed().as_secs_f64() * rounds.max(1) as f64;
-            let mu = (rounds.max(1) as f64).sqrt() / pipeline.noise_multiplier.value();
             let m = pipeline.canaries as u64;
-            let shortfall = detectable_shortfall_in_stages(m, mu, &[policy.first_alpha, policy.second_alpha]);
-            let expected = gdp::epsilon(expected_mu_lower(m, mu, ALPHA).max(1e-9), claim.delta).lower;
+            let power = CanaryPower::new(m, rounds, pipeline.noise_multiplier, claim.delta);
+            let (shortfall, expected) = (power.detectable_noise_shortfall, power.epsilon_lower_expected);
             let mut ceilings = Vec::new();
             for b in bound::all().iter().filter(|b| b.kind() == Kind::Confidence) {
                 ceilings.push((b.name(), certifiable(b.as_ref(), pipeline.canaries, claim.delta, ALPHA)?));

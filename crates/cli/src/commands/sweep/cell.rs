@@ -5,8 +5,10 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use sottovoce_config::{Config, CorpusKind, Privacy, Sweep, SweepCell};
-use sottovoce_types::{AttackScore, Digest, Epsilon, SCHEMA_VERSION, SweepRow, Unit};
+use sottovoce_transcript::Party;
+use sottovoce_types::{AttackScore, Digest, Epsilon, LeakageRow, SCHEMA_VERSION, SweepRow, Unit};
 
+use super::table::CellResult;
 use crate::auditing::{Audit, Audited, clips_of};
 use crate::output::Output;
 use crate::speech;
@@ -27,7 +29,7 @@ impl Cells<'_> {
             let key = (config.corpus.clone(), config.features.clone(), config.partition.seed);
             if !extracted.contains(&key) {
                 speech::load(&config, self.workspace, output)
-                    .with_context(|| format!("the speech of {}", name(cell)))?;
+                    .with_context(|| format!("the speech of {}", cell.name()))?;
                 extracted.push(key);
             }
         }
@@ -35,7 +37,7 @@ impl Cells<'_> {
     }
 
     /// Runs a cell.
-    pub(super) fn run(&self, digest: Digest, cell: &SweepCell, output: &Output) -> Result<SweepRow> {
+    pub(super) fn run(&self, digest: Digest, cell: &SweepCell, output: &Output) -> Result<CellResult> {
         let mut config = with_cache(&cell.config, self.workspace);
         config.run.evaluate_every = 0;
         let study = study::simulate(&config, self.workspace, false, output)?;
@@ -47,7 +49,8 @@ impl Cells<'_> {
         let centralised =
             if config.sweep.centralised { Some(self.centralised.of(cell, &config, &study)?) } else { None };
         let metrics = &study.summary.metrics;
-        Ok(SweepRow {
+        let (up, down) = bytes_per_client_round(&study);
+        let row = SweepRow {
             schema: SCHEMA_VERSION,
             config_sha256: digest,
             epsilon_target: cell.epsilon.map(Epsilon::value),
@@ -56,6 +59,11 @@ impl Cells<'_> {
             seed: cell.seed,
             unit: config.privacy.unit,
             variant: cell.variant.clone(),
+            settings: cell.settings.clone(),
+            aggregation: Some(study.summary.aggregation.clone()),
+            clients: Some(study.summary.clients),
+            bytes_up_per_client_round: up,
+            bytes_down_per_client_round: down,
             fold: cell.fold,
             split: Some(study.summary.split.clone()),
             model: Some(config.model.kind.name().to_owned()),
@@ -72,9 +80,12 @@ impl Cells<'_> {
             centralised_macro_f1: centralised.map(|c| c.macro_f1),
             membership_auc: value(&|a| a.metric == "auc" && a.attack.contains("loss")),
             label_profile_correlation: value(&|a| a.attack.contains("label-profile") && a.metric.contains("corr")),
-            epsilon_empirical_lower: audit.and_then(|a| a.canary).map(|c| c.epsilon_lower),
+            epsilon_empirical_lower: audit.as_ref().and_then(|a| a.canary.as_ref()).map(|c| c.epsilon_lower),
+            leakage_scores: Some(u32::try_from(audit.as_ref().map_or(0, |a| a.attacks.len())).unwrap_or(u32::MAX)),
             wall_s: study.summary.wall_s,
-        })
+        };
+        let scores = audit.iter().flat_map(|a| &a.attacks);
+        Ok(CellResult { leakage: scores.map(|score| LeakageRow::of(&row, score)).collect(), row })
     }
 
     fn audit(&self, config: &Config, study: &Study, output: &Output) -> Result<Audit> {
@@ -93,16 +104,15 @@ impl Cells<'_> {
     }
 }
 
-/// A cell, in words.
-pub(super) fn name(cell: &SweepCell) -> String {
-    let variant = cell.variant.as_ref().map_or(String::new(), |name| format!("{name}, "));
-    let privacy = match (cell.config.privacy.unit, cell.epsilon) {
-        (Unit::None, _) => "no DP".to_owned(),
-        (_, Some(epsilon)) => format!("epsilon {}", epsilon.value()),
-        (_, None) => "DP as configured".to_owned(),
-    };
-    let fold = cell.fold.map_or(String::new(), |fold| format!(", fold {fold}"));
-    format!("{variant}{privacy}{fold}, seed {}", cell.seed)
+/// Bytes of frames that a client sent and received in a round: the mean over clients and published rounds; `None` where no round was.
+fn bytes_per_client_round(study: &Study) -> (Option<f64>, Option<f64>) {
+    let (mut up, mut down) = (0, 0);
+    for message in study.transcript.network().messages() {
+        *if message.from == Party::Coordinator { &mut down } else { &mut up } += message.bytes;
+    }
+    let over = study.summary.rounds as f64 * f64::from(study.summary.clients);
+    let mean = |bytes: usize| (over > 0.0).then(|| bytes as f64 / over);
+    (mean(up), mean(down))
 }
 
 /// The config with a cache in the sweep's own folder where it names none: cells by the hundred would each read all recordings
@@ -184,7 +194,7 @@ mod tests {
         };
         for a in &cells {
             for b in &cells {
-                assert_eq!(baseline(a) == baseline(b), same(a, b), "{} and {}", name(a), name(b));
+                assert_eq!(baseline(a) == baseline(b), same(a, b), "{} and {}", a.name(), b.name());
             }
         }
     }
@@ -192,9 +202,9 @@ mod tests {
     #[test]
     fn a_cell_is_named_by_all_that_was_swept() {
         let text = "[partition]\nfolds = 3\n[sweep]\nepsilons = [\"none\", 2]\nfolds = [2]\n[[sweep.variant]]\nname = \"cnn\"\n";
-        let names: Vec<_> = cells(text).iter().map(name).collect();
+        let names: Vec<_> = cells(text).iter().map(SweepCell::name).collect();
         assert_eq!(names, ["cnn, no DP, fold 2, seed 1", "cnn, epsilon 2, fold 2, seed 1"]);
-        assert_eq!(name(&cells("")[0]), "DP as configured, seed 1");
+        assert_eq!(cells("")[0].name(), "DP as configured, seed 1");
     }
 
     #[test]
