@@ -90,6 +90,11 @@ impl ModelChain {
         self.model.digest()
     }
 
+    /// The plan that it is of.
+    pub(crate) fn plan(&self) -> &Arc<RunPlan> {
+        &self.plan
+    }
+
     /// What the next round begins from besides the model.
     pub fn terms(&self) -> RoundTerms {
         self.model.terms()

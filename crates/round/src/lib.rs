@@ -25,6 +25,7 @@ mod journal;
 mod manifest;
 mod messages;
 mod plan;
+mod recompute;
 mod server;
 mod session;
 mod statement;

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 
 use sottovoce_types::{ClientId, Digest};
 
+use crate::client::CheckedQuorum;
 use crate::context;
 use crate::dealing::inputs_root;
-use crate::client::CheckedQuorum;
 use crate::identity::verify;
 use crate::labels;
 use crate::messages::{InputRoot, MaskedInputMsg, SignedBy};

@@ -2,8 +2,8 @@
 mod agreement;
 mod points;
 
-pub(crate) use agreement::{Agreed, OneTimeSecret};
 pub use agreement::agreement_probe;
+pub(crate) use agreement::{Agreed, OneTimeSecret};
 pub(crate) use points::is_sound_public_key;
 
 use hkdf::Hkdf;
@@ -36,6 +36,11 @@ pub(crate) fn self_mask(ctx2: &Digest, client: &ClientId, b: &Quad) -> MaskKey {
 /// The commitment to b in an advert. b has 256 bits, so the hash hides it.
 pub(crate) fn commit_b(cfg: &Digest, client: &ClientId, b: &Quad) -> Digest {
     labels::COMMIT_B.hasher().field(cfg.as_bytes()).field(&client.0).field(b.to_bytes().as_ref()).finish()
+}
+
+/// Whether two commitments are one, in a time that does not say how far they agree.
+pub(crate) fn same_commitment(one: &Digest, other: &Digest) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
 /// What a client draws for one attempt.

@@ -26,7 +26,9 @@ struct Item {
 
 fn wide(parts: &[&[u8]]) -> Scalar {
     let mut hasher = Sha512::new();
-    parts.iter().for_each(|part| hasher.update(part));
+    for part in parts {
+        hasher.update(part);
+    }
     Scalar::from_bytes_mod_order_wide(&hasher.finalize().into())
 }
 

@@ -37,8 +37,12 @@ impl CheckedQuorum {
     /// What stands for these signatures, in their order.
     pub(crate) fn digest_of(inputs: &[InputRoot], signatures: &[SignedBy]) -> Digest {
         let mut bytes = Vec::new();
-        inputs.iter().for_each(|input| input.encode(&mut bytes));
-        signatures.iter().for_each(|signed| signed.encode(&mut bytes));
+        for input in inputs {
+            input.encode(&mut bytes);
+        }
+        for signed in signatures {
+            signed.encode(&mut bytes);
+        }
         Digest::of(&bytes)
     }
 }

@@ -11,7 +11,7 @@ use crate::envelope::{Envelope, SealOnce, SharePair};
 use crate::fault::Abort;
 use crate::graph::GraphRefused;
 use crate::kem::KemSecret;
-use crate::keys::{OneTimeSecret, ShareKind};
+use crate::keys::{OneTimeSecret, ShareKind, same_commitment};
 use crate::messages::{EnvelopesMsg, ShareEntry};
 use crate::roster::{Member, Roster};
 use crate::shamir::Quad;
@@ -132,7 +132,7 @@ fn open(
     let secret = envelope.1.as_ref().and_then(|sent| channel.channel_secret(sent));
     let agreed = channel.agree(&dealer.pk_chan)?.with_kem(secret);
     let pair = SealOnce::new(&agreed, &roster.ctx1, &dealer.client, &holder).open(envelope)?;
-    let matches = pair.s.commitment(&roster.ctx1, ShareKind::Mask, &dealer.client, &holder) == entry.commit_s
-        && pair.b.commitment(&roster.ctx1, ShareKind::SelfMask, &dealer.client, &holder) == entry.commit_b;
-    matches.then_some(pair)
+    let s = pair.s.commitment(&roster.ctx1, ShareKind::Mask, &dealer.client, &holder);
+    let b = pair.b.commitment(&roster.ctx1, ShareKind::SelfMask, &dealer.client, &holder);
+    (same_commitment(&s, &entry.commit_s) & same_commitment(&b, &entry.commit_b)).then_some(pair)
 }

@@ -13,7 +13,7 @@ use crate::certificate::Certificate;
 use crate::dealing::left_by;
 use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault, SpoiltShares};
 use crate::identity::verify;
-use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, self_mask};
+use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, same_commitment, self_mask};
 use crate::labels;
 use crate::mask::{MaskKey, Sign, expand_all};
 use crate::messages::OpeningMsg;
@@ -88,7 +88,7 @@ impl CollectingOpenings {
             };
             let wrong = PeerFault::WrongShare { client: from, dealer: dealer_id };
             let share = Share::from_bytes(&opened.share, &opened.opener).ok_or(wrong.clone())?;
-            if share.commitment(&roster.ctx1, kind, &dealer_id, &from) != committed {
+            if !same_commitment(&share.commitment(&roster.ctx1, kind, &dealer_id, &from), &committed) {
                 return Err(wrong);
             }
             shares.push((*dealer, share.value));
@@ -210,7 +210,7 @@ impl CollectingOpenings {
     fn self_mask(&self, dealer: u32, b: &Quad) -> Result<MaskKey, OpenFailed> {
         let roster = &self.agreed.roster;
         let member = roster.at(dealer).expect("dealers are on the roster");
-        if commit_b(&roster.session.cfg, &member.client, b) != member.commit_b {
+        if !same_commitment(&commit_b(&roster.session.cfg, &member.client, b), &member.commit_b) {
             return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::SelfMask });
         }
         Ok(self_mask(&self.agreed.ctx2, &member.client, b))

@@ -60,9 +60,12 @@ enum Lie {
 
 const GONE: usize = 5;
 
+/// What each client said last.
+type Said = Vec<(usize, Result<(), Abort>)>;
+
 /// An attempt of 24 clients over a graph that they pick, with what each of the 23 others said last, and who are neighbours of [`GONE`].
 /// The `corrupt` know of the lie and go along.
-fn attempt(lie: Lie, corrupt: &BTreeSet<usize>) -> (Vec<(usize, Result<(), Abort>)>, BTreeSet<usize>) {
+fn attempt(lie: Lie, corrupt: &BTreeSet<usize>) -> (Said, BTreeSet<usize>) {
     let mut cohort = two_of_24();
     cohort.session.n_min = 15;
     let impostor = Identity::from_seed([99; 32]);
@@ -207,7 +210,10 @@ fn claim_a_certificate_is_known_again_by_whoever_checked_its_signatures_and_only
     // That of a survivor which fell silent is all there is of it.
     let mut silent = genuine;
     silent.signatures.remove(1);
-    assert!(matches!(silent.verify(&c.session), Err(CertificateRefused::TooFew { what: "signatures", have: 3, need: 4 })));
+    assert!(matches!(
+        silent.verify(&c.session),
+        Err(CertificateRefused::TooFew { what: "signatures", have: 3, need: 4 })
+    ));
 }
 
 /// Five survivors, four of whom signed: the fifth stands for its input by the signature under it.
