@@ -46,6 +46,7 @@ fn plan() -> Arc<RunPlan> {
         suite: MaskSuite::Aes256Ctr,
         key_agreement: sottovoce_secagg::KeyAgreement::X25519,
         audit_chunks: 0,
+        noise_removal: sottovoce_types::NoiseRemoval::None,
         deadlines: Deadlines { join_ms: 1_000, advert_ms: 5_000, phase_ms: 1_000 },
         adaptive_clip: None,
         server: ServerSpec::default(),

@@ -229,12 +229,28 @@ def listed(items):
     return u32(len(items)) + b"".join(items)
 
 
+# ---- layers of noise ----
+
+def layer_count(dealers, q):
+    """Layers beside the base: the binary digits of the dropouts that are tolerated."""
+    return (dealers - q).bit_length()
+
+
+def surplus_layers(dealers, q, f, gone):
+    """Which layers are taken off: the binary digits of the largest multiple of the smallest that leaves enough."""
+    honest, tolerated, count = dealers - f, dealers - q, layer_count(dealers, q)
+    if tolerated == 0:
+        return []
+    units = (2**count - 1) * honest * (tolerated - gone) // (tolerated * (honest - gone))
+    return [k for k in range(count) if units >> k & 1]
+
+
 # ---- an attempt ----
 
 class Client:
     """One client: its identity, what it drew, and what it holds of others."""
 
-    def __init__(self, data, cfg):
+    def __init__(self, data, cfg, layers):
         self.identity = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(data["identity_seed"]))
         self.public = raw(self.identity.public_key())
         self.id = client_id(self.public)
@@ -246,16 +262,21 @@ class Client:
         self.channel = X25519PrivateKey.from_private_bytes(hkdf(cfg, c, b"sk-chan", [self.id]))
         self.pk_mask, self.pk_chan = raw(self.mask.public_key()), raw(self.channel.public_key())
         self.commit_b = digest(b"commit-b", cfg, self.id, quad_bytes(self.b))
-        fields = [cfg, self.id, self.pk_mask, self.pk_chan, self.commit_b, self.nonce]
-        self.advert = b"".join(fields) + sign(self.identity, b"advert", digest(b"advert", *fields))
+        self.layers = [self.randomness.quad() for _ in range(layers)]
+        self.commit_layers = [digest(b"commit-layer", cfg, self.id, u64(k), quad_bytes(seed))
+                              for k, seed in enumerate(self.layers)]
+        fields = [cfg, self.id, self.pk_mask, self.pk_chan, self.commit_b]
+        signed = digest(b"advert", *fields, self.nonce, *self.commit_layers)
+        self.advert = b"".join([*fields, *self.commit_layers, self.nonce]) + sign(self.identity, b"advert", signed)
 
     def deal(self, clients, me, threshold, ctx1):
         of_s = share(self.s, threshold, len(clients), self.randomness)
         of_b = share(self.b, threshold, len(clients), self.randomness)
+        of_layers = [share(seed, threshold, len(clients), self.randomness) for seed in self.layers]
         self.pairs, self.envelopes, entries = [], {}, []
         for j, holder in enumerate(clients):
-            # Openers are drawn pair by pair.
-            pair = [(of_s[j], self.randomness.take(32)), (of_b[j], self.randomness.take(32))]
+            # Openers are drawn holder by holder.
+            pair = [(shares[j], self.randomness.take(32)) for shares in (of_s, of_b, *of_layers)]
             self.pairs.append(pair)
             commits = [digest(b"share-commit", ctx1, self.id, holder.id, u64(kind), quad_bytes(value), opener)
                        for kind, (value, opener) in enumerate(pair)]
@@ -266,7 +287,7 @@ class Client:
                 plain = b"".join(quad_bytes(value) + opener for value, opener in pair)
                 sealed = AESGCM(key).encrypt(bytes(12), plain, framed(b"env-key", [ctx1, self.id, holder.id]))
                 self.envelopes[j] = sealed
-            entries.append(b"".join([*commits, digest(b"envelope", sealed)]))
+            entries.append(b"".join([*commits[:2], digest(b"envelope", sealed), *commits[2:]]))
         self.entries = entries
         signed = digest(b"shares", ctx1, self.id, u64(len(entries)), merkle_root(entries))
         self.dealing_signature = sign(self.identity, b"shares", signed)
@@ -331,9 +352,11 @@ def check(data):
 
     cfg = bytes.fromhex(data["cfg"])
     coordinator = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(data["coordinator_seed"]))
-    clients = sorted((Client(c, cfg) for c in data["clients"]), key=lambda c: c.id)
-    n, f = len(clients), data["max_corrupt"]
+    n, f = len(data["clients"]), data["max_corrupt"]
     q = (n + f) // 2 + 1
+    law = bytes.fromhex(data["layers"]) if data["layers"] else None
+    layers = layer_count(n, q) if law else 0
+    clients = sorted((Client(c, cfg, layers) for c in data["clients"]), key=lambda c: c.id)
     messages("adverts", [c.advert for c in clients])
 
     adverts_root = merkle_root([c.advert for c in clients])
@@ -343,7 +366,7 @@ def check(data):
 
     ids = b"".join(c.id for c in clients)
     ctx1 = digest(b"ctx1", cfg, raw(coordinator.public_key()), adverts_root, ids, u64(data["n_min"]), u64(f),
-                  u64(data["lanes"]), u64(data["words"]), u64(SUITES[data["suite"]]))
+                  u64(data["lanes"]), u64(data["words"]), u64(SUITES[data["suite"]]), *([b"layers", law] if law else []))
     same("ctx1", ctx1.hex(), data["ctx1"])
     messages("shares", [c.deal(clients, i, q, ctx1) for i, c in enumerate(clients)])
 
@@ -373,14 +396,29 @@ def check(data):
     messages("quorum", [quorum])
 
     openings, opened = [], {}
+    surplus = surplus_layers(n, q, f, n - len(there)) if law else []
     for i in there:
         # Of a contributor the share of b, of a dropout the share of s.
         pairs = [dealer.pairs[i][1 if j in there else 0] for j, dealer in enumerate(clients)]
         opened[i] = [value for value, _ in pairs]
         fields = [part for value, opener in pairs for part in (quad_bytes(value), opener)]
+        # Of layers: its own seeds of the surplus, and its shares of those of the contributors.
+        of_layers = b""
+        if law:
+            own = [quad_bytes(clients[i].layers[k]) for k in surplus]
+            held = [[dealer.pairs[i][2 + k] for k in surplus] if j in there else [] for j, dealer in enumerate(clients)]
+            held = [[(quad_bytes(value), opener) for value, opener in of_dealer] for of_dealer in held]
+            fields += [b"layers", u64(len(own)), *own]
+            for of_dealer in held:
+                fields += [u64(len(of_dealer)), *(part for both in of_dealer for part in both)]
+            of_layers = listed(own) + listed([listed([value + opener for value, opener in d]) for d in held])
         signature = sign(clients[i].identity, b"open", digest(b"open", ctx3, *fields))
-        openings.append(listed([b"\x01" + quad_bytes(value) + opener for value, opener in pairs]) + signature)
+        openings.append(listed([b"\x01" + quad_bytes(value) + opener for value, opener in pairs]) + of_layers + signature)
     messages("openings", openings)
+
+    keys = [[clients[i].id.hex(), k, hkdf(ctx2, quad_bytes(combine({h: clients[i].pairs[h][2 + k][0] for h in there})),
+                                         b"noise/layer", [clients[i].id, u32(k)]).hex()] for i in there for k in surplus]
+    same("the keys of the surplus", keys, data["surplus"])
 
     words = unmasked(clients, there, opened, sent, data, cfg, ctx2)
     same("the sum's words", words, data["sum_words"])

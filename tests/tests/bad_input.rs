@@ -262,3 +262,16 @@ fn training_that_diverges_sends_nothing_and_says_what_to_lower() {
     run(&[&smoke[..], &wild[..]].concat()).expect(1).complains(&["no longer finite", "server.learning_rate"]);
     assert!(!out.exists());
 }
+
+#[test]
+fn errors_of_a_config_are_coloured_when_asked_and_never_by_themselves_in_a_pipe() {
+    let escapes = |arguments: &[&str]| {
+        let refused = run(&[&["explain", "configs/smoke.toml", "--set", "run.round=3"], arguments].concat()).expect(2);
+        assert!(refused.stderr.contains("run.rounds"), "it names the nearest key:\n{}", refused.stderr);
+        refused.stderr.contains('\u{1b}')
+    };
+    assert!(escapes(&["--color", "always"]));
+    assert!(!escapes(&["--color", "never"]));
+    assert!(!escapes(&[]));
+    run(&["explain", "configs/smoke.toml", "--color", "red"]).expect(2).complains(&["auto, always or never"]);
+}

@@ -81,6 +81,7 @@ fn plan(rotation: Rotation, sampling: Option<SamplingProbability>) -> Arc<RunPla
         max_attempts: 3,
         key_agreement: KeyAgreement::X25519,
         audit_chunks: 0,
+        noise_removal: sottovoce_types::NoiseRemoval::None,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }

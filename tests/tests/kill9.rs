@@ -43,7 +43,7 @@ fn one_survivor_set_per_attempt(federation: &Federation) -> BTreeMap<u8, BTreeSe
         let mut opened = BTreeSet::new();
         for entry in federation.client_journal(i) {
             if let JournalEvent::SurvivorsSigned { run, round, attempt, survivors }
-            | JournalEvent::OpeningCharged { run, round, attempt, survivors } = entry.event
+            | JournalEvent::OpeningCharged { run, round, attempt, survivors, .. } = entry.event
             {
                 answered.entry((run, round, attempt)).or_default().insert(survivors);
             }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use sottovoce_dp::OsNoise;
 use sottovoce_round::{
     AuditRequest, ClientEngine, ClientEvent, ClientSetup, Evidence, Heard, JournalEvent, ModelChain, ProtocolFault,
-    ResultStatement, RoundResult, Signed, Welcome, audit_answer,
+    ResultStatement, RoundResult, Signed, Welcome, audit_answer, receipts_in,
 };
 use sottovoce_secagg::Identity;
 use sottovoce_store::{SqliteJournal, read_result};
@@ -54,6 +54,33 @@ fn flip(path: &Path, place: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[place] ^= 1;
     fs::write(path, bytes).unwrap();
+}
+
+/// A site's journal and its receipts by themselves: recomputed by whoever has the config and the manifest, and refused with a digit changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn receipts_of_a_site_are_checked_with_and_without_its_journal() {
+    let federation = ended().await;
+    let entries = federation.client_journal(1);
+    let receipts = receipts_in(&entries, &federation.plan, None).unwrap().checked;
+    assert_eq!(receipts.len(), 3, "one a round");
+    let handed = federation.path().join("handed");
+    fs::create_dir(&handed).unwrap();
+    fs::copy(federation.state().join("config.toml"), handed.join("config.toml")).unwrap();
+    let file = handed.join("receipts.jsonl");
+    let lines: Vec<String> = receipts.iter().map(|r| serde_json::to_string(r).unwrap()).collect();
+    let verify = |text: &str, code: i32| {
+        fs::write(&file, text).unwrap();
+        run(&["verify", arg(&file), "--format", "json"]).expect(code).json()
+    };
+    let good = verify(&(lines.join("\n") + "\n"), 0);
+    assert_eq!((&good["subjects"][0]["kind"], &good["holds"]), (&"receipts".into(), &true.into()), "{good:#}");
+    let detail = good["subjects"][0]["checks"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("3 signed") && detail.contains("honest noise of multiplier 2"), "{detail}");
+    let changed = lines[1].replacen("\"contributors\":4", "\"contributors\":3", 1);
+    assert_ne!(changed, lines[1]);
+    let (check, link) = broken(&verify(&format!("{}\n{changed}\n", lines[0]), 1));
+    assert!(check == "receipts" && link.contains("line 2") && link.contains("signature"), "{link}");
+    assert!(broken(&verify("", 1)).1.contains("no receipt"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ mod privacy;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sottovoce_config::Colour;
 
 pub use self::audit::{AuditCommand, DesignArg, ImportScoresArgs, SelftestArgs};
 pub use self::bench::{AdversaryName, AgreementName, BenchCommand, BenchSecaggArgs, GraphName, SuiteName};
@@ -46,6 +47,9 @@ pub struct Global {
     /// More about what happens, on stderr; twice for all of it.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Colour in errors that point into a config: auto (on a terminal, where `NO_COLOR` is not set), always, or never.
+    #[arg(long, global = true, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
 }
 
 /// How results are printed.
@@ -121,7 +125,8 @@ pub enum Command {
 /// `verify`
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// Directories of runs, or of sweeps: several are set side by side, sweeps cell by cell. states of a coordinator or of sites, evidence files, or statements.jsonl files of several sites. What they heard
+    /// Run directories, states of a coordinator or of sites, evidence files, receipts.jsonl files (beside the config.toml that they are of), or
+    /// statements.jsonl files of several sites. What they heard
     /// is compared: a coordinator that told two sites different things is named, with the two statements as evidence.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,

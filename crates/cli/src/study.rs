@@ -380,6 +380,7 @@ mod tests {
             max_attempts: 1,
             key_agreement: KeyAgreement::X25519,
             audit_chunks: 0,
+            noise_removal: sottovoce_types::NoiseRemoval::None,
         };
         RunPlan::new(spec, Arc::new(manifest)).unwrap()
     }

@@ -46,6 +46,7 @@ fn blame(error: &PlanError) -> &'static str {
         PlanError::AdaptiveClip(AdaptiveClipRefused::Unit { .. }) => "privacy.adaptive_clip",
         PlanError::AdaptiveClip(_) => "privacy.clip_count_noise",
         PlanError::Server(_) | PlanError::Scaffold(_) => "server.optimiser",
+        PlanError::NoiseRemoval(_) => "aggregation.noise_removal",
         PlanError::BalancedUtterances => "training.class_weights",
         _ => "privacy.clip_bits",
     }

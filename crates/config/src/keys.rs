@@ -316,6 +316,14 @@ const KEYS: &[Key] = &[
     ),
     key(
         "aggregation",
+        "noise_removal",
+        "`none`, or `layers`: each client's noise is a base and layers, and once a quorum has signed who is in the sum, the seeds of the layers that dropouts \
+         did not make necessary are opened and these layers taken off, to the bit. The honest noise reaches what is charged either way. Without removal \
+         everybody staying means (n − f)/(q − f) times the variance that is charged; with it, a few per cent more than charged. Costs: up to log2(n) more vectors of noise a client and as \
+         many a client at the coordinator, and 96 bytes a layer and pair. Against more than f colluding clients a single client's own noise protects less; `explain` shows by how much.",
+    ),
+    key(
+        "aggregation",
         "audit_chunks",
         "Random chunks of 64 KiB of each opened sum that every client computes again from the masked inputs, 0 for none. A coordinator that falsifies the \
          fraction p of a sum's chunks escapes n clients of c chunks with probability (1 − p)^(nc) at most; one false chunk of m escapes with (1 − c/m)^n. Each \

@@ -214,6 +214,7 @@ impl Config {
                 AggregationMode::Plain => MaskSuite::None,
             },
             key_agreement: self.aggregation.key_agreement.agreement(),
+            noise_removal: self.aggregation.noise_removal.removal(),
             audit_chunks: self.aggregation.audit_chunks,
             deadlines: Deadlines {
                 join_ms: self.transport.join_deadline_ms,

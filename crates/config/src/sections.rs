@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sottovoce_round::{AdaptiveClip, PublicKey};
 use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::{KeyAgreement, MaskSuite};
-use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, Rotation, Unit};
+use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, NoiseRemoval, Rotation, Unit};
 
 use crate::grid::{Grid, Rule};
 use crate::sweep::EpsilonTarget;
@@ -303,6 +303,27 @@ impl Agreement {
     }
 }
 
+/// Whether surplus noise is taken off a sum.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// A sum keeps all noise of all survivors.
+    #[default]
+    None,
+    /// Layer by layer, by seeds that survivors reveal.
+    Layers,
+}
+
+impl Removal {
+    /// What parties agree on.
+    pub fn removal(self) -> NoiseRemoval {
+        match self {
+            Self::None => NoiseRemoval::None,
+            Self::Layers => NoiseRemoval::Layers,
+        }
+    }
+}
+
 /// Between whom secrets are shared and masks are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -345,6 +366,8 @@ pub struct Aggregation {
     pub n_min: u32,
     /// Clients that may be corrupt and collude with the coordinator.
     pub max_corrupt: u32,
+    /// Whether noise that dropouts did not make necessary is taken off a sum.
+    pub noise_removal: Removal,
     /// Random chunks of 64 KiB of each sum that every client computes again.
     pub audit_chunks: u32,
     /// Between whom secrets are shared and masks are made.
@@ -386,6 +409,7 @@ impl Default for Aggregation {
             n_min: 3,
             max_corrupt: 0,
             audit_chunks: 1,
+            noise_removal: Removal::default(),
             graph: GraphChoice::default(),
             max_dropout: 0.1,
             graph_adversary: GraphAdversary::default(),

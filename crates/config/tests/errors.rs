@@ -329,6 +329,22 @@ fn scaffold_is_refused_where_it_does_not_hold() {
 }
 
 #[test]
+fn noise_removal_is_refused_where_there_is_nothing_to_remove_or_it_would_not_hold() {
+    let text = |rest: &str| format!("[aggregation]\nnoise_removal = \"layers\"\n{rest}\n");
+    Config::parse(&text("[privacy]\nnoise_multiplier = 2.0"), NONE).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    for (rest, place, says) in [
+        ("[privacy]\nunit = \"none\"", "aggregation.noise_removal", "there is none"),
+        ("mode = \"plain\"\n[privacy]\nnoise_multiplier = 2.0", "aggregation.noise_removal", "without masks"),
+        ("[privacy]\nnoise_multiplier = 1.0\nclip_bits = 4", "privacy.clip_bits", "raise clip_bits"),
+    ] {
+        let (key, what) = problem(&text(rest));
+        assert!(key == place && what.to_string().contains(says), "{key}: {what}");
+    }
+    let error = refused("[aggregation]\nnoise_removal = \"some\"\n").to_string();
+    assert!(error.contains("noise_removal"), "{error}");
+}
+
+#[test]
 fn adaptive_clipping_is_refused_where_it_cannot_be_afforded_and_its_keys_where_they_do_nothing() {
     let text = |rest: &str| format!("[privacy]\nadaptive_clip = true\nnoise_multiplier = 2.0\n{rest}\n");
     // Sixteen speakers: σ_b is 2.4.

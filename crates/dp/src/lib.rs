@@ -57,6 +57,7 @@ pub use event::DpEvent;
 pub use filter::{Filter, Schedule};
 pub use ledger::{Budget, BudgetExhausted, Ledger, LedgerEntry, LedgerError, LedgerKey, Reservation, ReserveError};
 pub use noise::{
-    NoiseError, NoiseKind, NoiseShare, NoiseSource, OsNoise, RoundedGaussian, SeededNoise, ShareError, Sigma,
+    Exact, KeptNoise, LayerError, LayerPlan, NOISE_CHUNK_WORDS, NoiseError, NoiseKind, NoiseShare, NoiseSource,
+    OsNoise, RoundedGaussian, SeededNoise, ShareError, Sigma,
 };
 pub use private::{Noised, NonPrivateAcknowledged, Private, WrapError};

@@ -32,6 +32,16 @@ impl Noised {
         Self { coords, plan }
     }
 
+    /// The plan that it was encoded for.
+    pub(crate) fn plan(&self) -> &EncodePlan {
+        &self.plan
+    }
+
+    /// The coordinates, for more noise.
+    pub(crate) fn coords_mut(&mut self) -> &mut [i64] {
+        &mut self.coords
+    }
+
     /// Packs into lanes mod 2^64.
     ///
     /// There is no range check, on purpose. Packing is linear over Z, so the sum over clients of packed vectors is a function
@@ -98,12 +108,16 @@ impl Private {
 
 /// Σ v_l·2^(w·l) mod 2^64 of each group of lanes: the packing of [`RingVec::pack`], defined for all integers.
 fn pack_linearly(values: &[i64], lanes: Lanes) -> RingVec {
+    RingVec::from_words(words_of(values, lanes).collect(), lanes)
+}
+
+/// The words of that packing, one for each group of lanes.
+pub(crate) fn words_of(values: &[i64], lanes: Lanes) -> impl Iterator<Item = u64> {
     let bits = lanes.bits();
-    let words = values.chunks(lanes.count()).map(|group| {
+    values.chunks(lanes.count()).map(move |group| {
         // Horner's rule from the highest lane. A shift by 64 happens to a single lane only, and then the word is still 0.
         group.iter().rev().fold(0u64, |word, v| word.checked_shl(bits).unwrap_or(0).wrapping_add(v.cast_unsigned()))
-    });
-    RingVec::from_words(words.collect(), lanes)
+    })
 }
 
 #[cfg(test)]

@@ -28,7 +28,12 @@ fn main() {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(name), bytes).unwrap();
     };
-    let (messages, sum, coordinator, sites) = attempt(KeyAgreement::X25519);
+    // With noise in layers: the messages that are longer then.
+    let (messages, ..) = attempt(5, Some(Digest::of(b"a law of layers")), KeyAgreement::X25519);
+    for (target, bytes) in messages.iter().filter(|(target, _)| LAYERED.contains(target)) {
+        write(target, "honest-layers", bytes);
+    }
+    let (messages, sum, coordinator, sites) = attempt(4, None, KeyAgreement::X25519);
     for (target, bytes) in &messages {
         write(target, "honest", bytes);
     }
@@ -90,7 +95,7 @@ fn audits(write: &impl Fn(&str, &str, &[u8]), sum: &SecureSum, coordinator: &Ide
     let openings = SignedOpenings::by(sum.revealed().clone(), &sum.ctx3(), coordinator);
     write("audit_openings", "honest", &openings.to_bytes());
     write("audit_revealed", "honest", &sum.revealed().to_bytes());
-    let (_, hybrid, ..) = attempt(KeyAgreement::X25519MlKem768);
+    let (_, hybrid, ..) = attempt(4, None, KeyAgreement::X25519MlKem768);
     write("audit_revealed", "honest-hybrid", &hybrid.revealed().to_bytes());
     let words = sum.sum().words().to_vec();
     let chunk = ShownChunk { words, path: vec![Digest::of(b"left"), Digest::of(b"right")] };
@@ -100,14 +105,21 @@ fn audits(write: &impl Fn(&str, &str, &[u8]), sum: &SecureSum, coordinator: &Ide
     write("audit_reply", "honest-chunks", &AuditReply::Chunks(vec![chunk; 2]).to_bytes());
 }
 
+/// What has parts for each layer of noise.
+const LAYERED: [&str; 5] = ["secagg_advert", "secagg_roster", "secagg_shares", "secagg_envelopes", "secagg_opening"];
+
 /// The encoding of a message, and the target that reads it.
 type Said = (&'static str, Vec<u8>);
 
-/// One message of each kind of an honest attempt of four, one of whom drops out.
-fn attempt(key_agreement: KeyAgreement) -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
+/// One message of each kind of an honest attempt of so many, one of whom drops out.
+fn attempt(
+    n: usize,
+    layers: Option<Digest>,
+    key_agreement: KeyAgreement,
+) -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let coordinator = Identity::generate(&mut rng);
-    let mut sites: Vec<Identity> = (0..4).map(|_| Identity::generate(&mut rng)).collect();
+    let mut sites: Vec<Identity> = (0..n).map(|_| Identity::generate(&mut rng)).collect();
     sites.sort_by_key(Identity::client_id);
     let lanes = Lanes::new(2).unwrap();
     let session = Session {
@@ -121,6 +133,7 @@ fn attempt(key_agreement: KeyAgreement) -> (Vec<Said>, SecureSum, Identity, Vec<
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         key_agreement,
+        layers,
         allow_plain: false,
     };
     let mut messages = Vec::new();
@@ -144,7 +157,7 @@ fn attempt(key_agreement: KeyAgreement) -> (Vec<Said>, SecureSum, Identity, Vec<
     }
     let (mut server, envelopes) = server.close().unwrap();
     let mut submitted = Vec::new();
-    for (i, (state, (_, m))) in shared.into_iter().zip(envelopes).enumerate().take(3) {
+    for (i, (state, (_, m))) in shared.into_iter().zip(envelopes).enumerate().take(n - 1) {
         messages.push(("secagg_envelopes", m.to_bytes()));
         let state = state.envelopes(m).unwrap();
         let values: Vec<i64> = (0..32).map(|k| k * 3 - 40).collect();
@@ -190,7 +203,7 @@ fn files(write: &impl Fn(&str, &str, &[u8]), coordinator: &Identity, sites: &[Id
         JournalEvent::Debited { run, round, attempt, survivors },
         JournalEvent::AttemptAborted { run, round, attempt, reason: "too few were left".into() },
         JournalEvent::SurvivorsSigned { run, round, attempt, survivors },
-        JournalEvent::OpeningCharged { run, round, attempt, survivors },
+        JournalEvent::OpeningCharged { run, round, attempt, survivors, receipt: None },
         JournalEvent::RunFinished { run },
     ];
     for (i, event) in events.into_iter().enumerate() {

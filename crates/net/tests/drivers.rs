@@ -84,6 +84,7 @@ fn plan(n_min: u32, advert_ms: u64) -> Arc<RunPlan> {
         max_attempts: 3,
         key_agreement: KeyAgreement::X25519,
         audit_chunks: 1,
+        noise_removal: sottovoce_types::NoiseRemoval::None,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }

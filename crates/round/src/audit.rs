@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn requests_and_answers_come_back_and_what_is_none_does_not() {
-        let ctx = MessageCtx { n: 3, words: 3, degrees: Degrees::complete(3), hybrid: false };
+        let ctx = MessageCtx { n: 3, words: 3, degrees: Degrees::complete(3), hybrid: false, layers: 0 };
         for request in [AuditRequest::Openings, AuditRequest::Chunks { chunk: 3, from: 9 }] {
             assert_eq!(AuditRequest::decode_exact(&(), &request.to_bytes()), Ok(request));
         }

@@ -11,6 +11,7 @@ use sottovoce_secagg::chunks::{ChunkTree, chunk_range};
 use sottovoce_types::{AttemptId, ClientId, Digest, FlatParams, ParamLayout, RoundId, RoundRecord, RunId};
 
 use crate::audit::{KEPT_ROUNDS, Keep, KeptRound, ShownChunk};
+use crate::receipt::SignedReceipt;
 use crate::server::ServerState;
 
 /// One durable transaction.
@@ -58,7 +59,15 @@ pub enum JournalEvent {
     /// Client: it signs this survivor set, and for this attempt no other, for ever.
     SurvivorsSigned { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
     /// Client: it opens its shares for this survivor set, and for this attempt no other, for ever.
-    OpeningCharged { run: RunId, round: RoundId, attempt: AttemptId, survivors: Digest },
+    /// `receipt` is what it says of the noise in that sum; none without DP, and in journals from before there were receipts.
+    OpeningCharged {
+        run: RunId,
+        round: RoundId,
+        attempt: AttemptId,
+        survivors: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<Box<SignedReceipt>>,
+    },
 }
 
 /// An entry on its way to the journal, with what must be durable before it.

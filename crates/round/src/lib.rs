@@ -22,9 +22,11 @@ mod evidence;
 mod fault;
 mod global_model;
 mod journal;
+mod layers;
 mod manifest;
 mod messages;
 mod plan;
+mod receipt;
 mod recompute;
 mod server;
 mod session;
@@ -45,6 +47,7 @@ pub use journal::{Entry, Journal, JournalError, JournalEvent, MemoryJournal, Per
 pub use manifest::{Endorsement, Manifest, ManifestError, Member, PublicKey};
 pub use messages::{Finished, Hello, MAX_REASON, Refusal, RoundConfig, RoundResult, Welcome};
 pub use plan::{Deadlines, PlanError, PrivacyPlan, RunPlan, RunSpec};
+pub use receipt::{JournalReceipts, Receipt, ReceiptRefused, SignedReceipt, receipts_in};
 pub use server::{
     AdaptiveClip, AdaptiveClipRefused, ServerOutOfRange, ServerRule, ServerSpec, ServerState, ServerStateError,
     ServerSteps,

@@ -2,13 +2,13 @@
 use std::sync::{Arc, OnceLock};
 
 use sottovoce_dp::sampling::SamplingProbability;
-use sottovoce_dp::{Budget, DpEvent, Filter, NoiseShare, ShareError};
+use sottovoce_dp::{Budget, DpEvent, Filter, LayerError, LayerPlan, NoiseShare, ShareError};
 use sottovoce_encode::{EncodePlan, EncodeSpec, Extra, FLATNESS, Headroom, MAX_BLOCK, exact};
 use sottovoce_secagg::graph::{Degrees, Infeasible, MaskGraph};
-use sottovoce_secagg::{KeyAgreement, MaskSuite, MessageCtx, honest_floor};
+use sottovoce_secagg::{KeyAgreement, MaskSuite, MessageCtx, honest_floor, quorum};
 use sottovoce_types::{
-    ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LocalOptimiser, ModelSpec,
-    NoiseMultiplier, ParamLayout, Rotation, Sha256Writer, TrainJob, Unit,
+    ClassWeights, ClientId, ClipNorm, Delta, Digest, Epsilon, FlatParams, Lanes, LayerRule, LocalOptimiser, ModelSpec,
+    NoiseMultiplier, NoiseRemoval, ParamLayout, Rotation, Sha256Writer, TrainJob, Unit,
 };
 
 use crate::manifest::{Manifest, Member};
@@ -75,6 +75,8 @@ pub struct RunSpec {
     pub suite: MaskSuite,
     /// How clients agree on the keys of masks and envelopes.
     pub key_agreement: KeyAgreement,
+    /// Whether noise that dropouts did not make necessary is taken off a sum.
+    pub noise_removal: NoiseRemoval,
     /// Random chunks of 64 KiB of each sum that every client computes again from the signed inputs; 0 for none.
     pub audit_chunks: u32,
     /// Deadlines.
@@ -97,6 +99,12 @@ pub enum PlanError {
     /// The noise cannot be sampled.
     #[error(transparent)]
     Noise(#[from] ShareError),
+    /// The noise cannot be split into layers.
+    #[error(transparent)]
+    Layers(#[from] LayerError),
+    /// Noise removal where there is nothing to remove, or where it would not hold.
+    #[error("aggregation.noise_removal = \"layers\" {0}")]
+    NoiseRemoval(&'static str),
     /// Too few honest inputs in an opened sum.
     #[error(
         "with n_min = {n_min} and max_corrupt = {max_corrupt}, an opened sum is sure of {honest} honest inputs: at least 2 are needed, raise n_min or lower max_corrupt"
@@ -203,6 +211,7 @@ impl RunPlan {
         if spec.n_min > members {
             return Err(PlanError::TooFewMembers { n_min: spec.n_min, members });
         }
+        removal_holds(&spec)?;
         let honest = honest_floor(spec.n_min, spec.max_corrupt);
         if spec.n_min < 2 || honest < 2 {
             return Err(PlanError::TooFewHonest { n_min: spec.n_min, max_corrupt: spec.max_corrupt, honest });
@@ -302,7 +311,13 @@ impl RunPlan {
     pub fn message_ctx(&self) -> MessageCtx {
         let members = usize::try_from(self.manifest.len()).unwrap_or(usize::MAX);
         let hybrid = self.spec.key_agreement.is_hybrid();
-        MessageCtx { n: members, words: self.encode.words(), degrees: self.degrees, hybrid }
+        let layers = usize::try_from(self.layers_per_client()).unwrap_or(usize::MAX);
+        MessageCtx { n: members, words: self.encode.words(), degrees: self.degrees, hybrid, layers }
+    }
+
+    /// Seeds of layers of noise that each client shares; 0 where nothing is taken off.
+    pub fn layers_per_client(&self) -> u32 {
+        most_layers(&self.spec, self.manifest.len())
     }
 
     /// What the lists of an attempt may hold.
@@ -366,6 +381,9 @@ impl RunPlan {
         s.graph.write_to(&mut w);
         if s.key_agreement.is_hybrid() {
             w.field(b"key agreement").field(s.key_agreement.name().as_bytes());
+        }
+        if s.noise_removal != NoiseRemoval::None {
+            w.field(b"noise removal").field(s.noise_removal.name().as_bytes());
         }
         if s.audit_chunks > 0 {
             w.field(b"audit").number(s.audit_chunks.into());
@@ -445,11 +463,49 @@ fn noise_tail(spec: &RunSpec, extra: Extra, members: u32) -> Result<u64, PlanErr
     let Some(privacy) = &spec.privacy else { return Ok(0) };
     let clip = u128::from(1u64 << spec.clip_bits.min(62));
     let count = if let Extra::Unclipped { steps } = extra { u128::from(steps) } else { 0 };
+    let (z, sensitivity) = (privacy.noise_multiplier, clip * clip + count * count);
+    let layers = most_layers(spec, members);
+    if spec.noise_removal == NoiseRemoval::Layers {
+        let f = spec.max_corrupt;
+        LayerPlan::check(z, sensitivity, (members, quorum(members, f), f))?;
+    }
     let mut worst = 0;
     for n in spec.n_min..=members {
         let honest = honest_floor(n, spec.max_corrupt).max(1);
-        let share = NoiseShare::joint(privacy.noise_multiplier, clip * clip + count * count, honest)?;
-        worst = worst.max(share.tail_of_sum(n, NOISE_TAIL_SIGMAS));
+        let tail = if layers > 0 {
+            LayerPlan::tail_of_sum(z, sensitivity, honest, (layers, n, NOISE_TAIL_SIGMAS))?
+        } else {
+            NoiseShare::joint(z, sensitivity, honest)?.tail_of_sum(n, NOISE_TAIL_SIGMAS)
+        };
+        worst = worst.max(tail);
     }
     Ok(worst)
+}
+
+/// Layers of noise that a client may have to split its noise into: those of a roster of all members.
+fn most_layers(spec: &RunSpec, members: u32) -> u32 {
+    let q = quorum(members, spec.max_corrupt);
+    match spec.noise_removal {
+        NoiseRemoval::None => 0,
+        NoiseRemoval::Layers => LayerRule::new(members, q, spec.max_corrupt).map_or(0, LayerRule::layers),
+    }
+}
+
+/// Where taking noise off makes no sense, or would protect less than it seems to.
+fn removal_holds(spec: &RunSpec) -> Result<(), PlanError> {
+    if spec.noise_removal == NoiseRemoval::None {
+        return Ok(());
+    }
+    if spec.privacy.is_none() {
+        return Err(PlanError::NoiseRemoval(
+            "takes noise off, and with privacy.unit = \"none\" there is none: set it to \"none\"",
+        ));
+    }
+    if spec.suite == MaskSuite::None {
+        return Err(PlanError::NoiseRemoval(
+            "counts on the noise of others, and without masks each update is seen by itself, with less noise than a whole share: set it to \"none\", \
+             or aggregation.mode = \"secure\"",
+        ));
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use sottovoce_wire::Decode as _;
 use crate::audit::{ShownChunk, SignedOpenings};
 use crate::chain::ModelChain;
 use crate::fault::ProtocolFault;
+use crate::layers::{LayerLaw, audited_chunk};
 use crate::messages::RoundResult;
 use crate::session::session;
 use crate::statement::Statement as _;
@@ -46,6 +47,7 @@ impl ModelChain {
         let auditor = ChunkAuditor::new(session, &result.certificate, &openings.revealed)
             .map_err(|source| ProtocolFault::AuditOpenings { round, source })?;
         let contributors: Vec<ClientId> = auditor.contributors().collect();
+        let (law, lanes) = (LayerLaw::of(self.plan()), self.plan().encode().lanes());
         for index in 0..chunk_count(result.sum.len()) {
             let place = u32::try_from(index).unwrap_or(u32::MAX);
             let mut shown = Vec::with_capacity(contributors.len());
@@ -58,7 +60,8 @@ impl ModelChain {
             }
             let range = chunk_range(index, result.sum.len()).expect("one of the sum's own chunks");
             let announced = result.sum.get(range).expect("a range of the sum");
-            if auditor.sum(index, shown.iter().map(Vec::as_slice)) != announced {
+            let inputs = shown.iter().map(Vec::as_slice);
+            if audited_chunk(law.as_ref(), &auditor, index, inputs, lanes).as_deref() != Some(announced) {
                 return Err(ProtocolFault::FalseSum { round });
             }
         }

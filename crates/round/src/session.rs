@@ -3,6 +3,7 @@ use sottovoce_dp::LedgerKey;
 use sottovoce_secagg::Session;
 use sottovoce_types::{AttemptId, Digest, RoundId, RunId};
 
+use crate::layers::LayerLaw;
 use crate::plan::RunPlan;
 
 /// One attempt of one run.
@@ -33,6 +34,7 @@ pub(crate) fn session(plan: &RunPlan, cfg: Digest, allow_plain: bool) -> Session
         graph: plan.spec().graph,
         suite: plan.spec().suite,
         key_agreement: plan.spec().key_agreement,
+        layers: LayerLaw::of(plan).map(|law| law.digest()),
         allow_plain,
     }
 }

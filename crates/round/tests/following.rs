@@ -58,6 +58,7 @@ fn ctx3_of(plan: &RunPlan, frame: &Frame) -> Digest {
         graph: plan.spec().graph,
         suite: plan.spec().suite,
         key_agreement: plan.spec().key_agreement,
+        layers: None,
         allow_plain: false,
     };
     result.certificate.verify(&session).unwrap().ctx3

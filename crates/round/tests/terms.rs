@@ -45,6 +45,7 @@ const CHANGES: &[Change] = &[
     ("a hundred local epochs", |s| s.job.epochs = 100),
     ("another learning rate", |s| s.job.learning_rate = 10.0),
     ("another step of the server", |s| s.server.learning_rate = 1e6),
+    ("surplus noise taken off", |s| s.noise_removal = sottovoce_types::NoiseRemoval::Layers),
     ("other features", |s| s.features = Digest::of(b"other")),
 ];
 

@@ -8,14 +8,14 @@
 //! word of a long vector is seldom seen: one of m chunks escapes with probability (1 − c/m)^n.
 //!
 //! What an answer shows, the coordinator had: [`Revealed`] has one secret a dealer, b of a contributor or s of a dropout, as the opening
-//! gave it, and no place for the other. Pairwise masks between contributors stay on. It puts any member that asks in the
+//! gave it, and no place for the other; of layers of noise the seeds of the surplus. Pairwise masks between contributors stay on. It puts any member that asks in the
 //! coordinator's seat, though: what is promised against f clients that collude with the coordinator is then promised against f
 //! clients, and not against more of them, even where the coordinator itself is honest.
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use rand_core::CryptoRng;
-use sottovoce_types::{ClientId, Digest};
+use sottovoce_types::{ClientId, Digest, LayerRule};
 use zeroize::Zeroize;
 
 use crate::certificate::Certificate;
@@ -24,7 +24,7 @@ use crate::context;
 use crate::dealing::{PairCiphertexts, left_by};
 use crate::fault::Abort;
 use crate::kem::MaskCiphertext;
-use crate::keys::{OneTimeSecret, commit_b, self_mask};
+use crate::keys::{LayerKey, OneTimeSecret, commit_b, self_mask};
 use crate::mask::{MaskKey, Prg, Sign, expand_into};
 use crate::messages::{InputRoot, RosterMsg};
 use crate::roster::Roster;
@@ -44,6 +44,8 @@ pub struct Revealed {
     /// In a hybrid agreement, what agreed on the mask of each dropout with each contributor that it masked with, by ascending position of who encapsulated
     /// and then of the other.
     pub ciphertexts: Vec<MaskCiphertext>,
+    /// In a session with layers, by contributor and then by layer, ascending: the seeds of the surplus.
+    pub layers: Option<Vec<[u8; 32]>>,
 }
 
 // A secret that was opened is still nothing for a log.
@@ -77,6 +79,9 @@ pub enum RevealedRefused {
     /// A ciphertext between a dropout and a contributor that is not there, or does not give what it confirms.
     #[error("the ciphertext that it shows of {0} does not fit the secrets that it shows")]
     Ciphertext(ClientId),
+    /// A seed of a layer that its client did not commit to.
+    #[error("the seed that it shows of a layer of {0} is not one that this client committed to")]
+    LayerSeed(ClientId),
     /// A secret that its dealer did not advertise.
     #[error("the secret that it shows of {0} is not the one behind that client's advert")]
     Secret(ClientId),
@@ -90,6 +95,9 @@ pub struct ChunkAuditor {
     prg: Option<Prg>,
     /// What must come off the sum of the masked inputs, with the sign that takes it off.
     masks: Vec<(MaskKey, Sign)>,
+    rule: Option<LayerRule>,
+    /// Layers of noise that are still in that sum.
+    surplus: Vec<LayerKey>,
 }
 
 impl ChunkAuditor {
@@ -150,7 +158,10 @@ impl ChunkAuditor {
             }
         }
         let inputs = certificate.inputs.iter().map(|input| (roster.client(input.index), *input)).collect();
-        Ok(Self { inputs, words, prg, masks })
+        let dealers = u32::try_from(certificate.dealers.len()).unwrap_or(u32::MAX);
+        let rule = roster.session.layer_rule(n, dealers);
+        let surplus = surplus_keys(&roster, &ctx2, (certificate.dealers.len(), &survivors), revealed)?;
+        Ok(Self { inputs, words, prg, masks, rule, surplus })
     }
 
     /// Contributors, in roster order.
@@ -165,7 +176,17 @@ impl ChunkAuditor {
         })
     }
 
-    /// The sum at chunk `index`, from that chunk of every contributor's masked input; each must have passed [`Self::is_chunk_of`].
+    /// How the noise was split; `None` in a session without layers.
+    pub fn layer_rule(&self) -> Option<LayerRule> {
+        self.rule
+    }
+
+    /// The layers of noise that the announced sum is without and [`Self::sum`] is with.
+    pub fn surplus(&self) -> &[LayerKey] {
+        &self.surplus
+    }
+
+    /// The sum at chunk `index`, with all noise, from that chunk of every contributor's masked input; each must have passed [`Self::is_chunk_of`].
     pub fn sum<'a>(&self, index: usize, chunks: impl IntoIterator<Item = &'a [u64]>) -> Vec<u64> {
         let mut sum = Vec::new();
         for chunk in chunks {
@@ -181,6 +202,33 @@ impl ChunkAuditor {
         }
         sum
     }
+}
+
+/// The keys of the surplus layers, each seed checked against its owner's advert.
+pub(crate) fn surplus_keys(
+    roster: &Roster,
+    ctx2: &Digest,
+    (dealers, survivors): (usize, &BTreeSet<u32>),
+    revealed: &Revealed,
+) -> Result<Vec<LayerKey>, RevealedRefused> {
+    let surplus = roster.session.surplus(roster.len(), dealers, survivors.len());
+    let shown = revealed.layers.as_deref();
+    let (have, need) = (shown.map_or(0, <[_]>::len), survivors.len().saturating_mul(surplus.len()));
+    if have != need || shown.is_some() != roster.session.layers.is_some() {
+        return Err(RevealedRefused::Count { have, need });
+    }
+    let places = survivors.iter().flat_map(|survivor| surplus.iter().map(move |layer| (*survivor, layer)));
+    let key = |((survivor, layer), seed): ((u32, u32), &[u8; 32])| {
+        let client = roster.client(survivor);
+        let wrong = RevealedRefused::LayerSeed(client);
+        let seed = Quad::from_bytes(seed).ok_or(wrong.clone())?;
+        if roster.is_layer_seed(survivor, layer, &seed) {
+            Ok(LayerKey::new(ctx2, &client, layer, &seed))
+        } else {
+            Err(wrong)
+        }
+    };
+    places.zip(shown.unwrap_or_default()).map(key).collect()
 }
 
 /// The ciphertexts that are shown, by the pair that each is of.
@@ -207,7 +255,7 @@ fn pairs(
 
 impl Drop for Revealed {
     fn drop(&mut self) {
-        self.secrets.iter_mut().for_each(Zeroize::zeroize);
+        self.secrets.iter_mut().chain(self.layers.iter_mut().flatten()).for_each(Zeroize::zeroize);
     }
 }
 

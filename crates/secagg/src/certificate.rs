@@ -6,7 +6,7 @@
 //! from it.
 use std::collections::BTreeSet;
 
-use sottovoce_types::{ClientId, Digest};
+use sottovoce_types::{ClientId, Digest, LayerSet};
 
 use crate::client::CheckedQuorum;
 use crate::context;
@@ -45,6 +45,12 @@ pub struct Certified {
     pub ctx3: Digest,
     /// q − f: honest inputs guaranteed among the contributors.
     pub honest_floor: u32,
+    /// n: clients on the roster (U1).
+    pub roster: u32,
+    /// Clients that dealt shares (U2).
+    pub dealers: u32,
+    /// The layers of noise that were taken off the sum; empty in a session without.
+    pub surplus: LayerSet,
 }
 
 /// Why a certificate shows nothing.
@@ -151,7 +157,10 @@ impl Certificate {
             self.check_signatures(session, &identities, &ctx2, &ctx3)?;
         }
         let client = |i: &u32| usize::try_from(*i).ok().and_then(|i| self.roster.get(i)).copied();
-        Ok(Certified { contributors: survivors.iter().filter_map(client).collect(), ctx3, honest_floor: floor })
+        let contributors = survivors.iter().filter_map(client).collect();
+        let surplus = session.surplus(n, self.dealers.len(), self.inputs.len());
+        let dealers = length(self.dealers.len());
+        Ok(Certified { contributors, ctx3, honest_floor: floor, roster: n, dealers, surplus })
     }
 
     fn check_signatures(

@@ -25,6 +25,9 @@ pub(crate) fn ctx1(session: &Session, adverts_root: &Digest, roster: &[ClientId]
     if session.key_agreement.is_hybrid() {
         hasher.field(b"key agreement").field(session.key_agreement.name().as_bytes());
     }
+    if let Some(law) = &session.layers {
+        hasher.field(b"layers").field(law.as_bytes());
+    }
     hasher.finish()
 }
 

@@ -1,4 +1,4 @@
-//! Envelopes: the two shares that a dealer gives one holder, encrypted with AES-256-GCM under a key used once.
+//! Envelopes: the shares that a dealer gives one holder, encrypted with AES-256-GCM under a key used once.
 //!
 //! The nonce is all zeros. That is safe only because a key seals one envelope and [`SealOnce::seal`] consumes it; a second
 //! kind of message on this channel would need its own label and so its own key.
@@ -11,14 +11,21 @@ use crate::kem::Ciphertexts;
 use crate::keys::{Agreed, Share};
 use crate::labels;
 
-/// Share of s, its opener, share of b, its opener.
-const PLAIN_LEN: usize = 4 * 32;
-/// Bytes of an envelope: the plaintext and a tag of 16.
-pub const ENVELOPE_LEN: usize = PLAIN_LEN + 16;
+/// A share and its opener.
+const SHARE_LEN: usize = 2 * 32;
+/// Bytes of the tag.
+const TAG_LEN: usize = 16;
+/// Bytes of an envelope without layers: the shares of s and of b, and a tag.
+pub const ENVELOPE_LEN: usize = envelope_len(0);
 
-/// One encrypted pair of shares, and in a hybrid agreement the ciphertexts that go with it.
+/// Bytes of an envelope with the shares of the seeds of so many layers.
+pub const fn envelope_len(layers: usize) -> usize {
+    layers.saturating_add(2).saturating_mul(SHARE_LEN).saturating_add(TAG_LEN)
+}
+
+/// One encrypted set of shares ([`envelope_len`]), and in a hybrid agreement the ciphertexts that go with it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Envelope(pub [u8; ENVELOPE_LEN], pub Option<Box<Ciphertexts>>);
+pub struct Envelope(pub Vec<u8>, pub Option<Box<Ciphertexts>>);
 
 impl std::fmt::Debug for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,10 +49,11 @@ impl Envelope {
     }
 }
 
-/// The shares of both secrets of one dealer for one holder.
+/// The shares of both secrets of one dealer for one holder, and of the seeds of its layers.
 pub(crate) struct SharePair {
     pub(crate) s: Share,
     pub(crate) b: Share,
+    pub(crate) layers: Vec<Share>,
 }
 
 /// The key of one envelope and its addresses.
@@ -66,39 +74,45 @@ impl SealOnce {
 
     /// Encrypts the pair. Consumes the key.
     pub(crate) fn seal(self, pair: &SharePair) -> Envelope {
-        let mut buffer = [0u8; ENVELOPE_LEN];
-        let (plain, tag) = buffer.split_at_mut(PLAIN_LEN);
-        let fields = [&*pair.s.value.to_bytes(), &pair.s.opener.0, &*pair.b.value.to_bytes(), &pair.b.opener.0];
-        for (slot, field) in plain.as_chunks_mut::<32>().0.iter_mut().zip(fields) {
-            *slot = *field;
+        let mut buffer = vec![0u8; envelope_len(pair.layers.len())];
+        let (plain, tag) = buffer.split_last_chunk_mut::<TAG_LEN>().expect("no envelope is shorter than its tag");
+        let shares = [&pair.s, &pair.b].into_iter().chain(&pair.layers);
+        for ([value, opener], share) in plain.as_chunks_mut::<32>().0.as_chunks_mut::<2>().0.iter_mut().zip(shares) {
+            value.copy_from_slice(share.value.to_bytes().as_ref());
+            opener.copy_from_slice(&share.opener.0);
         }
         let made = self
             .cipher()
             .encrypt_inout_detached(&Nonce::default(), &self.aad, plain.into())
-            .expect("128 bytes are far below the limit of AES-GCM");
+            .expect("a few KiB are far below the limit of AES-GCM");
         tag.copy_from_slice(&made);
         Envelope(buffer, None)
     }
 
     /// Seals any bytes, as a dealer may that keeps to no rule.
     #[cfg(test)]
-    pub(crate) fn seal_bytes(self, bytes: &[u8; PLAIN_LEN]) -> Envelope {
-        let mut buffer = [0u8; ENVELOPE_LEN];
-        let (plain, tag) = buffer.split_at_mut(PLAIN_LEN);
+    pub(crate) fn seal_bytes(self, bytes: &[u8]) -> Envelope {
+        let mut buffer = vec![0u8; bytes.len() + TAG_LEN];
+        let (plain, tag) = buffer.split_at_mut(bytes.len());
         plain.copy_from_slice(bytes);
         let made = self.cipher().encrypt_inout_detached(&Nonce::default(), &self.aad, plain.into()).unwrap();
         tag.copy_from_slice(&made);
         Envelope(buffer, None)
     }
 
-    /// Decrypts the envelope, consuming the key; `None` when the tag is wrong or a share is not canonical.
+    /// Decrypts the envelope, consuming the key; `None` when the tag is wrong, a share is not canonical or there are not two and those of
+    /// whole layers.
     pub(crate) fn open(self, envelope: &Envelope) -> Option<SharePair> {
-        let mut buffer = Zeroizing::new(envelope.0);
-        let (plain, tag) = buffer.split_at_mut(PLAIN_LEN);
-        let tag: &[u8; 16] = tag.first_chunk()?;
-        self.cipher().decrypt_inout_detached(&Nonce::default(), &self.aad, plain.as_mut().into(), tag.into()).ok()?;
-        let [s, s_opener, b, b_opener] = plain.as_chunks::<32>().0 else { return None };
-        let pair = SharePair { s: Share::from_bytes(s, s_opener)?, b: Share::from_bytes(b, b_opener)? };
+        let mut buffer = Zeroizing::new(envelope.0.clone());
+        let (plain, tag) = buffer.split_last_chunk_mut::<TAG_LEN>()?;
+        self.cipher()
+            .decrypt_inout_detached(&Nonce::default(), &self.aad, plain.as_mut().into(), (&*tag).into())
+            .ok()?;
+        let (fields, []) = plain.as_chunks::<32>() else { return None };
+        let (fields, []) = fields.as_chunks::<2>() else { return None };
+        let mut shares = fields.iter().map(|[value, opener]| Share::from_bytes(value, opener));
+        let (s, b) = (shares.next()??, shares.next()??);
+        let pair = SharePair { s, b, layers: shares.collect::<Option<_>>()? };
         plain.zeroize();
         Some(pair)
     }
@@ -119,12 +133,12 @@ mod tests {
         let rng = &mut ChaCha20Rng::from_seed([8; 32]);
         let (ctx1, other) = (Digest([1; 32]), Digest([2; 32]));
         let (a, b) = (ClientId([1; 32]), ClientId([2; 32]));
-        let mut draw = |client| OneTimeKeys::draw(&ctx1, client, KeyAgreement::X25519, rng).unwrap();
+        let mut draw = |client| OneTimeKeys::draw(&ctx1, client, KeyAgreement::X25519, 0, rng).unwrap();
         let (ka, kb) = (draw(&a), draw(&b));
         let sender = ka.channel.agree(&kb.channel.public()).unwrap();
         let receiver = kb.channel.agree(&ka.channel.public()).unwrap();
         let (s, v) = (Quad::random(rng).unwrap(), Quad::random(rng).unwrap());
-        let pair = SharePair { s: Share::with_opener(s, rng), b: Share::with_opener(v, rng) };
+        let pair = SharePair { s: Share::with_opener(s, rng), b: Share::with_opener(v, rng), layers: Vec::new() };
         let envelope = SealOnce::new(&sender, &ctx1, &a, &b).seal(&pair);
         for i in [0, 31, 64, 127, 128, 143] {
             let mut bad = envelope.clone();

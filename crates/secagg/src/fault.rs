@@ -13,6 +13,9 @@ pub enum AdvertFault {
     /// ML-KEM keys where none were agreed on, or none where they were.
     #[error("its keys are of another key agreement than the session's")]
     OtherKeyAgreement,
+    /// Commitments to another number of layer seeds than the session has.
+    #[error("it commits to another number of layer seeds than the session has")]
+    OtherLayers,
     /// A public key that someone on the roster already has.
     #[error("one of its keys is on the roster twice")]
     RepeatedKey,
@@ -261,6 +264,16 @@ pub enum PeerFault {
         /// Whose secret it is a share of.
         dealer: ClientId,
     },
+    /// Its own seed of a surplus layer is not the one that it committed to.
+    #[error(
+        "{client}: the seed that it revealed for its layer {layer} is not the one that it committed to in its advert"
+    )]
+    WrongLayerSeed {
+        /// At fault.
+        client: ClientId,
+        /// The layer.
+        layer: u32,
+    },
     /// A list of picks that is not k ascending positions of others.
     #[error("{client}: its list is not {k} ascending positions of other clients on the roster")]
     Picks {
@@ -303,6 +316,7 @@ impl PeerFault {
             | Self::EnvelopeHash { client }
             | Self::Picks { client, .. }
             | Self::WrongShare { client, .. }
+            | Self::WrongLayerSeed { client, .. }
             | Self::Repeated { client }
             | Self::Shape { client }
             | Self::Signature { client }
@@ -362,6 +376,8 @@ pub enum DealerFault {
     MaskCiphertext,
     /// Its shares give a seed that is not the one it committed to.
     SelfMask,
+    /// Its shares give another seed of this layer than it committed to, and it did not reveal it itself.
+    LayerSeed(u32),
 }
 
 /// A dealer that committed to shares of another secret for some holders. Enough others had shares of the right one: the sum is right.

@@ -175,3 +175,59 @@ fn claim_a_dropout_whose_ciphertexts_are_not_made_from_its_secret_is_blamed() {
     let (c, sum) = round_in(Cohort::new(5, 0).hybrid(), &[0, 1, 2, 4], |_, _| ());
     assert_eq!(sum.unwrap().sum().unpack(6), c.plain_sum([0, 1, 2, 4]));
 }
+
+/// Ten (f = 3, q = 7, two layers): client 3 commits to one seed and deals shares of another. While it reveals its own seed, nobody needs the shares;
+/// what it reveals is the wrong one, and is refused; and what comes from the shares is not what it committed to either.
+#[test]
+fn claim_a_dealer_whose_shares_do_not_give_the_seed_of_its_layer_is_blamed() {
+    for cheats in [false, true] {
+        let mut c = Cohort::new(10, 3).layered();
+        let (states, _, _) = c.until_roster();
+        let mut adverts = CollectingAdverts::new(c.session.clone(), &c.coordinator);
+        let mut states: Vec<Advertised> = states;
+        for (i, state) in states.iter_mut().enumerate() {
+            if i == 3 && cheats {
+                state.keys_mut().layers[1] = Quad::random(&mut c.rng).unwrap();
+            }
+            adverts.advert(c.id(i), state.own().clone()).unwrap();
+        }
+        let (server, roster) = adverts.close(&c.coordinator).unwrap();
+        let mut server = server.complete().unwrap();
+        let mut shared = Vec::new();
+        for (i, state) in states.into_iter().enumerate() {
+            let (state, message) = state.roster(roster.clone(), &c.sites[i], &mut c.rng).unwrap().complete().unwrap();
+            server.shares(c.id(i), message).unwrap();
+            shared.push(state);
+        }
+        let (mut server, envelopes) = server.close().unwrap();
+        let mut submitted = Vec::new();
+        for (i, (state, (_, message))) in shared.into_iter().zip(envelopes).enumerate() {
+            let (state, input) = state.envelopes(message).unwrap().submit(c.pack(&c.input(i)), &c.sites[i]).unwrap();
+            server.input(c.id(i), input).unwrap();
+            submitted.push(state);
+        }
+        let (mut server, survivors) = server.close().unwrap();
+        let mut consistent = Vec::new();
+        for (i, state) in submitted.into_iter().enumerate() {
+            let (state, signature) = state.survivors(survivors.clone(), &c.sites[i]).unwrap();
+            server.signature(c.id(i), signature).unwrap();
+            consistent.push(state);
+        }
+        let (mut server, quorum) = server.close().unwrap();
+        for (i, state) in consistent.into_iter().enumerate() {
+            let taken = server.opening(c.id(i), state.quorum(quorum.clone(), &c.sites[i]).unwrap());
+            let blamed = crate::PeerFault::WrongLayerSeed { client: c.id(3), layer: 1 };
+            assert_eq!(taken, if i == 3 && cheats { Err(blamed) } else { Ok(()) });
+        }
+        let sum = server.close();
+        if cheats {
+            assert_eq!(sum, Err(OpenFailed::Dealer { dealer: c.id(3), fault: DealerFault::LayerSeed(1) }));
+        } else {
+            assert_eq!(
+                sum.unwrap().sum().unpack(6),
+                c.plain_sum(0..10),
+                "control: no noise was added, and none is taken off here"
+            );
+        }
+    }
+}

@@ -43,12 +43,52 @@ pub(crate) fn same_commitment(one: &Digest, other: &Digest) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
+/// The commitment to the seed of a layer in an advert. A seed has 256 bits, so the hash hides it.
+pub(crate) fn commit_layer(cfg: &Digest, client: &ClientId, layer: usize, seed: &Quad) -> Digest {
+    let layer = u64::try_from(layer).expect("an index fits 64 bits");
+    let mut hasher = labels::COMMIT_LAYER.hasher();
+    hasher.field(cfg.as_bytes()).field(&client.0).number(layer).field(seed.to_bytes().as_ref()).finish()
+}
+
+/// What one layer of one client's noise in one attempt is drawn from. Whoever has it can draw that layer again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LayerKey {
+    /// Whose layer.
+    pub client: ClientId,
+    /// Which one, from 0.
+    pub layer: u32,
+    /// In a place of its own, so that no copy stays behind where it was.
+    key: Box<Zeroizing<[u8; 32]>>,
+}
+
+impl LayerKey {
+    pub(crate) fn new(ctx2: &Digest, client: &ClientId, layer: u32, seed: &Quad) -> Self {
+        let place = layer.to_le_bytes();
+        let key = derive(ctx2.as_bytes(), seed.to_bytes().as_ref(), labels::NOISE_LAYER, &[&client.0, &place]);
+        Self { client: *client, layer, key: Box::new(key) }
+    }
+
+    /// 32 bytes that are used for nothing else.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.key
+    }
+}
+
+// A secret until the quorum says that its layer is surplus.
+impl std::fmt::Debug for LayerKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LayerKey({}, layer {})", self.client, self.layer)
+    }
+}
+
 /// What a client draws for one attempt.
 pub(crate) struct OneTimeKeys {
     /// s: shared among the holders; gives the mask secret, revealed when the client drops out.
     pub(crate) s: Quad,
     /// b: shared among the holders; gives the self mask, revealed when the client is a contributor.
     pub(crate) b: Quad,
+    /// Seeds of the layers of its noise: shared among the holders; those of the surplus are revealed when it is a contributor.
+    pub(crate) layers: Vec<Quad>,
     /// Mask secret, from s.
     pub(crate) mask: OneTimeSecret,
     /// Channel secret.
@@ -66,6 +106,7 @@ impl OneTimeKeys {
         cfg: &Digest,
         client: &ClientId,
         agreement: KeyAgreement,
+        layers: usize,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Option<Self> {
         let (s, b) = (Quad::random(rng)?, Quad::random(rng)?);
@@ -74,7 +115,11 @@ impl OneTimeKeys {
         let mut nonce = [0u8; 32];
         rng.fill_bytes(&mut nonce);
         // Health, not entropy: a generator that returns a constant must not pass for randomness.
-        let repeats = s.to_bytes().ct_eq(&*b.to_bytes()) | c.ct_eq(&nonce);
+        let mut repeats = s.to_bytes().ct_eq(&*b.to_bytes()) | c.ct_eq(&nonce);
+        let layers = (0..layers).map(|_| Quad::random(rng)).collect::<Option<Vec<_>>>()?;
+        for (layer, before) in layers.iter().zip([&b].into_iter().chain(&layers)) {
+            repeats |= layer.to_bytes().ct_eq(&*before.to_bytes());
+        }
         if bool::from(repeats) {
             return None;
         }
@@ -83,6 +128,7 @@ impl OneTimeKeys {
         Some(Self {
             s,
             b,
+            layers,
             mask,
             channel,
             nonce,
@@ -99,13 +145,15 @@ impl OneTimeKeys {
     }
 }
 
-/// Which of a dealer's two secrets a share belongs to.
+/// Which of a dealer's secrets a share belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ShareKind {
     /// Of s: gives the mask secret of a dropout.
     Mask,
     /// Of b: gives the self mask of a contributor.
     SelfMask,
+    /// Of the seed of this layer: gives a contributor's surplus noise.
+    Layer(u32),
 }
 
 /// A share and the opener of its commitment. No `Debug`, no `Clone`; wiped on drop.
@@ -141,6 +189,7 @@ impl Share {
             .number(match kind {
                 ShareKind::Mask => 0,
                 ShareKind::SelfMask => 1,
+                ShareKind::Layer(layer) => u64::from(layer).saturating_add(2),
             })
             .field(self.value.to_bytes().as_ref())
             .field(&self.opener.0)
@@ -160,7 +209,7 @@ mod tests {
         let rng = &mut ChaCha20Rng::from_seed([4; 32]);
         let (cfg, a) = (Digest([1; 32]), ClientId([10; 32]));
         for agreement in KeyAgreement::ALL {
-            let keys = OneTimeKeys::draw(&cfg, &a, agreement, rng).unwrap();
+            let keys = OneTimeKeys::draw(&cfg, &a, agreement, 0, rng).unwrap();
             let again = OneTimeSecret::for_masks(&cfg, &a, &keys.s, agreement);
             assert_eq!(again.public(), keys.mask.public());
             assert_eq!(again.public_kem(), keys.mask.public_kem());
@@ -188,7 +237,7 @@ mod tests {
     fn claim_a_broken_generator_is_refused() {
         for byte in [0, 7, 0xff] {
             assert!(
-                OneTimeKeys::draw(&Digest([1; 32]), &ClientId([2; 32]), KeyAgreement::X25519, &mut Constant(byte))
+                OneTimeKeys::draw(&Digest([1; 32]), &ClientId([2; 32]), KeyAgreement::X25519, 2, &mut Constant(byte))
                     .is_none()
             );
         }

@@ -57,6 +57,8 @@ labels! {
     KEM_COINS = "kem-coins", "Encapsulation randomness for one peer.";
     KEM_CONFIRM = "kem-confirm", "The confirmation of a pair's ML-KEM secret.";
     COMMIT_B = "commit-b", "The commitment to the self-mask seed b.";
+    COMMIT_LAYER = "commit-layer", "The commitment to the seed of a layer.";
+    NOISE_LAYER = "noise/layer", "The key of one layer of a client's noise.";
     CTX2 = "ctx2", "Context once the set of dealers (U2) is fixed.";
     MASK_PAIR = "mask/pair", "The key of a pairwise mask.";
     MASK_SELF = "mask/self", "The key of a self mask.";

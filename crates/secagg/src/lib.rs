@@ -33,7 +33,7 @@
 //!     coordinator: coordinator.public_key(),
 //!     members: Arc::new(sites.iter().map(|s| (s.client_id(), s.public_key())).collect::<BTreeMap<_, _>>()),
 //!     n_min: 3, max_corrupt: 0, lanes, words: 1, graph: MaskGraph::Complete, suite: MaskSuite::Aes256Ctr,
-//!     key_agreement: KeyAgreement::X25519, allow_plain: false,
+//!     key_agreement: KeyAgreement::X25519, layers: None, allow_plain: false,
 //! };
 //! let mut adverts = CollectingAdverts::new(session.clone(), &coordinator);
 //! let mut clients = Vec::new();
@@ -146,18 +146,19 @@ pub use certificate::{Certificate, CertificateRefused, Certified};
 pub use client::{
     Advertised, CheckedGraph, CheckedQuorum, CheckedRoster, Consistent, Masking, OnRoster, Picked, Shared, Submitted,
 };
-pub use envelope::{ENVELOPE_LEN, Envelope};
+pub use envelope::{ENVELOPE_LEN, Envelope, envelope_len};
 pub use fault::{
     Abort, AdvertFault, CloseFailed, Complaint, DealerFault, OpenFailed, PeerFault, Phase, QuorumLost, SpoiltShares,
 };
 pub use graph::{GraphRefused, PicksMsg};
 pub use identity::{BadSignature, Identity, verify};
 pub use kem::{CIPHERTEXT_LEN, Ciphertexts, ENCAPSULATION_KEY_LEN, KemKeys, MaskCiphertext};
+pub use keys::LayerKey;
 pub use labels::Label;
 pub use messages::{
     AbortMsg, AdvertMsg, DealerDigest, Dealing, DealtToYou, EnvelopesMsg, GraphMsg, InputRoot, MaskedInputMsg, Opened,
-    OpeningMsg, PickedBy, RosterMsg, ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg,
-    SurvivorsMsg,
+    OpenedLayers, OpeningMsg, PickedBy, RosterMsg, ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg,
+    SurvivorSignatureMsg, SurvivorsMsg,
 };
 pub use server::{
     AfterAdverts, CollectingAdverts, CollectingInputs, CollectingOpenings, CollectingPicks, CollectingShares,

@@ -9,11 +9,12 @@ use crate::fault::{Abort, AdvertFault, CloseFailed, Phase, QuorumLost};
 use crate::graph::{GraphParameters, GraphRefused};
 use crate::identity::{Identity, verify};
 use crate::kem::KemKeys;
-use crate::keys::is_sound_public_key;
+use crate::keys::{commit_layer, is_sound_public_key, same_commitment};
 use crate::labels;
 use crate::mask::Prg;
 use crate::messages::{AdvertMsg, RosterMsg};
 use crate::session::{Session, honest_floor, quorum};
+use crate::shamir::Quad;
 
 /// One client on a roster.
 pub(crate) struct Member {
@@ -24,6 +25,7 @@ pub(crate) struct Member {
     pub(crate) pk_chan: [u8; 32],
     pub(crate) kem: Option<Box<KemKeys>>,
     pub(crate) commit_b: Digest,
+    pub(crate) commit_layers: Vec<Digest>,
     /// Whether its owner signed the advert, once somebody has looked. Clients of one process share it.
     signed: OnceLock<bool>,
 }
@@ -83,6 +85,7 @@ fn admit(session: &Session, advert: &AdvertMsg) -> Result<Member, AdvertFault> {
         pk_chan: advert.pk_chan,
         kem: advert.kem.clone(),
         commit_b: advert.commit_b,
+        commit_layers: advert.commit_layers.clone(),
         signed: OnceLock::new(),
     })
 }
@@ -90,6 +93,9 @@ fn admit(session: &Session, advert: &AdvertMsg) -> Result<Member, AdvertFault> {
 fn check_keys(session: &Session, advert: &AdvertMsg) -> Result<(), AdvertFault> {
     if !is_sound_public_key(&advert.pk_mask) || !is_sound_public_key(&advert.pk_chan) {
         return Err(AdvertFault::WeakKey);
+    }
+    if advert.commit_layers.len() != session.layer_count() {
+        return Err(AdvertFault::OtherLayers);
     }
     if advert.kem.is_some() != session.key_agreement.is_hybrid() {
         return Err(AdvertFault::OtherKeyAgreement);
@@ -178,6 +184,14 @@ impl Roster {
         let adverts_root = message.root();
         let ctx1 = context::ctx1(&session, &adverts_root, &ids);
         Ok(Self { session, members, message: message.clone(), adverts_root, q, sparse, ctx1 })
+    }
+
+    /// Whether this is the seed that the client at a position committed to for a layer.
+    pub(crate) fn is_layer_seed(&self, position: u32, layer: u32, seed: &Quad) -> bool {
+        let place = usize::try_from(layer).unwrap_or(usize::MAX);
+        let member = self.at(position);
+        let committed = member.and_then(|m| Some((m, m.commit_layers.get(place)?)));
+        committed.is_some_and(|(m, c)| same_commitment(&commit_layer(&self.session.cfg, &m.client, place, seed), c))
     }
 
     /// n.

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sottovoce_types::{ClientId, Digest, Lanes};
+use sottovoce_types::{ClientId, Digest, Lanes, LayerRule, LayerSet};
 
 use crate::graph::{Degrees, Infeasible, MaskGraph};
 use crate::mask::Prg;
@@ -138,6 +138,9 @@ pub struct Session {
     pub suite: MaskSuite,
     /// How keys are agreed on.
     pub key_agreement: KeyAgreement,
+    /// Digest of the law that layers of noise are drawn by, where the surplus of them is opened with the sum ([`LayerRule`]); `None` for inputs
+    /// without layers.
+    pub layers: Option<Digest>,
     /// Accept a suite that is for simulations ([`MaskSuite::is_for_simulation`]). A deployed client has false.
     pub allow_plain: bool,
 }
@@ -151,7 +154,29 @@ impl Session {
         let n = self.members.len();
         let members = u32::try_from(n).unwrap_or(u32::MAX);
         let degrees = self.graph.degrees(self.n_min, members, self.max_corrupt)?;
-        Ok(MessageCtx { n, words: self.words, degrees, hybrid: self.key_agreement.is_hybrid() })
+        let (hybrid, layers) = (self.key_agreement.is_hybrid(), self.layer_count());
+        Ok(MessageCtx { n, words: self.words, degrees, hybrid, layers })
+    }
+
+    /// Layer seeds of each client, on every roster alike: as many as a roster of all members needs, which is most.
+    pub fn layer_count(&self) -> usize {
+        let n = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let rule = self.layers.and_then(|_| self.layer_rule(n, n));
+        rule.map_or(0, |rule| usize::try_from(rule.layers()).unwrap_or(usize::MAX))
+    }
+
+    /// How the noise is split on a roster of n clients of whom so many dealt; `None` without layers, and where nobody honest need survive.
+    pub fn layer_rule(&self, n: u32, dealers: u32) -> Option<LayerRule> {
+        self.layers?;
+        LayerRule::new(dealers, quorum(n, self.max_corrupt), self.max_corrupt)
+    }
+
+    /// The layers whose seeds are opened; empty without layers.
+    pub(crate) fn surplus(&self, n: u32, dealers: usize, survivors: usize) -> LayerSet {
+        let count = |set: usize| u32::try_from(set).unwrap_or(u32::MAX);
+        let rule = self.layer_rule(n, count(dealers));
+        let gone = count(dealers.saturating_sub(survivors));
+        rule.and_then(|rule| rule.surplus(gone)).unwrap_or(LayerSet::EMPTY)
     }
 }
 
@@ -166,6 +191,8 @@ pub struct MessageCtx {
     pub degrees: Degrees,
     /// Whether adverts and envelopes carry ML-KEM keys and ciphertexts.
     pub hybrid: bool,
+    /// Layer seeds of each client.
+    pub layers: usize,
 }
 
 /// q = ⌊(n+f)/2⌋+1: signatures needed on the survivor set, fewest survivors, and the threshold of secret sharing.

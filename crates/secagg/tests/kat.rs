@@ -1,4 +1,4 @@
-//! Known answers: whole attempts of four with fixed randomness, one client gone before its input, message by message. Recomputed here,
+//! Known answers: whole attempts of four, and one of five with noise in layers, with fixed randomness, one client gone before its input, message by message. Recomputed here,
 //! and by a Python that shares no code with this crate (`tests/python/secagg_kat.py`) where there is one with `cryptography`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs, reason = "tests")]
 use std::collections::BTreeMap;
@@ -16,7 +16,6 @@ use sottovoce_secagg::{
 use sottovoce_types::{Digest, Lanes, RingVec};
 use sottovoce_wire::Encode;
 
-const N: u8 = 4;
 /// Deals its shares and is not heard of again.
 const GONE: usize = 2;
 const VALUES: usize = 13;
@@ -56,10 +55,10 @@ struct Site {
 }
 
 #[allow(clippy::too_many_lines, reason = "every message of an attempt")]
-fn attempt(suite: MaskSuite, lanes: u8) -> Value {
+fn attempt(suite: MaskSuite, lanes: u8, (n, max_corrupt, layers): (u8, u32, Option<Digest>)) -> Value {
     let lanes = Lanes::new(lanes).unwrap();
     let coordinator = Identity::from_seed(seed(1, 0));
-    let seeds: Vec<_> = (0..N).map(|i| (seed(2, i), seed(3, i))).collect();
+    let seeds: Vec<_> = (0..n).map(|i| (seed(2, i), seed(3, i))).collect();
     let mut sites: Vec<Site> = Vec::new();
     for (identity, randomness) in &seeds {
         sites.push(Site { identity: Identity::from_seed(*identity), rng: ChaCha20Rng::from_seed(*randomness) });
@@ -70,12 +69,13 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
         coordinator: coordinator.public_key(),
         members: Arc::new(members.collect::<BTreeMap<_, _>>()),
         n_min: 3,
-        max_corrupt: 1,
+        max_corrupt,
         lanes,
         words: lanes.words(VALUES),
         graph: MaskGraph::Complete,
         suite,
         key_agreement: KeyAgreement::X25519,
+        layers,
         allow_plain: false,
     };
     // Roster order from here on; `clients` in the file is in the order of the seeds.
@@ -143,6 +143,8 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
     }
     let sum = server.close().unwrap();
     say("certificate", encoded(sum.certificate()));
+    let surplus: Vec<Value> =
+        sum.surplus().iter().map(|key| json!([key.client.to_hex(), key.layer, hex(key.bytes())])).collect();
     let gone = sites[GONE].identity.client_id();
     let expected: Vec<i64> =
         (0..VALUES).map(|k| inputs.iter().filter(|(id, _)| **id != gone).map(|(_, v)| v[k]).sum()).collect();
@@ -157,6 +159,8 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
         "words": session.words,
         "gone": GONE,
         "clients": clients,
+        "layers": layers,
+        "surplus": surplus,
         "ctx1": ctx1,
         "ctx2": ctx2,
         "ctx3": ctx3,
@@ -167,7 +171,14 @@ fn attempt(suite: MaskSuite, lanes: u8) -> Value {
 }
 
 fn attempts() -> Value {
-    json!([attempt(MaskSuite::Aes256Ctr, 4), attempt(MaskSuite::ChaCha20, 3), attempt(MaskSuite::Aes128Ctr, 1),])
+    let (four, law) = ((4, 1, None), Some(Digest::of(b"a law of layers")));
+    json!([
+        attempt(MaskSuite::Aes256Ctr, 4, four),
+        attempt(MaskSuite::ChaCha20, 3, four),
+        attempt(MaskSuite::Aes128Ctr, 1, four),
+        // q = 3 of five, two layers; of the four that stay one layer is taken off.
+        attempt(MaskSuite::Aes256Ctr, 2, (5, 0, law)),
+    ])
 }
 
 #[test]
@@ -217,7 +228,14 @@ fn an_independent_python_gives_the_same_bytes_from_the_same_randomness() {
     // The control: one bit of one message, of a context and of the sum, and it says which.
     let committed = std::fs::read_to_string(vectors()).unwrap();
     let genuine: Value = serde_json::from_str(&committed).unwrap();
-    for place in ["/0/messages/shares/1", "/0/messages/openings/0", "/1/messages/masked_inputs/2", "/2/ctx2"] {
+    for place in [
+        "/0/messages/shares/1",
+        "/0/messages/openings/0",
+        "/1/messages/masked_inputs/2",
+        "/2/ctx2",
+        "/3/messages/openings/1",
+        "/3/surplus/2/2",
+    ] {
         let mut changed = genuine.clone();
         let value = changed.pointer_mut(place).unwrap();
         let text = value.as_str().unwrap();

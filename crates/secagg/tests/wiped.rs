@@ -26,8 +26,8 @@ const CHILD: &str = "SOTTOVOCE_WIPED";
 const SEED: [u8; 32] = [77; 32];
 
 /// What the client's generator gives: s and b, four words each; then 64 bytes that are none of these; then the coefficients beside s
-/// and b in the polynomials of degree 1 (t = 2) that both are shared by.
-fn secrets() -> [[u8; 32]; 4] {
+/// and b in the polynomials of degree 1 (t = 2) that both are shared by. Before these the seed of its one layer, and after them its coefficient.
+fn secrets() -> [[u8; 32]; 6] {
     let mut rng = ChaCha20Rng::from_seed(SEED);
     let mut drawn = || {
         let mut bytes = [0; 32];
@@ -36,8 +36,8 @@ fn secrets() -> [[u8; 32]; 4] {
         }
         bytes
     };
-    let [s, b, _, _, beside_s, beside_b] = std::array::from_fn(|_| drawn());
-    [s, b, beside_s, beside_b]
+    let [s, b, _, _, layer, beside_s, beside_b, beside_layer] = std::array::from_fn(|_| drawn());
+    [s, b, beside_s, beside_b, layer, beside_layer]
 }
 
 /// All that is written to in this process, but for stacks: the main thread's and the one that this runs on.
@@ -75,7 +75,7 @@ fn sites(n: usize, rng: &mut ChaCha20Rng) -> Vec<Identity> {
     sites
 }
 
-fn session(sites: &[Identity], coordinator: &Identity, key_agreement: KeyAgreement) -> Session {
+fn session(sites: &[Identity], coordinator: &Identity, key_agreement: KeyAgreement, layers: Option<Digest>) -> Session {
     Session {
         cfg: Digest::of(b"wiped"),
         coordinator: coordinator.public_key(),
@@ -87,6 +87,7 @@ fn session(sites: &[Identity], coordinator: &Identity, key_agreement: KeyAgreeme
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
         key_agreement,
+        layers,
         allow_plain: false,
     }
 }
@@ -97,7 +98,7 @@ fn client() -> impl Sized {
     let mut rng = ChaCha20Rng::from_seed(SEED);
     let coordinator = Identity::generate(&mut others);
     let sites = sites(3, &mut others);
-    let session = session(&sites, &coordinator, KeyAgreement::X25519);
+    let session = session(&sites, &coordinator, KeyAgreement::X25519, Some(Digest::of(b"a law")));
     let (state, own) = Advertised::start(session.clone(), &sites[0], &mut rng).unwrap();
     let mut adverts = vec![own];
     let mut peers = Vec::new();
@@ -148,8 +149,11 @@ fn search() {
     let left = found(&after, &secrets());
     println!("memory was searched: {} KiB; while held {control:?}, afterwards {left:?}", after.len() / 1024);
     // b is held as it is until the input is masked; of s there is only what follows from it once its shares are dealt.
-    assert!(control[1], "the control: a client that is still there holds its b");
-    assert_eq!(left, [false; 4], "s, b, and the coefficients of their shares");
+    assert!(
+        control[1] && control[4],
+        "the control: a client that is still there holds its b and the seed of its layer"
+    );
+    assert_eq!(left, [false; 6], "s, b, the seed of a layer, and the coefficients of their shares");
 }
 
 #[test]
@@ -167,7 +171,7 @@ fn dealt() -> (Vec<Shared>, CollectingShares, RosterMsg, Vec<Identity>) {
     let mut rng = ChaCha20Rng::from_seed(SEED);
     let coordinator = Identity::generate(&mut others);
     let sites = sites(HYBRID, &mut others);
-    let session = session(&sites, &coordinator, KeyAgreement::X25519MlKem768);
+    let session = session(&sites, &coordinator, KeyAgreement::X25519MlKem768, None);
     let mut server = CollectingAdverts::new(session.clone(), &coordinator);
     let mut states = Vec::new();
     for (i, site) in sites.iter().enumerate() {

@@ -6,7 +6,7 @@ use common::{identity, plan, private_spec, run, simulation, spec, trainer};
 use sottovoce_dp::LedgerEntry;
 use sottovoce_round::{
     ClientEvent, ClientOutcome, ConfigStatement, Entry, JournalEvent, LocalTrainer, Outcome, RoundTerms, RunPlan,
-    Statement, TrainFailed, UnitSum, WEIGHT_CAP_EXAMPLES, Work,
+    Statement, TrainFailed, UnitSum, WEIGHT_CAP_EXAMPLES, Work, receipts_in,
 };
 use sottovoce_sim::{DropAfter, Dropout, PoisonedTrainer, Script, SimClient};
 use sottovoce_transcript::Party;
@@ -65,6 +65,37 @@ fn a_dropout_in_any_phase_is_survived_and_the_sum_is_of_those_who_sent_their_inp
             / f32::from(u8::try_from(present.len()).unwrap());
         assert!((e - (s + mean)).abs() < 1e-5, "a wrong sum after {after:?}");
         assert_eq!(outcome.records[1].contributors, 4, "round 2 goes on without it");
+    }
+}
+
+/// Ten clients, f = 3, noise in layers, audited: whoever drops out, and whenever, all that stay have one model, and their receipts agree with the certificates.
+#[test]
+fn claim_a_run_with_layers_survives_a_dropout_in_any_phase_with_one_model_for_all() {
+    for after in DropAfter::ALL {
+        let mut spec = private_spec(7, 3, 2, 2.0, 100.0);
+        spec.noise_removal = sottovoce_types::NoiseRemoval::Layers;
+        let plan = plan(spec, 10);
+        let (outcome, _) = run(simulation(&plan, 10, drop_of(1, 1, after, None)));
+        assert_eq!(outcome.outcome, Outcome::Completed, "dropped after {after:?}");
+        assert!(outcome.faults.is_empty(), "{after:?}: {:?}", outcome.faults);
+        let expected = if matches!(after, DropAfter::Input | DropAfter::Signature) { 10 } else { 9 };
+        assert_eq!(outcome.records[0].contributors, expected, "dropped after {after:?}");
+        for (i, client) in outcome.clients.iter().enumerate().filter(|(i, _)| *i != 1) {
+            assert!(
+                client.faults.is_empty() && client.outcome == Some(ClientOutcome::Completed),
+                "{i} after {after:?}"
+            );
+            let found = receipts_in(client.journal.entries(), &plan, None).unwrap().checked;
+            let removed: Vec<&[u32]> = found.iter().map(|r| r.receipt.layers_removed.as_slice()).collect();
+            let first: &[u32] = match (found[0].receipt.dealers, found[0].receipt.contributors) {
+                (10, 10) => &[0, 1],
+                (10, 9) => &[1],
+                // It never dealt: of nine dealers two may drop out, or one of a roster of nine that need six.
+                (9, 9) => &[0, 1],
+                sets => panic!("{sets:?}"),
+            };
+            assert_eq!(removed, [first, &[0, 1][..]], "{i} after {after:?}");
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod examples;
 mod features;
 mod ids;
 mod labelling;
+mod layers;
 mod metrics;
 mod model;
 mod params;
@@ -49,6 +50,7 @@ pub use features::{
 };
 pub use ids::{AttemptId, ClientId, RoundId, RunId, Tick};
 pub use labelling::{Labelling, UnknownLabelling};
+pub use layers::{LayerRule, LayerSet, MAX_LAYERS, NoiseRemoval};
 pub use metrics::{Calibration, CalibrationBin, ClassMetrics, Interval, Metrics, SexGap, SexMetrics};
 pub use model::{InputKind, ModelSpec};
 pub use params::{FlatParams, LayoutMismatch, ParamEntry, ParamLayout, Update};

@@ -99,6 +99,7 @@ pub struct Limits {
     holders: usize,
     dealers: usize,
     hybrid: bool,
+    layers: usize,
 }
 
 /// Fixed part of any message: counts, ids, one signature, and room to spare.
@@ -114,13 +115,19 @@ impl Limits {
     /// For rosters of at most `n_max` clients and inputs of `words` 64-bit words.
     /// Everybody shares with everybody and nobody picks.
     pub fn new(n_max: usize, words: usize) -> Self {
-        Self { n_max, words, picks: 0, holders: n_max, dealers: n_max, hybrid: false }
+        Self { n_max, words, picks: 0, holders: n_max, dealers: n_max, hybrid: false, layers: 0 }
     }
 
     /// For a session whose keys are agreed on by ML-KEM as well.
     #[must_use]
     pub fn with_kem(self, hybrid: bool) -> Self {
         Self { hybrid, ..self }
+    }
+
+    /// For a session in which the noise of each client has so many layers.
+    #[must_use]
+    pub fn with_layers(self, layers: usize) -> Self {
+        Self { layers, ..self }
     }
 
     /// The same where a client picks at most so many others, a dealer has at most so many holders, and a holder at most so many
@@ -136,6 +143,9 @@ impl Limits {
         let vector = self.words.saturating_mul(8);
         // Of an advert: two encapsulation keys. Of an envelope: two ciphertexts and a confirmation.
         let (advert, envelope) = if self.hybrid { (512 + 2 * 1184, 256 + 2 * 1088 + 64) } else { (512, 256) };
+        // A layer: a commitment in an advert; of each holder a commitment, a share and an opener; opened, a share and an opener.
+        let of_layers = |bytes: usize| self.layers.saturating_mul(bytes);
+        let (advert, envelope) = (of_layers(32).saturating_add(advert), of_layers(96).saturating_add(envelope));
         // Of an opened sum: who picked whom, and ciphertexts between dropouts and survivors.
         let kem = if self.hybrid { self.holders.saturating_mul(1120) } else { 0 };
         let pairs = n.saturating_mul(self.picks.saturating_mul(4).saturating_add(8).saturating_add(kem));
@@ -157,7 +167,13 @@ impl Limits {
             Kind::Shares => self.holders.saturating_mul(envelope).saturating_add(SLACK),
             Kind::MaskedInput => vector.saturating_add(SLACK),
             // One share, one opener and a tag a dealer.
-            Kind::Opening => self.dealers.saturating_mul(80).saturating_add(SLACK),
+            Kind::Opening => {
+                let layers = if self.layers > 0 { of_layers(64).saturating_add(8) } else { 0 };
+                self.dealers
+                    .saturating_mul(layers.saturating_add(80))
+                    .saturating_add(of_layers(32))
+                    .saturating_add(SLACK)
+            }
             Kind::Welcome => n.saturating_mul(64).saturating_add(DOCUMENT),
             Kind::Roster => n.saturating_mul(advert).saturating_add(SLACK),
             // A hash a dealer; from each that shares with the addressee its envelope, its signature, its commitments to it, and at
@@ -173,7 +189,7 @@ impl Limits {
             Kind::Result => vector.saturating_add(n.saturating_mul(224)).saturating_add(SLACK),
             // Either the roster and a secret a client, or some chunks.
             Kind::Audit => n
-                .saturating_mul(advert.saturating_add(32))
+                .saturating_mul(advert.saturating_add(of_layers(32)).saturating_add(32))
                 .saturating_add(pairs)
                 .max(CHUNKS_AT_ONCE.saturating_mul(CHUNK))
                 .saturating_add(SLACK),

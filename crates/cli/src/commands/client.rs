@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rand::Rng;
+use serde::Serialize;
 use serde_json::json;
 use sottovoce_config::{Config, Role, identity_file, manifest_file};
 use sottovoce_dp::OsNoise;
@@ -19,7 +20,7 @@ use sottovoce_types::{Digest, Examples, SCHEMA_VERSION};
 
 use super::load_config;
 use crate::args::ClientArgs;
-use crate::exit::{Exit, usage};
+use crate::exit::{Exit, refused, usage};
 use crate::output::Output;
 use crate::site::SiteTrainer;
 use crate::{federation, speech};
@@ -27,7 +28,7 @@ use crate::{federation, speech};
 /// `client`
 pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
     let config = load_config(&args.config)?;
-    let deployment = config.deployment(Role::Client).map_err(|e| usage(e.render(false)))?;
+    let deployment = config.deployment(Role::Client).map_err(refused)?;
     let identity = identity_file::load(&deployment.identity)?;
     let manifest = Arc::new(manifest_file::load_pinned(&deployment.manifest, &deployment.pin)?);
     let client = identity.client_id();
@@ -119,19 +120,20 @@ struct Kept<'a> {
 impl Kept<'_> {
     fn keep(&self, event: &ClientEvent) {
         let kept = match event {
-            ClientEvent::Heard { statement } => self.line(statement),
+            ClientEvent::Heard { statement } => self.line("statements.jsonl", statement),
+            ClientEvent::Receipt { receipt } => self.line("receipts.jsonl", receipt),
             ClientEvent::Caught { evidence } => self.evidence(evidence),
             _ => Ok(()),
         };
         if let Err(error) = kept {
-            self.output.remark(format!("what the coordinator said could not be kept: {error:#}"));
+            self.output.remark(format!("what the coordinator said, or a receipt, could not be kept: {error:#}"));
         }
     }
 
-    fn line(&self, statement: &Heard) -> Result<()> {
-        let path = self.state.join("statements.jsonl");
+    fn line(&self, file: &str, said: &impl Serialize) -> Result<()> {
+        let path = self.state.join(file);
         let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-        file.write_all((serde_json::to_string(statement)? + "\n").as_bytes())?;
+        file.write_all((serde_json::to_string(said)? + "\n").as_bytes())?;
         Ok(())
     }
 
@@ -158,6 +160,17 @@ fn sentence(event: &ClientEvent) -> String {
         },
         ClientEvent::SurvivorsSigned { round, .. } => format!("round {round}: survivor set signed"),
         ClientEvent::Opening { round, .. } => format!("round {round}: shares opened"),
+        ClientEvent::Receipt { receipt } => {
+            let r = &receipt.receipt;
+            format!(
+                "round {}: {} of {} dealers are in the sum, {} layers of noise come off, honest noise of multiplier {:.4} stays",
+                r.round,
+                r.contributors,
+                r.dealers,
+                r.layers_removed.len(),
+                r.noise.noise_multiplier
+            )
+        }
         ClientEvent::RoundEnded { round, model } => format!("round {round}: published {}", &model.to_string()[..12]),
         ClientEvent::SatOut { round, reason, .. } => {
             format!("round {round}: local training failed, nothing was sent, sitting this attempt out: {reason}")

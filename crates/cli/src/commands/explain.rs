@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 use sottovoce_config::{AggregationMode, Config, manifest_file};
-use sottovoce_dp::DpEvent;
 use sottovoce_dp::accountant::{self, Accountant, Adjacency};
+use sottovoce_dp::{DpEvent, KeptNoise, LayerPlan, NoiseShare};
 use sottovoce_report::{Align, TextTable, bar_svg};
 use sottovoce_round::{Manifest, Member, PublicKey, RunPlan};
 use sottovoce_secagg::{honest_floor, quorum};
-use sottovoce_types::{Delta, EpsilonByVantage, SCHEMA_VERSION, Unit, Vantage};
+use sottovoce_types::{Delta, EpsilonByVantage, LayerRule, NoiseRemoval, SCHEMA_VERSION, Unit, Vantage};
 
 use super::load_config;
 use crate::args::ExplainArgs;
@@ -68,6 +68,7 @@ pub fn run(args: &ExplainArgs, output: &Output) -> anyhow::Result<Exit> {
         "units_are": known, "unit": spec.unit.name(), "rounds": spec.rounds, "sampling_rate": plan.sampling_rate(),
         "noise_multiplier": spec.privacy.map(|p| p.noise_multiplier), "delta": spec.privacy.map(|p| p.delta),
         "max_corrupt": spec.max_corrupt, "quorum": quorum(plan.manifest().len(), spec.max_corrupt),
+        "noise_removal": spec.noise_removal.name(), "noise": noise_points(&plan),
         "graph": graph_object(&plan)?, "vantages": vantages, "collusion": points, "not_hidden": NOT_HIDDEN, "protects": why_unprotected.is_none(),
     });
     output.result(&object, || text(&plan, known, &vantages, &curve))?;
@@ -117,6 +118,42 @@ fn graph_text(plan: &RunPlan) -> String {
     format!("graph = {}\n  {}\n", spec.graph.name(), lines.join("\n  "))
 }
 
+/// The honest noise in a sum of all members, by how many of them drop out, as a noise multiplier.
+fn kept_noise(plan: &RunPlan) -> Vec<(u32, KeptNoise)> {
+    let Some(privacy) = plan.spec().privacy else { return Vec::new() };
+    let (n, f) = (plan.manifest().len(), plan.spec().max_corrupt);
+    let (q, z, sensitivity) = (quorum(n, f), privacy.noise_multiplier, plan.encode().squared_sensitivity());
+    let share = NoiseShare::joint(z, sensitivity, honest_floor(n, f).max(1)).ok();
+    let rule = LayerRule::new(n, q, f).filter(|_| plan.spec().noise_removal == NoiseRemoval::Layers);
+    let layers = rule.and_then(|rule| LayerPlan::new(z, sensitivity, rule).ok());
+    let most = n.saturating_sub(q);
+    let mut dropouts: Vec<u32> = if most <= 6 { (0..=most).collect() } else { vec![0, most / 4, most / 2, most] };
+    dropouts.dedup();
+    let kept = |j: u32| match &layers {
+        Some(layers) => KeptNoise::of_layers(layers, j),
+        None => share.as_ref().map(|share| KeptNoise::of_shares(share, (n - j).saturating_sub(f))),
+    };
+    dropouts.into_iter().filter_map(|j| Some((j, kept(j)?))).collect()
+}
+
+fn noise_points(plan: &RunPlan) -> Vec<serde_json::Value> {
+    let point = |(j, kept): &(u32, KeptNoise)| json!({"dropouts": j, "honest_noise_multiplier": kept.noise_multiplier});
+    kept_noise(plan).iter().map(point).collect()
+}
+
+fn noise_text(plan: &RunPlan) -> String {
+    let kept = kept_noise(plan);
+    if kept.is_empty() {
+        return String::new();
+    }
+    let points: Vec<String> = kept.iter().map(|(j, kept)| format!("{j}: {:.4}", kept.noise_multiplier)).collect();
+    format!(
+        "noise_removal = {}; the honest noise multiplier in a sum, by how many of all members drop out: {}\n\n",
+        plan.spec().noise_removal.name(),
+        points.join(", ")
+    )
+}
+
 /// What nobody's epsilon covers.
 const NOT_HIDDEN: &[&str] = &[
     "who takes part in which round, when, and how many bytes they send",
@@ -138,6 +175,7 @@ fn text(plan: &RunPlan, known: &str, vantages: &[EpsilonByVantage], curve: &[Col
         spec.max_corrupt,
         graph_text(plan),
     );
+    out.push_str(&noise_text(plan));
     let mut table = TextTable::new([
         ("against", Align::Left),
         ("epsilon of the run", Align::Right),
@@ -193,17 +231,28 @@ fn peer_client(plan: &RunPlan, run: &DpEvent, delta: Delta) -> anyhow::Result<Ep
 /// allows leaves least: the coordinator chooses who is on it, and a smaller one may be opened twice by fewer.
 fn noise_left(plan: &RunPlan, clients: u32) -> (f64, &'static str) {
     let f = plan.spec().max_corrupt;
+    let layered = plan.spec().noise_removal == NoiseRemoval::Layers;
     let on_roster = |m: u32| {
-        let (q, sized_for) = (quorum(m, f), honest_floor(m, f).max(1));
-        // Two survivor sets could each find q signatures once 2q − m clients sign both: their difference shows single inputs.
-        let (honest, why) = if clients >= (2 * q).saturating_sub(m) {
-            (1, "enough to open two sums of one attempt: a site has its own noise alone")
-        } else if clients <= f {
-            (q - clients, "what every sum is sure of")
+        let (q, floor) = (quorum(m, f), honest_floor(m, f).max(1));
+        let everybody = m.saturating_sub(f).max(1);
+        // Two survivor sets could each find q signatures once 2q − m clients sign both: their difference shows single inputs. Layers are then taken off by the larger
+        // one, and the base is made for all honest clients together.
+        let (honest, of, why) = if clients >= (2 * q).saturating_sub(m) {
+            if layered {
+                (1, everybody, "enough to open two sums of one attempt: a site has the base of its own noise alone")
+            } else {
+                (1, floor, "enough to open two sums of one attempt: a site has its own noise alone")
+            }
+        } else if clients > f {
+            // Of s survivors s − f were counted on: what is left of that is least in the smallest set.
+            (q - clients, floor, "more than max_corrupt: their shares of the noise are known")
+        } else if layered {
+            // The noise of s survivors is that of s − f of them: more are left of it, by a fraction that is least where all stay.
+            (m - clients, everybody, "what every sum is sure of")
         } else {
-            (q - clients, "more than max_corrupt: their shares of the noise are known")
+            (q - clients, floor, "what every sum is sure of")
         };
-        ((f64::from(honest) / f64::from(sized_for)).sqrt(), why)
+        ((f64::from(honest) / f64::from(of)).sqrt(), why)
     };
     // Somebody honest must be on it.
     let rosters = plan.spec().n_min.max(clients + 1)..=plan.manifest().len();
@@ -296,6 +345,32 @@ mod tests {
         let exact = gdp::epsilon((plan.spec().rounds as f64).sqrt() / 3.0, delta);
         let printed = curve[2].epsilon.unwrap();
         assert!(printed >= exact.lower && printed <= exact.upper * (1.0 + 1e-9), "{printed}");
+    }
+
+    /// With layers the worst case is as it was up to max_corrupt, and worse beyond: once two sums can be opened the base alone is left.
+    #[test]
+    fn claim_the_collusion_curve_with_layers_ends_at_the_base_of_one_site() {
+        let text = "[partition]\nclients = 10\nspeakers_per_client = 4\n[corpus]\nsynth_speakers = 60\n[aggregation]\nn_min = 6\nmax_corrupt = 2\n\
+                    noise_removal = \"layers\"\n[privacy]\nnoise_multiplier = 3\ndelta = 1e-5\n";
+        let layered = Config::parse(text, &[] as &[&str]).unwrap_or_else(|e| panic!("{}", e.render(false)));
+        let (plan, _) = plan(&layered).unwrap();
+        let run = plan.event().self_composed(plan.spec().rounds);
+        let curve = collusion_curve(&plan, &run, plan.spec().privacy.unwrap().delta).unwrap();
+        let left: Vec<f64> = curve.iter().map(|c| c.noise_multiplier).collect();
+        assert!((left[2] - 3.0).abs() < 1e-12, "at max_corrupt it is what is charged");
+        assert!((left[0] - 3.0 * (10.0f64 / 8.0).sqrt()).abs() < 1e-12, "{left:?}");
+        // Two sums on a roster of nine, seven of them honest; on one of ten, eight.
+        assert!((left[3] - 3.0 / 7.0f64.sqrt()).abs() < 1e-12, "{left:?}");
+        assert!((left[4] - 3.0 / 8.0f64.sqrt()).abs() < 1e-12, "{left:?}");
+        assert!(left.windows(2).all(|pair| pair[0] >= pair[1]));
+        // The table of dropouts: close to what is charged with layers, far above it without.
+        let kept: Vec<f64> = kept_noise(&plan).iter().map(|(_, kept)| kept.noise_multiplier).collect();
+        assert_eq!(kept.len(), 4);
+        assert!(kept.iter().all(|z| (3.0..3.4).contains(z)), "{kept:?}");
+        let (without, _) = super::plan(&config("")).unwrap();
+        let kept: Vec<f64> = kept_noise(&without).iter().map(|(_, kept)| kept.noise_multiplier).collect();
+        assert!((kept[0] - 3.0 * (8.0f64 / 5.0).sqrt()).abs() < 1e-3 && (kept[3] - 3.0).abs() < 1e-3, "{kept:?}");
+        assert!(noise_text(&plan).contains("noise_removal = layers"));
     }
 
     #[test]

@@ -64,15 +64,14 @@ impl NoiseShare {
     /// # Errors
     /// As [`NoiseShare::new`].
     pub fn joint(z: NoiseMultiplier, squared_sensitivity: u128, honest_survivors: u32) -> Result<Self, ShareError> {
-        const SMALLEST: u64 = 4 << Sigma::FRACTION_BITS;
         if squared_sensitivity == 0 {
             return Err(ShareError::Zero { what: "the sensitivity" });
         }
         if honest_survivors == 0 {
             return Err(ShareError::Zero { what: "honest_survivors" });
         }
-        let raw =
-            u64::try_from(smallest_raw(z, squared_sensitivity, honest_survivors)).map_err(|_| ShareError::TooLarge)?;
+        let raw = smallest_raw(z, squared_sensitivity, (1, honest_survivors.into()));
+        let raw = u64::try_from(raw).map_err(|_| ShareError::TooLarge)?;
         let sigma = Sigma::from_raw(raw).map_err(|_| ShareError::TooLarge)?;
         if raw < SMALLEST {
             let short_by = SMALLEST.div_ceil(raw); // at least 2
@@ -124,29 +123,35 @@ impl NoiseShare {
     }
 }
 
-/// The smallest S with honest · S² ≥ z² · C² · 2^32, the float z being the dyadic rational that it is; `squared_sensitivity` is C².
-fn smallest_raw(z: NoiseMultiplier, squared_sensitivity: u128, honest_survivors: u32) -> BigUint {
+/// 4 grid steps: the least standard deviation of a rounded Gaussian in a sum (`sum_of_shares.md`).
+pub(super) const SMALLEST: u64 = 4 << Sigma::FRACTION_BITS;
+
+/// z² · C² · 2^32, the variance that the honest noise must reach in squares of 2^−16 grid steps, as numerator and denominator: the float z
+/// is the dyadic rational that it is.
+pub(super) fn target(z: NoiseMultiplier, squared_sensitivity: u128) -> (BigUint, BigUint) {
     let z = exact::dyadic(z.value()).expect("a noise multiplier is finite");
     let square = BigUint::from(z.mantissa) * z.mantissa * squared_sensitivity;
     // z² · C² · 2^32 = square · 2^(2·exponent)
     let exponent = z.exponent + i32::try_from(Sigma::FRACTION_BITS).expect("16");
     let twice = 2 * exponent.unsigned_abs();
-    let (numerator, denominator) = if exponent >= 0 {
-        (square << twice, BigUint::from(honest_survivors))
-    } else {
-        (square, BigUint::from(honest_survivors) << twice)
-    };
+    if exponent >= 0 { (square << twice, BigUint::from(1u8)) } else { (square, BigUint::from(1u8) << twice) }
+}
+
+/// The smallest S with S² ≥ z² · C² · 2^32 · a/b for the fraction (a, b); `squared_sensitivity` is C².
+pub(super) fn smallest_raw(z: NoiseMultiplier, squared_sensitivity: u128, (a, b): (u128, u128)) -> BigUint {
+    let (numerator, denominator) = target(z, squared_sensitivity);
+    let (numerator, denominator) = (numerator * a, denominator * b);
     // S² ≥ q for an integer S exactly when S² ≥ ⌈q⌉.
     let quotient = (numerator + (&denominator - 1u8)) / denominator;
     ceil_sqrt(&quotient)
 }
 
-fn ceil_sqrt(n: &BigUint) -> BigUint {
+pub(super) fn ceil_sqrt(n: &BigUint) -> BigUint {
     let root = n.sqrt();
     if &(&root * &root) < n { root + 1u8 } else { root }
 }
 
-fn ceil_div_power_of_two(n: BigUint, bits: u32) -> BigUint {
+pub(super) fn ceil_div_power_of_two(n: BigUint, bits: u32) -> BigUint {
     (n + ((1u64 << bits) - 1)) >> bits
 }
 

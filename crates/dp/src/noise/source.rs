@@ -9,6 +9,7 @@ use rand_core::{SeedableRng as _, TryRng as _};
 use sottovoce_encode::SiteSum;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::layers::LayerPlan;
 use super::share::NoiseShare;
 use crate::private::Noised;
 
@@ -29,6 +30,14 @@ pub enum NoiseError {
         /// Of the sum.
         sum: u128,
     },
+    /// Layers without a seed, or seeds without a layer.
+    #[error("there are {have} seeds for {need} layers of noise: make both for the same set of dealers")]
+    Seeds {
+        /// Seeds given.
+        have: usize,
+        /// Layers of the plan.
+        need: usize,
+    },
 }
 
 /// Which source made a run's noise. A report says it.
@@ -48,6 +57,21 @@ pub trait NoiseSource: Send {
     /// # Errors
     /// [`NoiseError`]; the sum is then dropped.
     fn add(&mut self, sum: SiteSum, share: &NoiseShare) -> Result<Noised, NoiseError>;
+
+    /// Adds fresh noise for the base, and the layers of these seeds: one for each of the plan's layers, in their order. Whoever is given a seed can
+    /// subtract its layer, and nothing else.
+    ///
+    /// # Errors
+    /// [`NoiseError`]; the sum is then dropped.
+    fn add_layered(&mut self, sum: SiteSum, plan: &LayerPlan, seeds: &[&[u8; 32]]) -> Result<Noised, NoiseError> {
+        let (have, need) = (seeds.len(), plan.layers().len());
+        if have != need {
+            return Err(NoiseError::Seeds { have, need });
+        }
+        let mut noised = self.add(sum, plan.base())?;
+        plan.add_layers(seeds, &mut noised);
+        Ok(noised)
+    }
 
     /// What it is.
     fn kind(&self) -> NoiseKind;
@@ -94,11 +118,18 @@ impl NoiseSource for SeededNoise {
 }
 
 /// A keystream whose key and buffer are overwritten when it goes.
-struct Keystream(ChaCha20Rng);
+pub(super) struct Keystream(pub(super) ChaCha20Rng);
 
 impl Keystream {
-    fn new(seed: &[u8; 32]) -> Self {
+    pub(super) fn new(seed: &[u8; 32]) -> Self {
         Self(ChaCha20Rng::from_seed(*seed))
+    }
+
+    /// Stream `number` of the 2^64 that a key has: the nonce of ChaCha20.
+    pub(super) fn numbered(seed: &[u8; 32], number: u64) -> Self {
+        let mut stream = Self::new(seed);
+        stream.0.set_stream(number);
+        stream
     }
 }
 
@@ -112,7 +143,7 @@ impl Drop for Keystream {
 }
 
 /// Coordinates whose noise is drawn in one call.
-const AT_A_TIME: usize = 4096;
+pub(super) const AT_A_TIME: usize = 4096;
 
 fn add_noise(stream: &mut Keystream, sum: SiteSum, share: &NoiseShare) -> Result<Noised, NoiseError> {
     let plan = *sum.plan();

@@ -9,6 +9,7 @@ use super::{ClientEngine, ClientEvent};
 use crate::audit::{AuditReply, AuditRequest, KEPT_ROUNDS, ShownChunk, SignedOpenings};
 use crate::evidence::{Evidence, FalseSum};
 use crate::fault::ProtocolFault;
+use crate::layers::{LayerLaw, audited_chunk};
 use crate::messages::RoundResult;
 use crate::session::session;
 use crate::statement::{ConfigStatement, ResultStatement, Signed, Statement};
@@ -131,7 +132,9 @@ impl ClientEngine {
         {
             let range = chunk_range(chunk, audit.result.sum.len()).expect("drawn from the sum's own chunks");
             let announced = audit.result.sum.get(range).expect("a range of the sum");
-            if auditor.sum(chunk, audit.shown.iter().map(|shown| shown.words.as_slice())) != announced {
+            let inputs = audit.shown.iter().map(|shown| shown.words.as_slice());
+            let (law, lanes) = (LayerLaw::of(&self.plan), self.plan.encode().lanes());
+            if audited_chunk(law.as_ref(), auditor, chunk, inputs, lanes).as_deref() != Some(announced) {
                 let round = audit.round().0;
                 let evidence = FalseSum::new(
                     &self.plan,

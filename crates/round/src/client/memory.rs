@@ -24,7 +24,7 @@ impl Memory {
                     memory.join(LedgerPoint { run: *run, round: *round, attempt: *attempt });
                 }
                 JournalEvent::SurvivorsSigned { run, round, attempt, survivors }
-                | JournalEvent::OpeningCharged { run, round, attempt, survivors } => {
+                | JournalEvent::OpeningCharged { run, round, attempt, survivors, .. } => {
                     let point = LedgerPoint { run: *run, round: *round, attempt: *attempt };
                     memory.answered.entry(point).or_insert(*survivors);
                 }

@@ -36,6 +36,7 @@ use crate::fault::ProtocolFault;
 use crate::journal::{Entry, Persist};
 use crate::messages::{Hello, Refusal};
 use crate::plan::RunPlan;
+use crate::receipt::SignedReceipt;
 use crate::session::LedgerPoint;
 use crate::statement::{ConfigStatement, Heard, Signed};
 use crate::terms::RoundTerms;
@@ -71,6 +72,8 @@ pub enum ClientEvent {
     SurvivorsSigned { round: RoundId, attempt: AttemptId, survivors: Digest },
     /// Shares for this survivor set are about to leave.
     Opening { round: RoundId, attempt: AttemptId, survivors: Digest },
+    /// What this site says of the noise in the sum that it is about to open: for whoever asks.
+    Receipt { receipt: Box<SignedReceipt> },
     /// So many chunks of the round's sum are the sums of the inputs that their owners signed.
     Audited { round: RoundId, chunks: u32 },
     /// The round was published.

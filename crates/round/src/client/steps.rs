@@ -12,6 +12,7 @@ use crate::chain::ModelChain;
 use crate::fault::ProtocolFault;
 use crate::journal::{JournalEvent, Persist};
 use crate::messages::{RoundConfig, Welcome, kind_name};
+use crate::receipt::{Receipt, SignedSets};
 use crate::session::{LedgerPoint, session};
 use crate::statement::Statement;
 use crate::work::Work;
@@ -214,9 +215,10 @@ impl ClientEngine {
             }
             (State::Consistent(s), Kind::SurvivorQuorum) => {
                 let quorum = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
+                let sets = SignedSets::of(&s);
                 let checked = s.check(&quorum)?;
                 let opening = s.on_quorum(checked, &self.identity)?;
-                self.charge_opening(checked)?;
+                self.charge_opening(checked, sets)?;
                 self.send(Kind::Opening, &opening);
                 Ok(())
             }
@@ -255,7 +257,7 @@ impl ClientEngine {
             let _released = ledger.release(reservation);
             entry = Some(reserved);
         }
-        let private = self.privatise(sum, masking.honest_floor())?;
+        let private = self.privatise(sum, &masking)?;
         let event = JournalEvent::InputReserved { run: point.run, round: point.round, attempt: point.attempt };
         self.memory.let_go(point);
         self.persist.push_back(Persist::entry(event, entry));
@@ -284,7 +286,7 @@ impl ClientEngine {
         Ok(())
     }
 
-    fn charge_opening(&mut self, checked: CheckedQuorum) -> Result<(), ProtocolFault> {
+    fn charge_opening(&mut self, checked: CheckedQuorum, sets: SignedSets) -> Result<(), ProtocolFault> {
         let survivors = checked.ctx3();
         let Some(point) = self.point else {
             return Err(ProtocolFault::Unexpected { what: "SurvivorQuorum", state: self.state.name() });
@@ -294,7 +296,12 @@ impl ClientEngine {
             return Err(ProtocolFault::AttemptReplayed { round: round.0, attempt: attempt.0 });
         }
         self.opened.insert(point, checked);
-        let event = JournalEvent::OpeningCharged { run, round, attempt, survivors };
+        let receipt = self.ledger.as_ref().and_then(|ledger| Receipt::of(&self.plan, point, sets, ledger));
+        let receipt = receipt.map(|receipt| Box::new(receipt.sign(&self.identity)));
+        if let Some(receipt) = receipt.clone() {
+            self.events.push_back(ClientEvent::Receipt { receipt });
+        }
+        let event = JournalEvent::OpeningCharged { run, round, attempt, survivors, receipt };
         self.persist.push_back(Persist::entry(event, None));
         self.events.push_back(ClientEvent::Opening { round, attempt, survivors });
         Ok(())

@@ -535,4 +535,5 @@ pub(crate) fn limits(plan: &RunPlan) -> Limits {
     Limits::new(members, plan.encode().words())
         .with_degrees(degrees.picks, degrees.holders, degrees.dealers)
         .with_kem(plan.spec().key_agreement.is_hybrid())
+        .with_layers(usize::try_from(plan.layers_per_client()).unwrap_or(usize::MAX))
 }

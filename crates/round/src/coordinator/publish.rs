@@ -1,12 +1,13 @@
 //! From a secure sum to the next model.
 use bytes::Bytes;
 use sottovoce_secagg::SecureSum;
-use sottovoce_types::{ClientId, RoundRecord, SCHEMA_VERSION, Tick};
+use sottovoce_types::{ClientId, RingVec, RoundRecord, SCHEMA_VERSION, Tick};
 use sottovoce_wire::{Encode, Kind};
 
 use super::{Coordinator, CoordinatorEvent, Outcome};
 use crate::audit::{Keep, KeptRound, SignedOpenings};
 use crate::journal::{JournalEvent, Persist, PublishedResult};
+use crate::layers::without_surplus;
 use crate::messages::{Finished, RoundResult};
 use crate::server::ServerState;
 use crate::statement::{ResultStatement, Signed};
@@ -14,7 +15,8 @@ use crate::statement::{ResultStatement, Signed};
 impl Coordinator {
     pub(super) fn publish(&mut self, now: Tick, sum: &SecureSum) {
         let contributors = sum.contributors();
-        let Ok((next, stepped)) = self.model.step(&self.plan, sum.sum(), contributors) else {
+        let opened = without_surplus(&self.plan, sum);
+        let Ok((next, stepped)) = self.model.step(&self.plan, &opened, contributors) else {
             // No client could go on from it.
             self.finish(Outcome::ModelDiverged { round: self.round });
             return;
@@ -40,7 +42,7 @@ impl Coordinator {
             clip_l2: stepped.unclipped.map(|_| stepped.clip.value()),
             unclipped_fraction: stepped.unclipped,
         };
-        let result = PublishedResult::new(Bytes::from(self.result(sum).to_bytes()));
+        let result = PublishedResult::new(Bytes::from(self.result(sum, opened).to_bytes()));
         let event = JournalEvent::Published {
             run: self.run,
             round: self.round,
@@ -68,8 +70,8 @@ impl Coordinator {
     }
 
     /// What was opened, for everybody to compute the model from that follows.
-    fn result(&self, sum: &SecureSum) -> RoundResult {
-        let words = sum.sum().words().to_vec();
+    fn result(&self, sum: &SecureSum, opened: RingVec) -> RoundResult {
+        let words = opened.into_words();
         let statement = ResultStatement {
             manifest: self.plan.manifest().digest(),
             run: self.run,

@@ -9,6 +9,7 @@ use sottovoce_wire::{Decode, DecodeError, Encode, Reader, put_u32};
 
 use super::{EvidenceRefused, Shown};
 use crate::audit::{ShownChunk, SignedOpenings};
+use crate::layers::{LayerLaw, audited_chunk};
 use crate::manifest::Manifest;
 use crate::messages::RoundResult;
 use crate::plan::RunPlan;
@@ -39,6 +40,9 @@ struct Terms {
     suite: u8,
     key_agreement: u8,
     graph: GraphTerms,
+    /// What layers of noise are drawn by; its digest is in the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layers: Option<LayerLaw>,
 }
 
 /// The rule of the graph: its words, and the bits of δ.
@@ -101,6 +105,7 @@ impl FalseSum {
             suite: spec.suite.byte(),
             key_agreement: spec.key_agreement.byte(),
             graph: GraphTerms::of(&spec.graph),
+            layers: LayerLaw::of(plan),
         };
         let proof = Proof {
             certificate: announced.certificate.clone(),
@@ -130,7 +135,7 @@ impl FalseSum {
         }
         let openings = proof.openings.verify(&said.ctx3, manifest.coordinator());
         openings.map_err(|_| EvidenceRefused::NotSigned("opening"))?;
-        let words = session.words;
+        let (words, lanes) = (session.words, session.lanes);
         let auditor = ChunkAuditor::new(session, &proof.certificate, &proof.openings.revealed)
             .map_err(|_| EvidenceRefused::NoContradiction("what it shows did not open the sum"))?;
         let chunk = usize::try_from(proof.chunk).unwrap_or(usize::MAX);
@@ -142,7 +147,9 @@ impl FalseSum {
         if proof.inputs.len() != auditor.contributors().len() || !proof.inputs.iter().enumerate().all(signed) {
             return Err(EvidenceRefused::NoContradiction("the chunks are not those of the inputs that were signed"));
         }
-        if auditor.sum(chunk, proof.inputs.iter().map(|shown| shown.words.as_slice())) == proof.sum.words {
+        let inputs = proof.inputs.iter().map(|shown| shown.words.as_slice());
+        let right = audited_chunk(self.terms.layers.as_ref(), &auditor, chunk, inputs, lanes);
+        if right.ok_or(EvidenceRefused::Malformed)? == proof.sum.words {
             return Err(EvidenceRefused::NoContradiction("the announced sum is that of the inputs"));
         }
         let what = "announced a sum that is not the sum of the inputs that were signed";
@@ -165,6 +172,7 @@ impl FalseSum {
             graph: self.terms.graph.graph()?,
             suite: MaskSuite::of_byte(self.terms.suite)?,
             key_agreement: KeyAgreement::of_byte(self.terms.key_agreement)?,
+            layers: self.terms.layers.as_ref().map(LayerLaw::digest),
             allow_plain: true,
         })
     }

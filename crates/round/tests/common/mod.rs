@@ -76,6 +76,7 @@ pub fn plan_with(n: u8, f: u32, rounds: u64, change: impl FnOnce(&mut RunSpec)) 
         max_attempts: 3,
         key_agreement: KeyAgreement::X25519,
         audit_chunks: 0,
+        noise_removal: sottovoce_types::NoiseRemoval::None,
     };
     change(&mut spec);
     Arc::new(RunPlan::new(spec, Arc::new(manifest.unwrap())).unwrap())

@@ -9,7 +9,7 @@ use super::{Picked, Shared};
 use crate::fault::Abort;
 use crate::graph::{PickFailed, PicksMsg, choose_neighbours};
 use crate::identity::Identity;
-use crate::keys::{OneTimeKeys, commit_b};
+use crate::keys::{OneTimeKeys, commit_b, commit_layer};
 use crate::messages::{AdvertMsg, RosterMsg, SharesMsg};
 use crate::roster::{Member, Roster};
 use crate::session::{MaskSuite, Session};
@@ -80,14 +80,18 @@ impl Advertised {
         if session.suite.is_for_simulation() && !session.allow_plain {
             return Err(if session.suite == MaskSuite::None { Abort::PlainRefused } else { Abort::SuiteRefused });
         }
-        let keys =
-            OneTimeKeys::draw(&session.cfg, &client, session.key_agreement, rng).ok_or(Abort::RandomnessFailed)?;
+        let keys = OneTimeKeys::draw(&session.cfg, &client, session.key_agreement, session.layer_count(), rng)
+            .ok_or(Abort::RandomnessFailed)?;
         let mut own = AdvertMsg {
             cfg: session.cfg,
             client,
             pk_mask: keys.mask.public(),
             pk_chan: keys.channel.public(),
             commit_b: commit_b(&session.cfg, &client, &keys.b),
+            commit_layers: (0..)
+                .zip(&keys.layers)
+                .map(|(k, seed)| commit_layer(&session.cfg, &client, k, seed))
+                .collect(),
             kem: keys.kem(),
             nonce: keys.nonce,
             signature: [0; 64],
@@ -134,7 +138,8 @@ impl Advertised {
         }
         let me = roster.position(&own.client).ok_or(Abort::OwnAdvertAltered)?;
         let ours = |m: &Member| {
-            (m.pk_mask, m.pk_chan, m.commit_b, &m.kem) == (own.pk_mask, own.pk_chan, own.commit_b, &own.kem)
+            (m.pk_mask, m.pk_chan, m.commit_b, &m.kem, &m.commit_layers)
+                == (own.pk_mask, own.pk_chan, own.commit_b, &own.kem, &own.commit_layers)
         };
         if !roster.at(me).is_some_and(ours) {
             return Err(Abort::OwnAdvertAltered);

@@ -1,14 +1,15 @@
 //! R3 done: survivor set signed; waits for a quorum of signatures over the same set.
 use std::collections::BTreeSet;
 
-use sottovoce_types::{ClientId, Digest};
+use sottovoce_types::{ClientId, Digest, LayerSet};
 use sottovoce_wire::Encode as _;
 
 use super::Dealt;
 use crate::fault::Abort;
 use crate::identity::{Identity, verify};
+use crate::keys::Share;
 use crate::labels;
-use crate::messages::{InputRoot, MaskedInputMsg, Opened, OpeningMsg, SignedBy, SurvivorQuorumMsg};
+use crate::messages::{InputRoot, MaskedInputMsg, Opened, OpenedLayers, OpeningMsg, SignedBy, SurvivorQuorumMsg};
 
 /// A client that signed a survivor set. It can open that one and no other.
 pub struct Consistent {
@@ -58,9 +59,26 @@ impl Consistent {
         self.dealt.roster.clients(&self.survivors)
     }
 
+    /// U2: clients that dealt shares.
+    pub fn dealers(&self) -> u32 {
+        u32::try_from(self.dealt.dealers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// n: clients on the roster.
+    pub fn roster_size(&self) -> u32 {
+        self.dealt.roster.len()
+    }
+
+    /// The layers of noise whose seeds are opened with this survivor set, and no others: it follows from the sets that were signed.
+    pub fn surplus(&self) -> LayerSet {
+        let Self { dealt, survivors, .. } = self;
+        dealt.roster.session.surplus(dealt.roster.len(), dealt.dealers.len(), survivors.len())
+    }
+
     /// Checks the quorum, and that everyone on the roster has spoken for itself, and opens: one share a dealer, of b for a survivor and of s for a dropout. Which of the two is
     /// decided here, from the set that this client signed; the coordinator has no way to ask for one or the other, and a
-    /// [`OpeningMsg`] has room for one share a dealer.
+    /// [`OpeningMsg`] has room for one share a dealer. In a session with layers also its own seeds of the surplus layers, and its shares of the survivors'
+    /// seeds of the same layers: of those that stay in the sum nothing ever leaves.
     ///
     /// The caller makes the privacy debit durable before the message leaves: once it has left, the sum is out.
     ///
@@ -101,18 +119,31 @@ impl Consistent {
     /// # Errors
     /// [`Abort::OtherSession`] for a quorum over another ctx3 than this client signed.
     pub fn on_quorum(self, checked: CheckedQuorum, id: &Identity) -> Result<OpeningMsg, Abort> {
+        let surplus = self.surplus();
         let Self { mut dealt, survivors, ctx3, .. } = self;
         if checked.ctx3 != ctx3 {
             return Err(Abort::OtherSession);
         }
-        let mut open = |dealer| {
-            // The pair is taken apart here: one half is opened, the other is wiped.
-            let pair = dealt.held.remove(&dealer)?;
-            let share = if survivors.contains(&dealer) { pair.b } else { pair.s };
-            Some(Opened { share: *share.value.to_bytes(), opener: share.opener.0 })
-        };
-        let opened = dealt.topology.dealers(dealt.me, &dealt.dealers).map(&mut open).collect();
-        let mut message = OpeningMsg { opened, signature: [0; 64] };
+        let with_layers = dealt.roster.session.layers.is_some();
+        let opening = |share: &Share| Opened { share: *share.value.to_bytes(), opener: share.opener.0 };
+        let (mut opened, mut shares) = (Vec::new(), Vec::new());
+        for dealer in dealt.topology.dealers(dealt.me, &dealt.dealers) {
+            // The pair is taken apart here: one half is opened, the other is wiped, and so are the shares of layers that stay.
+            let Some(pair) = dealt.held.remove(&dealer) else {
+                opened.push(None);
+                shares.push(Vec::new());
+                continue;
+            };
+            let survived = survivors.contains(&dealer);
+            opened.push(Some(opening(if survived { &pair.b } else { &pair.s })));
+            let surplus = if survived { surplus } else { LayerSet::EMPTY };
+            let of_surplus = (0..).zip(&pair.layers).filter(|(layer, _)| surplus.contains(*layer));
+            shares.push(of_surplus.map(|(_, share)| opening(share)).collect());
+        }
+        let own = (0..).zip(&dealt.layers).filter(|(layer, _)| surplus.contains(*layer));
+        let own = own.map(|(_, seed)| *seed.to_bytes()).collect();
+        let layers = with_layers.then(|| Box::new(OpenedLayers { own, shares }));
+        let mut message = OpeningMsg { opened, layers, signature: [0; 64] };
         message.sign(&ctx3, id);
         Ok(message)
     }

@@ -32,17 +32,27 @@ pub(super) fn deal(
         let holders = holders.iter().copied();
         shamir::share_among(secret, topology.threshold(), holders, rng).ok_or(Abort::RandomnessFailed)
     };
-    let shares = (share(&keys.s)?, share(&keys.b)?);
+    let (of_s, of_b) = (share(&keys.s)?, share(&keys.b)?);
     #[cfg(test)]
-    let shares = spoil(shares, &holders, &keys.spoilt);
+    let (of_s, of_b) = spoil((of_s, of_b), &holders, &keys.spoilt);
+    let of_layers = keys.layers.iter().map(share).collect::<Result<Vec<_>, _>>()?;
+    let shares = Shares { of_s, of_b, of_layers };
     let Sealed { dealing, envelopes, own_shares, pair_secrets } = seal(&roster, &topology, &keys, me, shares, id, rng);
     let signed = dealing_signed(&roster.ctx1, &roster.client(me), dealing.entries.len(), &dealing.tree().root());
     let own_dealing = dealing_digest(&signed, &dealing.signature);
     // s is wiped here: the mask secret is all that is left of it.
-    let OneTimeKeys { b, mask, channel, .. } = keys;
+    let OneTimeKeys { b, layers, mask, channel, .. } = keys;
     drop(holders);
     let message = SharesMsg { dealing, envelopes };
-    Ok((Shared { roster, topology, me, own_dealing, own_shares, b, mask, channel, pair_secrets }, message))
+    Ok((Shared { roster, topology, me, own_dealing, own_shares, b, layers, mask, channel, pair_secrets }, message))
+}
+
+/// What is shared, by holder.
+struct Shares {
+    of_s: Vec<Quad>,
+    of_b: Vec<Quad>,
+    /// By layer, then by holder.
+    of_layers: Vec<Vec<Quad>>,
 }
 
 struct Sealed {
@@ -59,7 +69,7 @@ fn seal(
     topology: &Topology,
     keys: &OneTimeKeys,
     me: u32,
-    (of_s, of_b): (Vec<Quad>, Vec<Quad>),
+    Shares { of_s, of_b, of_layers }: Shares,
     id: &Identity,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Sealed {
@@ -68,11 +78,15 @@ fn seal(
     let mut entries = Vec::with_capacity(of_s.len());
     let mut envelopes = Vec::with_capacity(of_s.len());
     let (mut own_shares, mut pair_secrets) = (None, BTreeMap::new());
+    let mut of_layers: Vec<_> = of_layers.into_iter().map(Vec::into_iter).collect();
     for ((holder, s), b) in holders.iter().zip(of_s).zip(of_b) {
         let member = roster.at(*holder).expect("holders are on the roster");
-        let pair = SharePair { s: Share::with_opener(s, rng), b: Share::with_opener(b, rng) };
+        let (s, b) = (Share::with_opener(s, rng), Share::with_opener(b, rng));
+        let of_holder = of_layers.iter_mut().map(|shares| shares.next().expect("one share a holder"));
+        let pair = SharePair { s, b, layers: of_holder.map(|share| Share::with_opener(share, rng)).collect() };
         let commit = |share: &Share, kind| share.commitment(&roster.ctx1, kind, &dealer, &member.client);
         let (commit_s, commit_b) = (commit(&pair.s, ShareKind::Mask), commit(&pair.b, ShareKind::SelfMask));
+        let layers = (0..).zip(&pair.layers).map(|(k, share)| commit(share, ShareKind::Layer(k))).collect();
         let envelope = if *holder == me {
             own_shares = Some(pair);
             no_envelope()
@@ -100,7 +114,7 @@ fn seal(
             envelopes.push(envelope);
             digest
         };
-        entries.push(ShareEntry { commit_s, commit_b, envelope });
+        entries.push(ShareEntry { commit_s, commit_b, envelope, layers });
     }
     let mut dealing = Dealing { entries, signature: [0; 64] };
     dealing.sign(&roster.ctx1, id);

@@ -2,14 +2,14 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use sottovoce_types::{Digest, RingVec};
+use sottovoce_types::{Digest, LayerRule, RingVec};
 
 use super::{Dealt, Submitted};
 use crate::chunks::{ChunkTree, Owner};
 use crate::fault::Abort;
 use crate::identity::Identity;
 use crate::kem::KemSecret;
-use crate::keys::{OneTimeSecret, self_mask};
+use crate::keys::{LayerKey, OneTimeSecret, self_mask};
 use crate::labels;
 use crate::mask::{Sign, expand_all};
 use crate::messages::MaskedInputMsg;
@@ -34,6 +34,18 @@ impl Masking {
     /// q − f: honest inputs guaranteed in any sum that can be opened; the noise of each client is sized for it.
     pub fn honest_floor(&self) -> u32 {
         honest_floor(self.dealt.roster.len(), self.dealt.roster.session.max_corrupt)
+    }
+
+    /// How this attempt's noise is split into layers; `None` in a session without.
+    pub fn layer_rule(&self) -> Option<LayerRule> {
+        let dealers = u32::try_from(self.dealt.dealers.len()).unwrap_or(u32::MAX);
+        self.dealt.roster.session.layer_rule(self.dealt.roster.len(), dealers)
+    }
+
+    /// What the layers of this client's noise are to be drawn from, one for each layer of [`Masking::layer_rule`]. Seeds beyond these stay unused.
+    pub fn layer_keys(&self) -> Vec<LayerKey> {
+        let (own, count) = (self.dealt.roster.client(self.dealt.me), self.layer_rule().map_or(0, LayerRule::layers));
+        (0..count).zip(&self.dealt.layers).map(|(k, seed)| LayerKey::new(&self.dealt.ctx2, &own, k, seed)).collect()
     }
 
     /// n: clients on the roster.

@@ -27,6 +27,7 @@ use crate::envelope::SharePair;
 use sottovoce_types::Digest;
 
 use crate::roster::Roster;
+use crate::shamir::Quad;
 use crate::topology::Topology;
 
 /// What every state after the masks are known carries.
@@ -40,4 +41,6 @@ struct Dealt {
     ctx2: Digest,
     /// The shares held, by dealer; a dealer whose envelope was unusable is not in it.
     held: BTreeMap<u32, SharePair>,
+    /// Seeds of this client's own layers.
+    layers: Vec<Quad>,
 }

@@ -11,7 +11,7 @@ use crate::envelope::{Envelope, SealOnce, SharePair};
 use crate::fault::Abort;
 use crate::graph::GraphRefused;
 use crate::kem::KemSecret;
-use crate::keys::{OneTimeSecret, ShareKind, same_commitment};
+use crate::keys::{OneTimeSecret, Share, ShareKind, same_commitment};
 use crate::messages::{EnvelopesMsg, ShareEntry};
 use crate::roster::{Member, Roster};
 use crate::shamir::Quad;
@@ -27,6 +27,8 @@ pub struct Shared {
     /// This client's shares of its own secrets, where it holds some.
     pub(super) own_shares: Option<SharePair>,
     pub(super) b: Quad,
+    /// Seeds of this client's layers.
+    pub(super) layers: Vec<Quad>,
     pub(super) mask: OneTimeSecret,
     pub(super) channel: OneTimeSecret,
     /// ML-KEM secrets of pairs, by position: those that this client encapsulated, until the envelopes bring the others.
@@ -49,7 +51,7 @@ impl Shared {
     /// envelope that is not the signed one or is withheld, a ciphertext for the pair's mask that
     /// does not give what its dealer confirms; on a sparse graph fewer than t dealers among this client's picks.
     pub fn envelopes(self, message: EnvelopesMsg) -> Result<Masking, Abort> {
-        let Self { roster, topology, me, own_dealing, own_shares, b, mask, channel, mut pair_secrets } = self;
+        let Self { roster, topology, me, own_dealing, own_shares, b, layers, mask, channel, mut pair_secrets } = self;
         let EnvelopesMsg { dealers: digests, dealt } = message;
         let have = u32::try_from(digests.len()).unwrap_or(u32::MAX);
         let need = roster.dealers_needed();
@@ -99,7 +101,7 @@ impl Shared {
         held.extend(own_shares.map(|own| (me, own)));
         let (n, root) = (roster.len(), shares_root(&digests));
         let ctx2 = context::ctx2(&roster.ctx1, n, dealers.iter().copied(), &root, topology.root());
-        Ok(Masking { dealt: Dealt { roster, topology, me, dealers, ctx2, held }, b, mask, pair_secrets })
+        Ok(Masking { dealt: Dealt { roster, topology, me, dealers, ctx2, held, layers }, b, mask, pair_secrets })
     }
 }
 
@@ -132,7 +134,13 @@ fn open(
     let secret = envelope.1.as_ref().and_then(|sent| channel.channel_secret(sent));
     let agreed = channel.agree(&dealer.pk_chan)?.with_kem(secret);
     let pair = SealOnce::new(&agreed, &roster.ctx1, &dealer.client, &holder).open(envelope)?;
-    let s = pair.s.commitment(&roster.ctx1, ShareKind::Mask, &dealer.client, &holder);
-    let b = pair.b.commitment(&roster.ctx1, ShareKind::SelfMask, &dealer.client, &holder);
-    (same_commitment(&s, &entry.commit_s) & same_commitment(&b, &entry.commit_b)).then_some(pair)
+    let same = |share: &Share, kind, committed: &Digest| {
+        same_commitment(&share.commitment(&roster.ctx1, kind, &dealer.client, &holder), committed)
+    };
+    let s = same(&pair.s, ShareKind::Mask, &entry.commit_s);
+    let b = same(&pair.b, ShareKind::SelfMask, &entry.commit_b);
+    let layers = (0..).zip(&pair.layers).zip(&entry.layers);
+    let layers = layers.map(|((k, share), committed)| same(share, ShareKind::Layer(k), committed));
+    let matches = layers.fold(s & b & (pair.layers.len() == entry.layers.len()), |all, one| all & one);
+    matches.then_some(pair)
 }

@@ -12,7 +12,7 @@ use crate::identity::Identity;
 use crate::labels;
 use crate::messages::{SurvivorSignatureMsg, SurvivorsMsg};
 
-/// A client that sent its masked input. Its mask secrets are gone; it holds shares.
+/// A client that sent its masked input. Its mask secrets are gone; it holds shares, and the seeds of its own layers.
 pub struct Submitted {
     pub(super) dealt: Dealt,
     pub(super) root: Digest,

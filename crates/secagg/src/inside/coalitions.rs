@@ -67,12 +67,12 @@ fn colluders_with_the_coordinator_open_one_client_with_t_shares_and_never_with_f
 fn an_envelope_with_a_share_that_is_not_canonical_does_not_open() {
     let mut cohort = Cohort::new(2, 0);
     let (ctx1, a, b) = (Digest([1; 32]), ClientId([1; 32]), ClientId([2; 32]));
-    let dealer = OneTimeKeys::draw(&ctx1, &a, KeyAgreement::X25519, &mut cohort.rng).unwrap();
-    let holder = OneTimeKeys::draw(&ctx1, &b, KeyAgreement::X25519, &mut cohort.rng).unwrap();
+    let dealer = OneTimeKeys::draw(&ctx1, &a, KeyAgreement::X25519, 0, &mut cohort.rng).unwrap();
+    let holder = OneTimeKeys::draw(&ctx1, &b, KeyAgreement::X25519, 0, &mut cohort.rng).unwrap();
     let agreed = |mine: &OneTimeKeys, other: &OneTimeKeys| mine.channel.agree(&other.channel.public()).unwrap();
     let open = |envelope| SealOnce::new(&agreed(&holder, &dealer), &ctx1, &a, &b).open(&envelope);
     let share = |rng: &mut _| Share::with_opener(Quad::random(rng).unwrap(), rng);
-    let pair = SharePair { s: share(&mut cohort.rng), b: share(&mut cohort.rng) };
+    let pair = SharePair { s: share(&mut cohort.rng), b: share(&mut cohort.rng), layers: Vec::new() };
     let mut plain = [0u8; 128];
     plain[..32].copy_from_slice(pair.s.value.to_bytes().as_ref());
     plain[64..96].copy_from_slice(pair.b.value.to_bytes().as_ref());

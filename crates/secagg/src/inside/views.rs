@@ -28,7 +28,7 @@ fn sum_under(contexts: [Digest; 4]) -> (Vec<u64>, Vec<u64>) {
     let cfg = Digest::of(b"a configuration");
     let ids: Vec<ClientId> = (0..4u8).map(|i| ClientId([i; 32])).collect();
     let keys: Vec<OneTimeKeys> =
-        ids.iter().map(|id| OneTimeKeys::draw(&cfg, id, KeyAgreement::X25519, rng).unwrap()).collect();
+        ids.iter().map(|id| OneTimeKeys::draw(&cfg, id, KeyAgreement::X25519, 0, rng).unwrap()).collect();
     let (mut sum, mut plain) = (vec![0u64; WORDS], vec![0u64; WORDS]);
     for (i, ctx2) in contexts.iter().enumerate() {
         let input = (0..WORDS as u64).map(|k| (k * (i as u64 + 3)) % 11);

@@ -179,7 +179,7 @@ mod tests {
         let rng = &mut ChaCha20Rng::from_seed([3; 32]);
         let (cfg, ctx) = (Digest([1; 32]), Digest([2; 32]));
         let (a, b) = (ClientId([10; 32]), ClientId([11; 32]));
-        let mut draw = |client| OneTimeKeys::draw(&cfg, client, KeyAgreement::X25519, rng).unwrap();
+        let mut draw = |client| OneTimeKeys::draw(&cfg, client, KeyAgreement::X25519, 0, rng).unwrap();
         let (ka, kb) = (draw(&a), draw(&b));
         let ab = ka.mask.agree(&kb.mask.public()).unwrap();
         let ba = kb.mask.agree(&ka.mask.public()).unwrap();
@@ -205,7 +205,7 @@ mod tests {
         let rng = &mut ChaCha20Rng::from_seed([5; 32]);
         let (cfg, ctx) = (Digest([1; 32]), Digest([2; 32]));
         let (a, b) = (ClientId([10; 32]), ClientId([11; 32]));
-        let mut draw = |client| OneTimeKeys::draw(&cfg, client, KeyAgreement::X25519MlKem768, rng).unwrap();
+        let mut draw = |client| OneTimeKeys::draw(&cfg, client, KeyAgreement::X25519MlKem768, 0, rng).unwrap();
         let (ka, kb, kc) = (draw(&a), draw(&b), draw(&a));
         let words = |agreed: &Agreed| {
             let mut out = vec![0u64; 4];

@@ -8,12 +8,12 @@ use sottovoce_wire::{Decode, DecodeError, Encode, Reader, put_u32};
 
 use super::{
     AbortMsg, AdvertMsg, DealerDigest, Dealing, DealtToYou, EnvelopesMsg, GraphMsg, InputRoot, MaskedInputMsg, Opened,
-    OpeningMsg, PickedBy, RosterMsg, ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg, SurvivorSignatureMsg,
-    SurvivorsMsg,
+    OpenedLayers, OpeningMsg, PickedBy, RosterMsg, ShareEntry, SharesMsg, SignedBy, SurvivorQuorumMsg,
+    SurvivorSignatureMsg, SurvivorsMsg,
 };
 use crate::audit::Revealed;
 use crate::certificate::Certificate;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, envelope_len};
 use crate::graph::PicksMsg;
 use crate::kem::{Ciphertexts, KemKeys, MaskCiphertext};
 use crate::session::MessageCtx;
@@ -44,6 +44,7 @@ impl Encode for AdvertMsg {
             out.extend_from_slice(&kem.channel);
         }
         self.commit_b.encode(out);
+        self.commit_layers.iter().for_each(|commitment| commitment.encode(out));
         out.extend_from_slice(&self.nonce);
         out.extend_from_slice(&self.signature);
     }
@@ -62,6 +63,7 @@ impl Decode<MessageCtx> for AdvertMsg {
                 None
             },
             commit_b: Digest::decode(ctx, input)?,
+            commit_layers: one_a_layer(ctx, input)?,
             nonce: input.array()?,
             signature: input.array()?,
         })
@@ -126,8 +128,14 @@ impl Decode<MessageCtx> for ShareEntry {
             commit_s: Digest::decode(ctx, input)?,
             commit_b: Digest::decode(ctx, input)?,
             envelope: Digest::decode(ctx, input)?,
+            layers: one_a_layer(ctx, input)?,
         })
     }
+}
+
+/// As many as the session has layers, without their number.
+fn one_a_layer(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Vec<Digest>, DecodeError> {
+    (0..ctx.layers).map(|_| Digest::decode(ctx, input)).collect()
 }
 
 impl Encode for Dealing {
@@ -156,7 +164,7 @@ impl Encode for Envelope {
 
 impl Decode<MessageCtx> for Envelope {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let sealed = input.array()?;
+        let sealed = input.take(envelope_len(ctx.layers))?.to_vec();
         if !ctx.hybrid {
             return Ok(Self(sealed, None));
         }
@@ -249,6 +257,9 @@ impl Encode for Revealed {
         });
         put_list(out, &self.secrets, |out, secret| out.extend_from_slice(secret));
         put_list(out, &self.ciphertexts, |out, sent| sent.encode(out));
+        if let Some(layers) = &self.layers {
+            put_list(out, layers, |out, seed| out.extend_from_slice(seed));
+        }
     }
 }
 
@@ -260,7 +271,10 @@ impl Decode<MessageCtx> for Revealed {
         let secrets = input.list("revealed secrets", ctx.n, Reader::array)?;
         let pairs = if ctx.hybrid { ctx.n.saturating_mul(ctx.degrees.holders) } else { 0 };
         let ciphertexts = input.list("revealed ciphertexts", pairs, |r| MaskCiphertext::decode(ctx, r))?;
-        Ok(Self { roster, picks, secrets, ciphertexts })
+        let seeds = ctx.n.saturating_mul(ctx.layers);
+        let layers =
+            if ctx.layers > 0 { Some(input.list("revealed seeds of layers", seeds, Reader::array)?) } else { None };
+        Ok(Self { roster, picks, secrets, ciphertexts, layers })
     }
 }
 
@@ -375,6 +389,9 @@ impl Encode for OpeningMsg {
                 out.extend_from_slice(&o.opener);
             });
         });
+        if let Some(layers) = &self.layers {
+            layers.encode(out);
+        }
         out.extend_from_slice(&self.signature);
     }
 }
@@ -382,15 +399,41 @@ impl Encode for OpeningMsg {
 impl Decode<MessageCtx> for OpeningMsg {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let opened = input.list("opened shares", ctx.degrees.dealers, |r| {
-            if !r.boolean("share present")? {
-                return Ok(None);
-            }
-            let opened = Opened { share: r.array()?, opener: r.array()? };
-            // One share has one encoding.
-            Quad::from_bytes(&opened.share).ok_or(DecodeError::Invalid { what: "opened share" })?;
-            Ok(Some(opened))
+            if r.boolean("share present")? { opened(r).map(Some) } else { Ok(None) }
         })?;
-        Ok(Self { opened, signature: input.array()? })
+        let layers = if ctx.layers > 0 { Some(Box::new(OpenedLayers::decode(ctx, input)?)) } else { None };
+        Ok(Self { opened, layers, signature: input.array()? })
+    }
+}
+
+/// A share and its opener. One share has one encoding.
+fn opened(input: &mut Reader<'_>) -> Result<Opened, DecodeError> {
+    let opened = Opened { share: input.array()?, opener: input.array()? };
+    Quad::from_bytes(&opened.share).ok_or(DecodeError::Invalid { what: "opened share" })?;
+    Ok(opened)
+}
+
+impl Encode for OpenedLayers {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_list(out, &self.own, |out, seed| out.extend_from_slice(seed));
+        put_list(out, &self.shares, |out, shares| {
+            put_list(out, shares, |out, o| {
+                out.extend_from_slice(&o.share);
+                out.extend_from_slice(&o.opener);
+            });
+        });
+    }
+}
+
+impl Decode<MessageCtx> for OpenedLayers {
+    fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let own = input.list("own seeds of layers", ctx.layers, |r| {
+            let seed = r.array()?;
+            Quad::from_bytes(&seed).ok_or(DecodeError::Invalid { what: "seed of a layer" })?;
+            Ok(seed)
+        })?;
+        let of_dealer = |r: &mut Reader<'_>| r.list("shares of seeds of layers", ctx.layers, opened);
+        Ok(Self { own, shares: input.list("shares of layers by dealer", ctx.degrees.dealers, of_dealer)? })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sottovoce_types::{ClientId, Digest};
 use sottovoce_wire::Encode;
+use zeroize::Zeroize;
 
 use crate::envelope::Envelope;
 use crate::fault::Abort;
@@ -27,6 +28,8 @@ pub struct AdvertMsg {
     pub pk_chan: [u8; 32],
     /// Commitment to the self-mask seed.
     pub commit_b: Digest,
+    /// Commitments to the seeds of its layers, as many as the session has.
+    pub commit_layers: Vec<Digest>,
     /// ML-KEM keys of masks and envelopes, in a hybrid agreement.
     pub kem: Option<Box<KemKeys>>,
     /// Fresh bytes.
@@ -53,6 +56,9 @@ impl AdvertMsg {
             .field(&self.nonce);
         if let Some(kem) = &self.kem {
             hasher.field(&kem.mask).field(&kem.channel);
+        }
+        for commitment in &self.commit_layers {
+            hasher.field(commitment.as_bytes());
         }
         hasher.finish()
     }
@@ -102,7 +108,7 @@ pub struct GraphMsg {
 }
 
 /// What a dealer commits to for one holder.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShareEntry {
     /// Commitment to the share of s.
     pub commit_s: Digest,
@@ -110,16 +116,15 @@ pub struct ShareEntry {
     pub commit_b: Digest,
     /// Hash of the envelope; of no bytes for the dealer itself.
     pub envelope: Digest,
+    /// Commitments to the shares of the seeds of its layers.
+    pub layers: Vec<Digest>,
 }
 
 impl ShareEntry {
     /// As it stands in the dealer's tree.
-    pub(crate) fn leaf(&self) -> [u8; 96] {
-        let mut leaf = [0; 96];
-        for (slot, part) in leaf.as_chunks_mut::<32>().0.iter_mut().zip([self.commit_s, self.commit_b, self.envelope]) {
-            *slot = part.0;
-        }
-        leaf
+    pub(crate) fn leaf(&self) -> Vec<u8> {
+        let parts = [&self.commit_s, &self.commit_b, &self.envelope].into_iter().chain(&self.layers);
+        parts.flat_map(|part| part.0).collect()
     }
 }
 
@@ -287,12 +292,37 @@ impl std::fmt::Debug for Opened {
     }
 }
 
+/// What is opened of layers of noise: which ones is *not* said here either, it follows from the signed survivor set.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpenedLayers {
+    /// The sender's own seeds of the surplus layers, ascending, four canonical field elements each.
+    pub own: Vec<[u8; 32]>,
+    /// By dealer as the opened shares: of a survivor, the shares of the same layers' seeds, for the case that it has fallen silent; of a dropout and of
+    /// one complained about, none.
+    pub shares: Vec<Vec<Opened>>,
+}
+
+// Secrets until the quorum says that they are opened.
+impl std::fmt::Debug for OpenedLayers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OpenedLayers({} seeds)", self.own.len())
+    }
+}
+
+impl Drop for OpenedLayers {
+    fn drop(&mut self) {
+        self.own.iter_mut().for_each(Zeroize::zeroize);
+    }
+}
+
 /// R4, client to coordinator: for every dealer of U2 whose shares the sender holds, by ascending position, its one share, or none
 /// with a complaint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpeningMsg {
     /// One a dealer: the share of b of a survivor, the share of s of a dropout.
     pub opened: Vec<Option<Opened>>,
+    /// In a session with layers.
+    pub layers: Option<Box<OpenedLayers>>,
     /// By the sender, over ctx3 and the shares.
     pub signature: [u8; 64],
 }
@@ -313,8 +343,20 @@ impl OpeningMsg {
                 None => hasher.field(&[]),
             };
         }
+        if let Some(layers) = &self.layers {
+            hasher.field(b"layers").number(number(layers.own.len()));
+            layers.own.iter().for_each(|seed| _ = hasher.field(seed));
+            for shares in &layers.shares {
+                hasher.number(number(shares.len()));
+                shares.iter().for_each(|o| _ = hasher.field(&o.share).field(&o.opener));
+            }
+        }
         hasher.finish()
     }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).expect("a length fits 64 bits")
 }
 
 /// A client's signed reason to leave an attempt.

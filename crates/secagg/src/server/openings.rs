@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use sottovoce_types::{ClientId, Digest, RingVec};
+use sottovoce_types::{ClientId, Digest, LayerSet, RingVec};
 
 use super::{Agreed, SecureSum, count, has, owed};
-use crate::audit::Revealed;
+use crate::audit::{Revealed, surplus_keys};
 use crate::certificate::Certificate;
 use crate::dealing::left_by;
 use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault, SpoiltShares};
@@ -16,9 +16,15 @@ use crate::identity::verify;
 use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, same_commitment, self_mask};
 use crate::labels;
 use crate::mask::{MaskKey, Sign, expand_all};
-use crate::messages::OpeningMsg;
+use crate::messages::{Opened, OpeningMsg, ShareEntry};
 use crate::shamir::decode::Decoder;
 use crate::shamir::{Lagrange, Quad};
+
+/// No shares.
+static NOTHING: BTreeMap<u32, Quad> = BTreeMap::new();
+
+/// A client's own seeds of the surplus, where the session has layers, and its shares of others', by survivor and layer.
+type OfLayers = (Option<Vec<Quad>>, Vec<((u32, u32), Quad)>);
 
 /// Waits for the openings of those who signed.
 pub struct CollectingOpenings {
@@ -32,6 +38,12 @@ pub struct CollectingOpenings {
     openings: BTreeMap<u32, Vec<Complaint>>,
     /// By dealer: the shares of its secret, by ascending holder.
     shares: BTreeMap<u32, BTreeMap<u32, Quad>>,
+    /// The layers of noise whose seeds are opened.
+    surplus: LayerSet,
+    /// By survivor that revealed its own: its seeds of the surplus, ascending.
+    own_seeds: BTreeMap<u32, Vec<Quad>>,
+    /// By survivor and layer of the surplus: the shares of the seed, by ascending holder.
+    seed_shares: BTreeMap<(u32, u32), BTreeMap<u32, Quad>>,
 }
 
 impl CollectingOpenings {
@@ -43,6 +55,7 @@ impl CollectingOpenings {
         signers: BTreeSet<u32>,
         certificate: Certificate,
     ) -> Self {
+        let surplus = agreed.roster.session.surplus(agreed.roster.len(), agreed.dealers.len(), survivors.len());
         Self {
             agreed,
             accumulator,
@@ -52,6 +65,9 @@ impl CollectingOpenings {
             certificate,
             openings: BTreeMap::new(),
             shares: BTreeMap::new(),
+            surplus,
+            own_seeds: BTreeMap::new(),
+            seed_shares: BTreeMap::new(),
         }
     }
 
@@ -59,7 +75,8 @@ impl CollectingOpenings {
     ///
     /// # Errors
     /// [`PeerFault`]: did not sign, a second opening, wrong count, a bad signature, or a share that is not the one
-    /// committed to ([`PeerFault::WrongShare`] names both). No share of a refused message is kept.
+    /// committed to ([`PeerFault::WrongShare`] names both), or its own seed of a surplus layer is not the one that it committed to
+    /// ([`PeerFault::WrongLayerSeed`]). No share of a refused message is kept.
     pub fn opening(&mut self, from: ClientId, message: OpeningMsg) -> Result<(), PeerFault> {
         let roster = &self.agreed.roster;
         let (holder, member) = owed(roster, from, |i| self.signers.contains(&i), &self.openings)?;
@@ -69,6 +86,7 @@ impl CollectingOpenings {
         }
         verify(&member.identity, labels::OPEN, message.signed(&self.ctx3).as_bytes(), &message.signature)
             .map_err(|_| PeerFault::Signature { client: from })?;
+        let (own_seeds, seed_shares) = self.layers_of(from, holder, &dealers, &message)?;
         let mut shares = Vec::with_capacity(dealers.len());
         let mut complaints = Vec::new();
         for (dealer, opened) in dealers.iter().zip(&message.opened) {
@@ -77,27 +95,86 @@ impl CollectingOpenings {
                 complaints.push(Complaint { holder: from, dealer: dealer_id });
                 continue;
             };
-            let slot = self.agreed.topology.slot(*dealer, holder);
-            let dealing = self.agreed.dealings.get(dealer);
-            let entry = slot.zip(dealing).and_then(|(slot, dealing)| dealing.entries.get(slot));
-            let entry = entry.expect("a dealing with another number of entries was refused");
+            let entry = self.entry(*dealer, holder);
             let (kind, committed) = if self.survivors.contains(dealer) {
                 (ShareKind::SelfMask, entry.commit_b)
             } else {
                 (ShareKind::Mask, entry.commit_s)
             };
-            let wrong = PeerFault::WrongShare { client: from, dealer: dealer_id };
-            let share = Share::from_bytes(&opened.share, &opened.opener).ok_or(wrong.clone())?;
-            if !same_commitment(&share.commitment(&roster.ctx1, kind, &dealer_id, &from), &committed) {
-                return Err(wrong);
-            }
-            shares.push((*dealer, share.value));
+            shares.push((*dealer, self.committed_share(from, *dealer, kind, &committed, opened)?));
+        }
+        self.own_seeds.extend(own_seeds.map(|seeds| (holder, seeds)));
+        for (place, share) in seed_shares {
+            self.seed_shares.entry(place).or_default().insert(holder, share);
         }
         for (dealer, share) in shares {
             self.shares.entry(dealer).or_default().insert(holder, share);
         }
         self.openings.insert(holder, complaints);
         Ok(())
+    }
+
+    fn entry(&self, dealer: u32, holder: u32) -> &ShareEntry {
+        let slot = self.agreed.topology.slot(dealer, holder);
+        let dealing = self.agreed.dealings.get(&dealer);
+        let entry = slot.zip(dealing).and_then(|(slot, dealing)| dealing.entries.get(slot));
+        entry.expect("a dealing with another number of entries was refused")
+    }
+
+    /// A share that a holder opened, if it is the one that its dealer committed to.
+    fn committed_share(
+        &self,
+        from: ClientId,
+        dealer: u32,
+        kind: ShareKind,
+        committed: &Digest,
+        opened: &Opened,
+    ) -> Result<Quad, PeerFault> {
+        let roster = &self.agreed.roster;
+        let dealer = roster.client(dealer);
+        let wrong = PeerFault::WrongShare { client: from, dealer };
+        let share = Share::from_bytes(&opened.share, &opened.opener).ok_or(wrong.clone())?;
+        let matches = same_commitment(&share.commitment(&roster.ctx1, kind, &dealer, &from), committed);
+        if matches { Ok(share.value) } else { Err(wrong) }
+    }
+
+    /// What a client opened of layers: exactly the surplus, of itself and of each survivor whose shares it has.
+    fn layers_of(
+        &self,
+        from: ClientId,
+        holder: u32,
+        dealers: &[u32],
+        message: &OpeningMsg,
+    ) -> Result<OfLayers, PeerFault> {
+        let shape = || PeerFault::Shape { client: from };
+        let roster = &self.agreed.roster;
+        let layers = match (&message.layers, &roster.session.layers) {
+            (Some(layers), Some(_)) => layers,
+            (None, None) => return Ok((None, Vec::new())),
+            _ => return Err(shape()),
+        };
+        if layers.own.len() != self.surplus.len() || layers.shares.len() != dealers.len() {
+            return Err(shape());
+        }
+        let mut own = Vec::with_capacity(layers.own.len());
+        for (layer, seed) in self.surplus.iter().zip(&layers.own) {
+            let seed = Quad::from_bytes(seed).filter(|seed| roster.is_layer_seed(holder, layer, seed));
+            own.push(seed.ok_or(PeerFault::WrongLayerSeed { client: from, layer })?);
+        }
+        let mut shares = Vec::new();
+        for ((dealer, opened), pair) in dealers.iter().zip(&layers.shares).zip(&message.opened) {
+            let owed = pair.is_some() && self.survivors.contains(dealer);
+            if opened.len() != if owed { self.surplus.len() } else { 0 } {
+                return Err(shape());
+            }
+            let committed = &self.entry(*dealer, holder).layers;
+            for (layer, opened) in self.surplus.iter().zip(opened) {
+                let committed = usize::try_from(layer).ok().and_then(|k| committed.get(k)).ok_or_else(shape)?;
+                let share = self.committed_share(from, *dealer, ShareKind::Layer(layer), committed, opened)?;
+                shares.push(((*dealer, layer), share));
+            }
+        }
+        Ok((Some(own), shares))
     }
 
     /// Openings taken.
@@ -118,7 +195,12 @@ impl CollectingOpenings {
 
     /// Whether t shares of every secret are there, so that closing gives the sum (unless a dealer cheated).
     pub fn ready(&self) -> bool {
-        self.agreed.dealers.iter().all(|dealer| self.shares_of(*dealer).len() >= self.threshold())
+        let enough = |shares: &BTreeMap<u32, Quad>| shares.len() >= self.threshold();
+        let seeds = |survivor: &u32| {
+            self.own_seeds.contains_key(survivor)
+                || self.surplus.iter().all(|layer| enough(self.seed_shares_of(*survivor, layer)))
+        };
+        self.agreed.dealers.iter().all(|dealer| enough(self.shares_of(*dealer))) && self.survivors.iter().all(seeds)
     }
 
     /// Puts the secrets together, verifies each against what its dealer advertised, takes the masks off and gives the sum.
@@ -145,17 +227,23 @@ impl CollectingOpenings {
         for dealer in &self.agreed.dealers {
             let (revealed, fault) = if self.survivors.contains(dealer) {
                 let opened = |b: &Quad| Ok((self.self_mask(*dealer, b)?, *b.to_bytes()));
-                let ((key, b), fault) = self.verified(&mut weights, *dealer, opened)?;
+                let ((key, b), fault) = self.verified(&mut weights, *dealer, self.shares_of(*dealer), opened)?;
                 self_masks.push((key, Sign::Subtract));
                 (b, fault)
             } else {
                 let opened = |s: &Quad| Ok((self.mask_secret(*dealer, s)?, *s.to_bytes()));
-                let ((secret, s), fault) = self.verified(&mut weights, *dealer, opened)?;
+                let ((secret, s), fault) = self.verified(&mut weights, *dealer, self.shares_of(*dealer), opened)?;
                 gone.push((*dealer, secret));
                 (s, fault)
             };
             secrets.push(revealed);
             spoilt.extend(fault);
+        }
+        let (seeds, spoilt_seeds) = self.surplus_seeds(&mut weights)?;
+        for fault in spoilt_seeds {
+            if !spoilt.iter().any(|known: &SpoiltShares| known.dealer == fault.dealer) {
+                spoilt.push(fault);
+            }
         }
         let mut sum = self.accumulator;
         let Self { agreed, survivors, ctx3, openings, certificate, .. } = self;
@@ -179,9 +267,15 @@ impl CollectingOpenings {
         let shown = agreed.ciphertexts.into_iter().filter(|(pair, _)| of_a_dropout(pair));
         let ciphertexts = shown.map(|(_, sent)| sent).collect();
         let picks = agreed.topology.lists(agreed.roster.len());
-        let revealed = Revealed { roster: agreed.roster.message.clone(), picks, secrets, ciphertexts };
+        let layers = agreed.roster.session.layers.map(|_| seeds);
+        let revealed = Revealed { roster: agreed.roster.message.clone(), picks, secrets, ciphertexts, layers };
+        let dealers = agreed.dealers.len();
+        let keys = surplus_keys(&agreed.roster, &agreed.ctx2, (dealers, &survivors), &revealed);
+        let keys = keys.expect("every seed was checked against its commitment");
+        let rule = agreed.roster.session.layer_rule(agreed.roster.len(), u32::try_from(dealers).unwrap_or(u32::MAX));
         Ok(SecureSum::new(sum, &agreed.roster, &survivors, openings.keys(), ctx3, complaints, certificate)
             .with_spoilt(spoilt)
+            .with_surplus(rule, keys)
             .with_revealed(revealed))
     }
 
@@ -192,18 +286,42 @@ impl CollectingOpenings {
         &self,
         weights: &mut Weights,
         dealer: u32,
+        opened: &BTreeMap<u32, Quad>,
         check: impl Fn(&Quad) -> Result<T, OpenFailed>,
     ) -> Result<(T, Option<SpoiltShares>), OpenFailed> {
-        let fault = match check(&weights.secret(self, dealer)?) {
+        let fault = match check(&weights.secret(self, dealer, opened)?) {
             Ok(verified) => return Ok((verified, None)),
             Err(fault) => fault,
         };
-        let (holders, shares): (Vec<u32>, Vec<&Quad>) = self.shares_of(dealer).iter().map(|(h, s)| (*h, s)).unzip();
+        let (holders, shares): (Vec<u32>, Vec<&Quad>) = opened.iter().map(|(h, s)| (*h, s)).unzip();
         let decoder = Decoder::new(&holders, self.agreed.topology.threshold()).map_err(|_| fault.clone())?;
         let found = decoder.decode(&shares).map_err(|_| fault.clone())?;
         let verified = check(&found.secret).map_err(|_| fault)?;
         let roster = &self.agreed.roster;
         Ok((verified, Some(SpoiltShares { dealer: roster.client(dealer), holders: roster.clients(&found.wrong) })))
+    }
+
+    /// The seeds of the surplus layers by survivor and layer: as their owner revealed them, or, of one that fell silent, from shares.
+    fn surplus_seeds(&self, weights: &mut Weights) -> Result<(Vec<[u8; 32]>, Vec<SpoiltShares>), OpenFailed> {
+        let (mut seeds, mut spoilt) = (Vec::new(), Vec::new());
+        for survivor in &self.survivors {
+            if let Some(own) = self.own_seeds.get(survivor) {
+                seeds.extend(own.iter().map(|seed| *seed.to_bytes()));
+                continue;
+            }
+            for layer in self.surplus.iter() {
+                let check = |seed: &Quad| {
+                    let (dealer, fault) = (self.agreed.roster.client(*survivor), DealerFault::LayerSeed(layer));
+                    let right = self.agreed.roster.is_layer_seed(*survivor, layer, seed);
+                    if right { Ok(*seed.to_bytes()) } else { Err(OpenFailed::Dealer { dealer, fault }) }
+                };
+                let opened = self.seed_shares_of(*survivor, layer);
+                let (seed, fault) = self.verified(weights, *survivor, opened, check)?;
+                seeds.push(seed);
+                spoilt.extend(fault);
+            }
+        }
+        Ok((seeds, spoilt))
     }
 
     /// A survivor: b verified against its commitment, and the self mask that it gives.
@@ -229,8 +347,12 @@ impl CollectingOpenings {
 
     /// What was opened of this dealer's secret, by holder.
     fn shares_of(&self, dealer: u32) -> &BTreeMap<u32, Quad> {
-        static NONE: BTreeMap<u32, Quad> = BTreeMap::new();
-        self.shares.get(&dealer).unwrap_or(&NONE)
+        self.shares.get(&dealer).unwrap_or(&NOTHING)
+    }
+
+    /// What was opened of the seed of a survivor's layer, by holder.
+    fn seed_shares_of(&self, survivor: u32, layer: u32) -> &BTreeMap<u32, Quad> {
+        self.seed_shares.get(&(survivor, layer)).unwrap_or(&NOTHING)
     }
 
     fn threshold(&self) -> usize {
@@ -244,8 +366,12 @@ struct Weights(Option<(Vec<u32>, Lagrange)>);
 
 impl Weights {
     /// The secret of a dealer from the first t shares opened.
-    fn secret(&mut self, phase: &CollectingOpenings, dealer: u32) -> Result<Quad, OpenFailed> {
-        let opened = phase.shares_of(dealer);
+    fn secret(
+        &mut self,
+        phase: &CollectingOpenings,
+        dealer: u32,
+        opened: &BTreeMap<u32, Quad>,
+    ) -> Result<Quad, OpenFailed> {
         let (have, need) = (count(opened), phase.agreed.topology.threshold());
         if have < need {
             return Err(OpenFailed::SharesMissing { dealer: phase.agreed.roster.client(dealer), have, need });

@@ -121,7 +121,7 @@ impl CollectingShares {
                 }
                 let signature = dealing.signature;
                 let Some(dealt) = dealt.get_mut(holder) else { continue };
-                dealt.push(DealtToYou { dealer, entry: *entry, path: tree.path(slot), signature, envelope });
+                dealt.push(DealtToYou { dealer, entry: entry.clone(), path: tree.path(slot), signature, envelope });
             }
             drop(holders);
             dealings.insert(dealer, dealing);

@@ -1,11 +1,12 @@
 //! The opened sum and who is in it.
 use std::collections::BTreeSet;
 
-use sottovoce_types::{ClientId, Digest, RingVec};
+use sottovoce_types::{ClientId, Digest, LayerRule, RingVec};
 
 use crate::audit::Revealed;
 use crate::certificate::Certificate;
 use crate::fault::{Complaint, SpoiltShares};
+use crate::keys::LayerKey;
 use crate::roster::Roster;
 use crate::session::honest_floor;
 
@@ -23,6 +24,8 @@ pub struct SecureSum {
     certificate: Certificate,
     spoilt: Vec<SpoiltShares>,
     revealed: Revealed,
+    layer_rule: Option<LayerRule>,
+    surplus: Vec<LayerKey>,
 }
 
 impl SecureSum {
@@ -50,7 +53,10 @@ impl SecureSum {
                 picks: Vec::new(),
                 secrets: Vec::new(),
                 ciphertexts: Vec::new(),
+                layers: None,
             },
+            layer_rule: None,
+            surplus: Vec::new(),
         }
     }
 
@@ -62,6 +68,21 @@ impl SecureSum {
     /// With what opened it.
     pub(super) fn with_revealed(self, revealed: Revealed) -> Self {
         Self { revealed, ..self }
+    }
+
+    /// With the layers of noise that are still in it and are to be taken off.
+    pub(super) fn with_surplus(self, layer_rule: Option<LayerRule>, surplus: Vec<LayerKey>) -> Self {
+        Self { layer_rule, surplus, ..self }
+    }
+
+    /// How the noise was split; `None` in a session without layers.
+    pub fn layer_rule(&self) -> Option<LayerRule> {
+        self.layer_rule
+    }
+
+    /// The layers of noise that are in [`Self::sum`], and are to be taken off before it is published.
+    pub fn surplus(&self) -> &[LayerKey] {
+        &self.surplus
     }
 
     /// What opened it, for whoever audits the sum: of each dealer one secret, and nothing that was not opened.

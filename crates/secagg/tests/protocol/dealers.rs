@@ -15,7 +15,7 @@ fn round_with_garbage_for(holders: &[usize]) -> (Cohort, Result<SecureSum, OpenF
             for holder in holders {
                 // Of another length or with another hash it would not get past the coordinator; so the hash is right.
                 let honest_hash = message.dealing.entries[*holder].envelope;
-                message.envelopes[*holder].0 = [0xa5; ENVELOPE_LEN];
+                message.envelopes[*holder].0 = vec![0xa5; ENVELOPE_LEN];
                 message.dealing.entries[*holder].envelope = hash_of(&message.envelopes[*holder]);
                 assert_ne!(message.dealing.entries[*holder].envelope, honest_hash);
             }

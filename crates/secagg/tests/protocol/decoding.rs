@@ -24,7 +24,10 @@ struct Sample {
 }
 
 fn sample() -> Sample {
-    let mut c = Cohort::new(3, 0);
+    sample_of(Cohort::new(3, 0))
+}
+
+fn sample_of(mut c: Cohort) -> Sample {
     let (states, _, roster) = c.until_roster();
     let (_, shares) =
         states.into_iter().next().unwrap().roster(roster.clone(), &c.sites[0], &mut c.rng).unwrap().complete().unwrap();
@@ -70,7 +73,13 @@ fn check<M: Encode + Decode<MessageCtx> + PartialEq + std::fmt::Debug>(ctx: &Mes
 
 #[test]
 fn claim_decoders_refuse_truncated_and_trailing_bytes() {
-    let s = sample();
+    check_all(&sample());
+    let layered = sample_of(Cohort::new(3, 0).layered());
+    assert_eq!((layered.ctx.layers, layered.advert.commit_layers.len()), (1, 1));
+    check_all(&layered);
+}
+
+fn check_all(s: &Sample) {
     check(&s.ctx, &s.advert);
     check(&s.ctx, &s.roster);
     check(&s.ctx, &s.picks);
@@ -113,6 +122,14 @@ fn claim_a_share_that_is_not_canonical_is_refused() {
         OpeningMsg::decode_exact(&s.ctx, &opening.to_bytes()),
         Err(DecodeError::Invalid { what: "opened share" })
     );
+    let s = sample_of(Cohort::new(3, 0).layered());
+    let mut opening = s.opening.clone();
+    opening.layers.as_mut().unwrap().own = vec![[0xff; 32]];
+    let refused = OpeningMsg::decode_exact(&s.ctx, &opening.to_bytes());
+    assert_eq!(refused, Err(DecodeError::Invalid { what: "seed of a layer" }));
+    opening.layers.as_mut().unwrap().own = vec![[0; 32]; 2];
+    let refused = OpeningMsg::decode_exact(&s.ctx, &opening.to_bytes());
+    assert!(matches!(refused, Err(DecodeError::TooLong { max: 1, .. })), "{refused:?}");
 }
 
 #[test]
@@ -143,7 +160,7 @@ proptest! {
     #[test]
     fn claim_no_bytes_make_a_decoder_panic(bytes: Vec<u8>, n in 0usize..5, words in 0usize..5) {
         let degrees = Degrees { picks: n, holders: n, dealers: n };
-        let ctx = MessageCtx { n, words, degrees, hybrid: n % 2 == 1 };
+        let ctx = MessageCtx { n, words, degrees, hybrid: n % 2 == 1, layers: n % 3 };
         let _ = AdvertMsg::decode_exact(&ctx, &bytes);
         let _ = RosterMsg::decode_exact(&ctx, &bytes);
         let _ = PicksMsg::decode_exact(&ctx, &bytes);

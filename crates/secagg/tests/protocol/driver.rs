@@ -17,6 +17,26 @@ pub(crate) struct Cohort {
     pub(crate) rng: ChaCha20Rng,
     /// Of the session, solved for once.
     degrees: std::cell::OnceCell<Degrees>,
+    /// The keys of all layers of noise that [`noised`] added.
+    pub(crate) layer_keys: std::cell::RefCell<Vec<LayerKey>>,
+}
+
+/// What stands for the noise of a layer in these tests: words that follow from its key.
+pub(crate) fn stand_in(key: &LayerKey, words: usize) -> Vec<u64> {
+    let mut words = vec![0u64; words];
+    let mut rng = ChaCha20Rng::from_seed(*key.bytes());
+    words.iter_mut().for_each(|word| *word = rand_core::Rng::next_u64(&mut rng));
+    words
+}
+
+/// An input with the noise of its layers, where the session has them.
+pub(crate) fn noised(cohort: &Cohort, state: &Masking, mut input: RingVec) -> RingVec {
+    for key in state.layer_keys() {
+        let noise = stand_in(&key, input.words().len());
+        input.words_mut().iter_mut().zip(noise).for_each(|(word, noise)| *word = word.wrapping_add(noise));
+        cohort.layer_keys.borrow_mut().push(key);
+    }
+    input
 }
 
 /// Inputs of three words of two lanes unless a test says otherwise.
@@ -45,9 +65,17 @@ impl Cohort {
             graph: MaskGraph::Complete,
             suite: MaskSuite::Aes256Ctr,
             key_agreement: KeyAgreement::X25519,
+            layers: None,
             allow_plain: false,
         };
-        Self { coordinator, sites, session, rng, degrees: std::cell::OnceCell::new() }
+        Self {
+            coordinator,
+            sites,
+            session,
+            rng,
+            degrees: std::cell::OnceCell::new(),
+            layer_keys: std::cell::RefCell::default(),
+        }
     }
 
     /// The same on a graph of picks that withstands f corrupt clients and this share of dropouts, all but `fewer` of the clients
@@ -79,6 +107,12 @@ impl Cohort {
         self
     }
 
+    /// With noise in layers.
+    pub(crate) fn layered(mut self) -> Self {
+        self.session.layers = Some(Digest::of(b"the law of the layers"));
+        self
+    }
+
     pub(crate) fn n(&self) -> usize {
         self.sites.len()
     }
@@ -96,8 +130,9 @@ impl Cohort {
         let bytes = message.to_bytes();
         let degrees = *self.degrees.get_or_init(|| self.session.message_ctx().unwrap().degrees);
         let hybrid = self.session.key_agreement.is_hybrid();
-        let ctx = MessageCtx { n: self.n(), words: self.session.words, degrees, hybrid };
-        let limits = Limits::new(self.n(), self.session.words).with_kem(hybrid);
+        let layers = self.session.layer_count();
+        let ctx = MessageCtx { n: self.n(), words: self.session.words, degrees, hybrid, layers };
+        let limits = Limits::new(self.n(), self.session.words).with_kem(hybrid).with_layers(layers);
         let limit = limits.with_degrees(degrees.picks, degrees.holders, degrees.dealers).max_body(kind);
         assert!(bytes.len() <= limit, "{kind:?}: {} bytes, limit {limit}", bytes.len());
         let back = M::decode_exact(&ctx, &bytes).unwrap();
@@ -162,7 +197,8 @@ impl Cohort {
         let (states, mut server) = self.until_masking();
         let mut submitted = Vec::new();
         for (i, state) in states.into_iter().enumerate() {
-            let (state, message) = state.submit(self.pack(&self.input(i)), &self.sites[i]).unwrap();
+            let input = noised(self, &state, self.pack(&self.input(i)));
+            let (state, message) = state.submit(input, &self.sites[i]).unwrap();
             if arrived.contains(&i) {
                 server.input(self.id(i), message).unwrap();
             }
@@ -292,7 +328,8 @@ fn sum_of_round(cohort: &mut Cohort, inputs: &[RingVec], drops: &Drops) -> Resul
     let dealt = |i: &usize| envelopes.contains_key(&cohort.id(*i));
     for (i, state) in shared.into_iter().filter(|(i, _)| alive(i, &[&drops.inputs]) && dealt(i)) {
         let state = state.envelopes(cohort.pass(Kind::Envelopes, &envelopes[&cohort.id(i)])).unwrap();
-        let (state, message) = state.submit(inputs[i].clone(), &cohort.sites[i]).unwrap();
+        let input = noised(cohort, &state, inputs[i].clone());
+        let (state, message) = state.submit(input, &cohort.sites[i]).unwrap();
         server.input(cohort.id(i), cohort.pass(Kind::MaskedInput, &message)).unwrap();
         submitted.insert(i, state);
     }

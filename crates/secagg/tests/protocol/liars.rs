@@ -318,7 +318,7 @@ fn claim_different_rosters_end_the_attempt() {
     let mut message = messages[0].1.clone();
     let dealt = DealtToYou {
         dealer: 4,
-        entry: from_b.dealing.entries[0],
+        entry: from_b.dealing.entries[0].clone(),
         path: message.dealt[0].path.clone(),
         signature: from_b.dealing.signature,
         envelope: from_b.envelopes[0].clone(),

@@ -17,6 +17,7 @@ mod exact;
 mod flower;
 mod graphs;
 mod hybrid;
+mod layers;
 mod liars;
 mod operations;
 mod replays;

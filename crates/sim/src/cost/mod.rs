@@ -241,6 +241,7 @@ impl Cohort {
             graph: spec.graph,
             suite: spec.suite,
             key_agreement: spec.key_agreement,
+            layers: None,
             allow_plain: true,
         };
         let n = sites.len();

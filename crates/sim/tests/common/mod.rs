@@ -53,6 +53,7 @@ pub fn spec(n_min: u32, max_corrupt: u32, rounds: u64) -> RunSpec {
         max_attempts: 3,
         key_agreement: KeyAgreement::X25519,
         audit_chunks: 1,
+        noise_removal: sottovoce_types::NoiseRemoval::None,
     }
 }
 

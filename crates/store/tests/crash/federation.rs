@@ -65,6 +65,7 @@ pub fn plan() -> Arc<RunPlan> {
         max_attempts: 3,
         key_agreement: KeyAgreement::X25519,
         audit_chunks: 0,
+        noise_removal: sottovoce_types::NoiseRemoval::None,
     };
     Arc::new(RunPlan::new(spec, Arc::new(manifest)).unwrap())
 }

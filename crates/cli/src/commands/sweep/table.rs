@@ -143,7 +143,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use sottovoce_config::SweepPlan;
+    use sottovoce_config::{Colour, SweepPlan};
     use sottovoce_types::{AttackScore, Interval, Unit, Vantage};
 
     use super::*;
@@ -151,7 +151,7 @@ mod tests {
     use crate::commands::sweep::each_once;
 
     fn quiet() -> Output {
-        Output::new(&Global { format: Format::Text, quiet: true, verbose: 0 })
+        Output::new(&Global { format: Format::Text, quiet: true, verbose: 0, color: Colour::Never })
     }
 
     fn cells() -> Vec<(Digest, SweepCell)> {

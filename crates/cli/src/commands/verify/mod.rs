@@ -5,6 +5,7 @@
 mod chain;
 mod heard;
 mod inputs;
+mod receipt;
 mod state;
 
 use std::path::{Path, PathBuf};
@@ -98,6 +99,15 @@ fn evidence_in(path: &Path) -> Result<Option<Evidence>> {
 
 fn subject(path: &Path, given: Option<&Manifest>) -> Result<(Subject, Option<Manifest>)> {
     let path = path.to_owned();
+    if path.is_file() && path.file_name().is_some_and(|name| name == receipt::FILE) {
+        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let (plan, _) = plan_of(&dir, given)?;
+        let checks = vec![receipt::check(&path, &plan)];
+        return Ok((
+            Subject { path, what: "receipts", checks, heard: Vec::new() },
+            Some(plan.manifest().as_ref().clone()),
+        ));
+    }
     if path.is_file() {
         let manifest = given.cloned();
         let manifest =

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use sottovoce_dp::{Ledger, LedgerEntry};
-use sottovoce_round::{Entry, JournalEvent, ModelChain, RunPlan};
+use sottovoce_round::{Entry, JournalEvent, ModelChain, PublicKey, RunPlan, receipts_in};
 use sottovoce_store::{Witness, load_checkpoint, read_journal, read_result};
 use sottovoce_types::ClientId;
 
 use super::inputs::{self, Tally};
-use super::{Check, Subject, chain, heard};
+use super::{Check, Subject, chain, heard, receipt};
 
 /// Checks it.
 pub fn check(path: PathBuf, plan: &Arc<RunPlan>) -> Subject {
@@ -47,6 +47,7 @@ pub fn check(path: PathBuf, plan: &Arc<RunPlan>) -> Subject {
             checks.push(check);
             said = lines;
         }
+        checks.push(Check::of("receipts", receipts(&path, &entries, plan)));
         "site's state"
     };
     Subject { path, what, checks, heard: said }
@@ -101,6 +102,20 @@ fn ledger(entries: &[Entry], plan: &RunPlan) -> Result<String> {
     let spent = replayed.epsilon_spent().upper;
     ensure!(spent <= budget.epsilon.value(), "epsilon {spent} is spent of {}", budget.epsilon);
     Ok(format!("{} charges, epsilon {spent:.4} of {} at delta {}", replayed.charges(), budget.epsilon, budget.delta))
+}
+
+/// One receipt for each sum that the site opened, with the totals of the ledger in the same journal.
+fn receipts(path: &Path, entries: &[Entry], plan: &RunPlan) -> Result<String> {
+    let site = Witness::read(path)?.and_then(|witness| witness.seal).map(|seal| PublicKey(seal.public_key.0));
+    let found = receipts_in(entries, plan, site)?;
+    if plan.budget().is_none() {
+        return Ok("no differential privacy: there is no noise to state".to_owned());
+    }
+    let others = match found.of_other_plans {
+        0 => String::new(),
+        n => format!("; {n} of other plans were not checked"),
+    };
+    Ok(receipt::describe(&found.checked) + &others)
 }
 
 /// Every published round: its result as it was sent, the model that follows, and the checkpoint.
