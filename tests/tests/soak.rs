@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::federation::CoordinatorProcess;
 use common::sites::{SiteProcess, Sites};
 use common::{arg, json_lines, resident_kib, run};
 use sottovoce_store::read_checkpoint;

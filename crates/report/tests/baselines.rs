@@ -75,6 +75,7 @@ fn sweep() -> SweepReport {
         rows: [rows("cnn"), rows("a | b <i>")].concat(),
         leakage: Vec::new(),
         failed: Vec::new(),
+        selection: vec!["epsilon per run: at most 8".to_owned()],
     }
 }
 
