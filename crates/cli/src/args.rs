@@ -7,6 +7,7 @@ mod sweep;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sottovoce_config::Colour;
 
 pub use self::audit::{AuditCommand, DesignArg, ImportScoresArgs, SelftestArgs};
 pub use self::bench::{AdversaryName, AgreementName, BenchCommand, BenchSecaggArgs, GraphName, SuiteName};
@@ -48,6 +49,9 @@ pub struct Global {
     /// More about what happens, on stderr; twice for all of it.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Colour in errors that point into a config: auto (on a terminal, where `NO_COLOR` is not set), always, or never.
+    #[arg(long, global = true, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
 }
 
 /// How results are printed.

@@ -91,7 +91,7 @@ impl RunDir {
         if !file.exists() {
             bail!("{} is no run directory: it has no config.toml", path.display());
         }
-        let config = Config::load(&file, set).map_err(|e| crate::exit::usage(e.render(false)))?;
+        let config = Config::load(&file, set).map_err(crate::exit::refused)?;
         Ok((Self { path: path.to_owned() }, config))
     }
 

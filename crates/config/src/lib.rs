@@ -28,6 +28,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
 mod check;
+mod colour;
 mod corpus;
 mod error;
 mod features;
@@ -44,6 +45,7 @@ mod sweep;
 mod training;
 mod variants;
 
+pub use colour::{Colour, NotAColour};
 pub use corpus::{Corpus, CorpusKind, Labels};
 pub use error::{ConfigError, Fault, Problem};
 pub use features::Features;

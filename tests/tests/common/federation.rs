@@ -301,6 +301,17 @@ impl CoordinatorProcess {
         self.event_where(|event| event["event"] == name).await
     }
 
+    /// Waits for the next event of this name for as long as it takes.
+    pub async fn patient_event(&mut self, name: &str) -> Value {
+        loop {
+            match self.events.recv().await {
+                Some(event) if event["event"] == name => return event,
+                Some(_) => {}
+                None => panic!("the coordinator ended: {}", fs::read_to_string(&self.stderr).unwrap()),
+            }
+        }
+    }
+
     /// Waits for an event.
     pub async fn event_where(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {

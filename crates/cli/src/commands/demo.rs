@@ -130,7 +130,7 @@ fn config(args: &DemoArgs, root: &std::path::Path) -> Result<Config> {
         format!("privacy.noise_multiplier={}", noise.value()),
         format!("privacy.epsilon_budget={}", args.epsilon),
     ];
-    Config::parse(CONFIG, &set).map_err(|e| crate::exit::usage(e.render(false)))
+    Config::parse(CONFIG, &set).map_err(crate::exit::refused)
 }
 
 /// Real files all the way: wav on disk, scanned, decoded, extracted to HDF5, read back.

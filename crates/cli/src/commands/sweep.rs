@@ -19,7 +19,7 @@ use sottovoce_report::{SweepReport, sweep_html, sweep_text, write_plots, write_t
 use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow};
 
 use crate::args::{Executor, SweepArgs, Tracking};
-use crate::exit::{Exit, usage};
+use crate::exit::{Exit, refused, usage};
 use crate::output::Output;
 use crate::speech::{self, Speech};
 use cell::{Cells, Centralised};
@@ -30,7 +30,7 @@ use table::Table;
 
 /// `sweep`
 pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
-    let plan = SweepPlan::load(&args.config.config, &args.config.set).map_err(|e| usage(e.render(false)))?;
+    let plan = SweepPlan::load(&args.config.config, &args.config.set).map_err(refused)?;
     let cells = each_once(plan.cells.clone());
     if cells.is_empty() {
         return Err(usage(match plan.excluded.len() {

@@ -12,7 +12,7 @@ use sottovoce_types::{SCHEMA_VERSION, Verdict};
 
 use crate::auditing::power::{ALPHA, CanaryPower};
 use crate::auditing::{canaries, canary_claim};
-use crate::exit::{Exit, usage};
+use crate::exit::{Exit, refused};
 use crate::output::Output;
 use crate::run_dir::RunDir;
 use crate::{federation, speech};
@@ -27,7 +27,7 @@ pub fn run(path: &Path, set: &[String], output: &Output) -> anyhow::Result<Exit>
         let rounds = dir.read_rounds()?.len() as u64;
         (config, path.join("data"), rounds)
     } else {
-        let config = Config::load(path, set).map_err(|e| usage(e.render(false)))?;
+        let config = Config::load(path, set).map_err(refused)?;
         let rounds = config.run.rounds;
         (config, scratch.path().to_owned(), rounds)
     };

@@ -158,7 +158,7 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use sottovoce_config::SweepPlan;
+    use sottovoce_config::{Colour, SweepPlan};
     use sottovoce_types::{AttackScore, Interval, Unit, Vantage};
 
     use super::*;
@@ -166,7 +166,7 @@ pub(super) mod tests {
     use crate::commands::sweep::each_once;
 
     fn quiet() -> Output {
-        Output::new(&Global { format: Format::Text, quiet: true, verbose: 0 })
+        Output::new(&Global { format: Format::Text, quiet: true, verbose: 0, color: Colour::Never })
     }
 
     fn cells() -> Vec<(Digest, SweepCell)> {
