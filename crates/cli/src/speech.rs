@@ -1,18 +1,23 @@
 //! From a config to speech: a cache, a corpus, or synthetic voices.
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use sottovoce_audio::synth::{self, SynthSpec};
 use sottovoce_audio::{
-    CacheError, CorpusKind, Failed, FrontEnd, LabelSource, Labelling, Scaling, Scan, ScanError, cache, examples,
-    extract, extract_to_memory, scan,
+    CacheError, CorpusKind, ExtractError, Failed, FrontEnd, LabelSource, Labelling, Scaling, Scan, ScanError, cache,
+    examples, extract, extract_to_memory, scan,
 };
 use sottovoce_config::{self as config, Config};
 use sottovoce_types::{Digest, Emotion, Examples, LabelSet, Utterance};
 
 use crate::exit::usage;
 use crate::output::Output;
+
+/// No corpus of ours takes longer on one core.
+const LONGEST_EXTRACTION: Duration = Duration::from_mins(30);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Utterances with what must be said of them.
 pub struct Speech {
@@ -89,7 +94,7 @@ pub fn load(config: &Config, workspace: &Path, output: &Output) -> Result<Speech
     let bar = output.progress("extracting MFCCs", scan.clips.len() as u64);
     let progress = |done: usize, _total: usize| bar.set_position(done as u64);
     let utterances = if let Some(path) = &cache_path {
-        let report = extract(&scan, &spec, path, &progress)?;
+        let report = when_free(path, output, || extract(&scan, &spec, path, &progress))?;
         report_failed(&report.failed, output);
         cache::read(path, &spec)?.1
     } else {
@@ -99,6 +104,22 @@ pub fn load(config: &Config, workspace: &Path, output: &Output) -> Result<Speech
     };
     bar.finish_and_clear();
     described(config, scan.kind, scan.label_source, scan.synthetic, utterances, output)
+}
+
+/// Extracts as soon as no other process, and no other cell of a sweep, extracts to the same cache: what that one wrote is then reused.
+fn when_free<T>(path: &Path, output: &Output, extract: impl Fn() -> Result<T, ExtractError>) -> Result<T> {
+    let began = Instant::now();
+    loop {
+        match extract() {
+            Err(ExtractError::Busy { .. }) if began.elapsed() < LONGEST_EXTRACTION => {
+                if began.elapsed() < BETWEEN_LOOKS {
+                    output.remark(format!("another extraction writes {}: waiting for it", path.display()));
+                }
+                std::thread::sleep(BETWEEN_LOOKS);
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 /// Asking a corpus for labels that it does not have is the config's fault, or the command line's; the rest is the disk's.
@@ -275,4 +296,35 @@ fn synthesise(config: &Config, workspace: &Path, output: &Output) -> Result<Path
     })?;
     bar.finish_and_clear();
     Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::args::{Format, Global};
+
+    #[test]
+    fn a_cache_that_another_extraction_holds_is_waited_for_and_other_errors_are_not() {
+        let output = Output::new(&Global {
+            format: Format::Text,
+            quiet: true,
+            verbose: 0,
+            color: sottovoce_config::Colour::Never,
+        });
+        let (path, tries) = (Path::new("a.h5"), Cell::new(0));
+        let third_time = || {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 { Err(ExtractError::Busy { path: path.to_owned() }) } else { Ok(tries.get()) }
+        };
+        assert_eq!(when_free(path, &output, third_time).unwrap(), 3);
+        let never = || -> Result<(), ExtractError> {
+            tries.set(tries.get() + 1);
+            let source = std::io::ErrorKind::StorageFull.into();
+            Err(CacheError::Io { path: path.to_owned(), action: "write", source }.into())
+        };
+        assert!(when_free(path, &output, never).is_err());
+        assert_eq!(tries.get(), 4);
+    }
 }
