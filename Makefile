@@ -9,7 +9,7 @@ OUT ?= runs/demo
 # Where `cargo test` writes what it ran, for machines without cargo-nextest.
 TEST_LOG := target/test-log
 
-.PHONY: help setup setup-test demo test test-run test-doc claims lint fmt doc bench bench-check deny clean-runs
+.PHONY: help setup setup-test setup-slurm demo test test-run test-doc claims lint fmt doc bench bench-check deny clean-runs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,14 @@ setup-test: setup ## and h5py, which a test reads caches with
 	else \
 	  echo "No Python with h5py. As root, run: apt-get install python3-h5py" >&2; exit 1; \
 	fi
+
+# Tests of `sweep --executor slurm` start a Slurm of one host as root; where it is not installed they say that they are skipped.
+setup-slurm: ## and Slurm, for the tests of sweeps on a cluster (root, Debian or Ubuntu)
+	@if command -v slurmctld >/dev/null && command -v munged >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "Slurm is installed as root on Debian or Ubuntu: apt-get install slurm-wlm munge" >&2; exit 1; \
+	fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge
 
 demo: setup ## builds and runs the main job end to end; prints where the report lies (OUT=runs/demo)
 	$(CARGO) build --release --locked -p sottovoce -p sottovoce-coordinator

@@ -173,6 +173,26 @@ fn settings_that_would_protect_nobody_are_refused() {
 }
 
 #[test]
+fn explain_refuses_a_cohort_whose_sum_could_show_one_site() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("run.toml");
+    let explained = |n_min: u32, max_corrupt: u32| {
+        let text = format!(
+            "[aggregation]\nn_min = {n_min}\nmax_corrupt = {max_corrupt}\n[partition]\nclients = 4\nspeakers_per_client = 2\n\
+             [corpus]\nsynth_speakers = 20\n[privacy]\nnoise_multiplier = 3\ndelta = 1e-5\n"
+        );
+        fs::write(&config, text).unwrap();
+        run(&["explain", arg(&config)])
+    };
+    for (n_min, max_corrupt) in [(2, 1), (3, 2), (4, 3)] {
+        let refused = explained(n_min, max_corrupt).expect(2);
+        assert_eq!(refused.stdout, "", "nothing is explained");
+        refused.complains(&["honest inputs", "at least 2 are needed", "raise n_min or lower max_corrupt"]);
+    }
+    assert!(explained(4, 1).expect(0).stdout.contains("of whom 1 may be corrupt"), "control");
+}
+
+#[test]
 fn claim_masks_off_is_refused_by_both_programs() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("run.toml");
@@ -241,4 +261,17 @@ fn training_that_diverges_sends_nothing_and_says_what_to_lower() {
     let wild = ["--set", "server.learning_rate=1e300"];
     run(&[&smoke[..], &wild[..]].concat()).expect(1).complains(&["no longer finite", "server.learning_rate"]);
     assert!(!out.exists());
+}
+
+#[test]
+fn errors_of_a_config_are_coloured_when_asked_and_never_by_themselves_in_a_pipe() {
+    let escapes = |arguments: &[&str]| {
+        let refused = run(&[&["explain", "configs/smoke.toml", "--set", "run.round=3"], arguments].concat()).expect(2);
+        assert!(refused.stderr.contains("run.rounds"), "it names the nearest key:\n{}", refused.stderr);
+        refused.stderr.contains('\u{1b}')
+    };
+    assert!(escapes(&["--color", "always"]));
+    assert!(!escapes(&["--color", "never"]));
+    assert!(!escapes(&[]));
+    run(&["explain", "configs/smoke.toml", "--color", "red"]).expect(2).complains(&["auto, always or never"]);
 }

@@ -6,10 +6,12 @@
 //! grows with their number, so d′ falls as 1/√(n − 1): secure aggregation by itself hides a client in a large cohort, not in a small one.
 //!
 //! Ngo, Östman, Durisi & Graell i Amat 2024, "Secure aggregation is not private against membership inference attacks" (arXiv:2403.17775), Section 4.
-use sottovoce_types::{ClientId, RoundId};
+use std::collections::BTreeMap;
+
+use sottovoce_types::{ClientId, Interval, RoundId};
 
 use crate::attack::Attack;
-use crate::linear::{dot, solve_positive};
+use crate::linear::{dot, norm, solve_positive};
 use crate::random::Stream;
 use crate::scores::Described;
 use crate::stats::{Auc, RocError, Trial, auc_with_interval};
@@ -75,11 +77,11 @@ pub enum DistinguisherError {
     #[error("candidates, shadows and sum must have one length: use updates of this run's model")]
     Lengths,
     /// A cohort that the pool cannot fill.
-    #[error("a cohort of {cohort} needs {cohort} clients beside the shadows, there are {found}")]
+    #[error("a cohort of {cohort} is the victim and one speaker fewer beside the shadows, there are {found}")]
     SmallPool {
         /// The cohort.
         cohort: usize,
-        /// Clients beside the shadows.
+        /// Speakers beside the shadows and the victim.
         found: usize,
     },
     /// The trials carry no area.
@@ -162,16 +164,29 @@ impl Others {
         out
     }
 
-    fn test(&self, absent: &[f64], present: &[f64], sum: &[f64]) -> Result<(f64, f64), DistinguisherError> {
+    fn line(&self, absent: &[f64], present: &[f64]) -> Result<Line, DistinguisherError> {
         let d = self.mean.len();
-        if absent.len() != d || present.len() != d || sum.len() != d {
+        if absent.len() != d || present.len() != d {
             return Err(DistinguisherError::Lengths);
         }
         let apart: Vec<f64> = present.iter().zip(absent).map(|(p, a)| p - a).collect();
-        let whitened = self.whiten(&apart);
-        let middle = sum.iter().zip(&self.mean).zip(present.iter().zip(absent));
-        let deviation: Vec<f64> = middle.map(|((s, m), (p, a))| s - m - 0.5 * (p + a)).collect();
-        Ok((dot(&whitened, &deviation), dot(&whitened, &apart).max(0.0).sqrt()))
+        let direction = self.whiten(&apart);
+        let middle: Vec<f64> =
+            self.mean.iter().zip(present.iter().zip(absent)).map(|(m, (p, a))| m + 0.5 * (p + a)).collect();
+        let offset = dot(&direction, &middle);
+        let victim = [dot(&direction, absent) - offset, dot(&direction, present) - offset];
+        let d_prime = dot(&direction, &apart).max(0.0).sqrt();
+        Ok(Line { direction, victim, d_prime })
+    }
+
+    fn test(&self, absent: &[f64], present: &[f64], sum: &[f64]) -> Result<(f64, f64), DistinguisherError> {
+        let line = self.line(absent, present)?;
+        if sum.len() != line.direction.len() {
+            return Err(DistinguisherError::Lengths);
+        }
+        // The victim's part with Δ₀ is the direction's product with Δ₀ less the offset.
+        let offset = dot(&line.direction, absent) - line.victim[0];
+        Ok((dot(&line.direction, sum) - offset, line.d_prime))
     }
 }
 
@@ -184,19 +199,37 @@ pub struct CohortPoint {
     pub d_prime: f64,
     /// d′ as it was: difference of the mean ratios of sums with Δ₁ and with Δ₀, over the standard deviation within each.
     pub measured_d_prime: f64,
-    /// Area under the curve of telling the two.
+    /// Speakers that sums were drawn from.
+    pub speakers: usize,
+    /// Area under the curve of telling the two; its interval is over speakers.
     pub auc: Auc,
 }
 
-/// The test against cohort size, with noise of standard deviation `noise` in each parameter of a sum: of each size, `trials` sums of clients whom the attacker has no shadow of, half of them with Δ₁. The sum is
+/// An update of somebody else, as it would stand in a sum, and whose it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Other {
+    /// Of whom: several updates of one speaker are not several speakers.
+    pub speaker: String,
+    /// The update, `[d]`.
+    pub values: Vec<f64>,
+}
+
+/// Resamples of the speakers behind a sum.
+const RESAMPLES: usize = 400;
+
+/// The test against cohort size, with noise of standard deviation `noise` in each parameter of a sum: of each size, `trials` sums of people whom the attacker has no shadow of, half of them with Δ₁. The sum is
 /// what secure aggregation opens, to the grid; no masks need to be made to see what it says.
+///
+/// Who is in a sum is drawn anew for each place, speaker by speaker, as if from the population that `others` are a sample of. The interval of
+/// the area is the hull of that of the trials and of a bootstrap over speakers: trials share their few speakers, and by themselves say only how
+/// well these are told apart, not others.
 ///
 /// # Errors
 /// [`DistinguisherError`].
 pub fn against_cohort_size(
     (absent, present): (&[f64], &[f64]),
     shadows: &[Vec<f64>],
-    clients: &[Vec<f64>],
+    others: &[Other],
     cohorts: &[usize],
     noise: f64,
     trials: usize,
@@ -205,37 +238,67 @@ pub fn against_cohort_size(
     let mut stream = Stream::new("distinguisher", seed);
     let mut points = Vec::new();
     for &cohort in cohorts {
-        if cohort < 2 || clients.len() < cohort - 1 {
-            return Err(DistinguisherError::SmallPool { cohort, found: clients.len() });
-        }
-        let others = Others::learn(shadows, cohort - 1, noise * noise)?;
-        let mut scored = Vec::with_capacity(trials);
-        let mut d_prime = 0.0;
-        for i in 0..trials {
-            let mut order: Vec<usize> = (0..clients.len()).collect();
-            stream.shuffle(&mut order);
-            let positive = i % 2 == 1;
-            let mut sum = if positive { present.to_vec() } else { absent.to_vec() };
-            for &client in &order[..cohort - 1] {
-                sum.iter_mut().zip(&clients[client]).for_each(|(s, v)| *s += v);
+        let learnt = Others::learn(shadows, cohort.max(2) - 1, noise * noise)?;
+        let line = learnt.line(absent, present)?;
+        let mut by_speaker: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for other in others {
+            if other.values.len() != line.direction.len() {
+                return Err(DistinguisherError::Lengths);
             }
-            if noise > 0.0 {
-                for s in &mut sum {
-                    *s += noise * stream.normal();
-                }
-            }
-            let (score, apart) = others.test(absent, present, &sum)?;
-            d_prime = apart;
-            scored.push(Trial { score, positive, cluster: i.to_string() });
+            by_speaker.entry(&other.speaker).or_default().push(dot(&line.direction, &other.values));
         }
-        points.push(CohortPoint {
-            cohort,
-            d_prime,
-            measured_d_prime: separation(&scored),
-            auc: auc_with_interval(&scored, seed)?,
-        });
+        let speakers: Vec<Vec<f64>> = by_speaker.into_values().collect();
+        if cohort < 2 || speakers.len() < cohort - 1 {
+            return Err(DistinguisherError::SmallPool { cohort, found: speakers.len() });
+        }
+        let noise = noise * norm(&line.direction);
+        let scored = line.trials(&speakers, cohort, noise, trials, &mut stream);
+        let mut auc = auc_with_interval(&scored, seed)?;
+        let mut again: Vec<f64> = Vec::with_capacity(RESAMPLES);
+        for _ in 0..RESAMPLES {
+            let drawn: Vec<Vec<f64>> =
+                (0..speakers.len()).map(|_| speakers[stream.below(speakers.len())].clone()).collect();
+            again.push(crate::stats::auc(&line.trials(&drawn, cohort, noise, trials, &mut stream))?);
+        }
+        again.sort_by(f64::total_cmp);
+        let at = |q: f64| again[((RESAMPLES - 1) as f64 * q).round() as usize];
+        auc.ci95 = Interval { low: auc.ci95.low.min(at(0.025)), high: auc.ci95.high.max(at(0.975)) };
+        let (measured_d_prime, d_prime) = (separation(&scored), line.d_prime);
+        points.push(CohortPoint { cohort, d_prime, measured_d_prime, speakers: speakers.len(), auc });
     }
     Ok(points)
+}
+
+/// The ratio as a line: it is linear in the sum.
+struct Line {
+    /// Σ⁻¹·(Δ₁ − Δ₀).
+    direction: Vec<f64>,
+    /// The ratio of the victim's own part, with Δ₀ and with Δ₁, the others' mean taken off.
+    victim: [f64; 2],
+    d_prime: f64,
+}
+
+impl Line {
+    /// Sums of drawn people, every second one with Δ₁; the others by their projections, `[speakers][updates]`.
+    fn trials(
+        &self,
+        speakers: &[Vec<f64>],
+        cohort: usize,
+        noise: f64,
+        trials: usize,
+        stream: &mut Stream,
+    ) -> Vec<Trial> {
+        let one = |i: usize| {
+            let positive = i % 2 == 1;
+            let mut score = self.victim[usize::from(positive)] + noise * stream.normal();
+            for _ in 1..cohort {
+                let own = &speakers[stream.below(speakers.len())];
+                score += own[stream.below(own.len())];
+            }
+            Trial { score, positive, cluster: i.to_string() }
+        };
+        (0..trials).map(one).collect()
+    }
 }
 
 /// (mean of positives − mean of negatives) over the root of the mean of their variances.
@@ -263,10 +326,14 @@ mod tests {
         (0..n).map(|_| one(stream)).collect()
     }
 
+    fn people(stream: &mut Stream, n: usize) -> Vec<Other> {
+        clients(stream, n).into_iter().enumerate().map(|(i, values)| Other { speaker: i.to_string(), values }).collect()
+    }
+
     #[test]
     fn what_a_sum_tells_falls_as_the_root_of_the_cohort() {
         let mut s = Stream::new("test", 1);
-        let (shadows, others) = (clients(&mut s, 60), clients(&mut s, 80));
+        let (shadows, others) = (clients(&mut s, 60), people(&mut s, 80));
         let absent = vec![0.0; 30];
         let mut present = vec![0.0; 30];
         present[3] = 1.0;
@@ -287,15 +354,47 @@ mod tests {
     }
 
     #[test]
+    fn the_interval_covers_the_population_and_that_of_the_trials_alone_does_not() {
+        // The attacker's shadows are given; the few speakers that sums are drawn from are a sample, 24 of them with two updates each.
+        let mut s = Stream::new("coverage", 1);
+        let shadows = clients(&mut s, 40);
+        let absent = vec![0.0; 30];
+        let mut present = vec![0.0; 30];
+        present[3] = 0.6;
+        // What there is to find, of everybody: an area over 4000 speakers.
+        let of = |others: &[Other], trials: usize, seed: u64| {
+            against_cohort_size((&absent, &present), &shadows, others, &[9], 0.0, trials, seed).unwrap()[0]
+        };
+        let truth = of(&people(&mut s, 4000), 20_000, 1).auc.value;
+        let (mut covered, mut alone) = (0, 0);
+        for seed in 0..60 {
+            let mut others = Vec::new();
+            for (i, first) in people(&mut s, 12).into_iter().enumerate() {
+                let again = first.values.iter().map(|v| v + 0.02 * s.normal()).collect();
+                others.push(Other { speaker: i.to_string(), values: again });
+                others.push(Other { speaker: i.to_string(), ..first });
+            }
+            let point = of(&others, 1000, seed);
+            covered += u32::from((point.auc.ci95.low..=point.auc.ci95.high).contains(&truth));
+            // Of independent trials as they were counted before: √(AUC·(1 − AUC)/n) either way, and wider than DeLong's.
+            let half = 1.96 * (point.auc.value * (1.0 - point.auc.value) / 500.0).sqrt();
+            alone += u32::from((point.auc.value - truth).abs() <= half);
+        }
+        // Bin(60, 0.95) is below 50 with probability below 1e-3.
+        assert!(covered >= 50, "{covered} of 60, truth {truth}");
+        assert!(alone < 50, "this test has no power: {alone} of 60");
+    }
+
+    #[test]
     fn what_cannot_be_tested_is_refused() {
         let mut s = Stream::new("test", 2);
-        let (two, pool) = (clients(&mut s, 2), clients(&mut s, 5));
+        let (two, pool, few) = (clients(&mut s, 2), clients(&mut s, 5), people(&mut s, 5));
         let zero = vec![0.0; 30];
-        let refused = against_cohort_size((&zero, &zero), &two, &pool, &[3], 0.0, 10, 1).unwrap_err();
+        let refused = against_cohort_size((&zero, &zero), &two, &few, &[3], 0.0, 10, 1).unwrap_err();
         assert_eq!(refused, DistinguisherError::TooFewShadows { found: 2 });
-        let refused = against_cohort_size((&zero, &zero), &pool, &pool, &[9], 0.0, 10, 1).unwrap_err();
+        let refused = against_cohort_size((&zero, &zero), &pool, &few, &[9], 0.0, 10, 1).unwrap_err();
         assert_eq!(refused, DistinguisherError::SmallPool { cohort: 9, found: 5 });
-        let refused = against_cohort_size((&[0.0], &zero), &pool, &pool, &[3], 0.0, 10, 1).unwrap_err();
+        let refused = against_cohort_size((&[0.0], &zero), &pool, &few, &[3], 0.0, 10, 1).unwrap_err();
         assert_eq!(refused, DistinguisherError::Lengths);
     }
 }

@@ -63,6 +63,18 @@ impl Scores {
             .collect()
     }
 
+    /// The scores as trials, clustered by speaker alone, whichever model they are of: who is easy to find under one is under others.
+    pub fn trials_of_speakers(&self) -> Vec<Trial> {
+        let trial = |u: &Scored| Trial { score: u.score, positive: u.truth, cluster: u.cluster.clone() };
+        self.units.iter().map(trial).collect()
+    }
+
+    /// The scores as trials, clustered by the model that was attacked.
+    pub fn trials_of_runs(&self) -> Vec<Trial> {
+        let trial = |u: &Scored| Trial { score: u.score, positive: u.truth, cluster: u.run.to_string() };
+        self.units.iter().map(trial).collect()
+    }
+
     /// The scores whose slice `key` has `value`.
     #[must_use]
     pub fn slice(&self, key: &str, value: &str) -> Self {

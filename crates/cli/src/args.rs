@@ -2,14 +2,17 @@
 mod audit;
 mod bench;
 mod privacy;
+mod sweep;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sottovoce_config::Colour;
 
-pub use self::audit::{AuditCommand, DesignArg, ImportScoresArgs, SelftestArgs};
+pub use self::audit::{AuditCommand, AuditRunArgs, DesignArg, ImportScoresArgs, SelftestArgs};
 pub use self::bench::{AdversaryName, AgreementName, BenchCommand, BenchSecaggArgs, GraphName, SuiteName};
 pub use self::privacy::{AccountantArg, AdjacencyArg, PrivacyCommand, ReleasedArgs};
+pub use self::sweep::{Executor, SweepArgs, Tracking};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,6 +49,9 @@ pub struct Global {
     /// More about what happens, on stderr; twice for all of it.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Colour in errors that point into a config: auto (on a terminal, where `NO_COLOR` is not set), always, or never.
+    #[arg(long, global = true, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
 }
 
 /// How results are printed.
@@ -102,7 +108,7 @@ pub enum Command {
     /// Attacks on a finished run, each with its control, and empirical epsilon beside the claimed bound.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Utility and leakage against epsilon: epsilon x seed, resumable, one table and one report.
+    /// Utility and leakage against epsilon: any config keys x epsilon x fold x seed, resumable, here or on Slurm, one table and one report.
     Sweep(SweepArgs),
     /// One self-contained HTML file of one or several runs.
     Report(ReportArgs),
@@ -410,20 +416,6 @@ pub struct PredictArgs {
     /// wav or flac files.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-}
-
-/// `sweep`
-#[derive(Args, Debug)]
-pub struct SweepArgs {
-    /// The config, with a section named sweep.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Where cells, table and report go; cells that are there are kept.
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Cells at once.
-    #[arg(long, default_value_t = 1)]
-    pub jobs: usize,
 }
 
 /// `report`

@@ -1,43 +1,44 @@
 //! The attacks of this version on one run, each with its control.
+pub mod canaries;
 mod control;
+mod gradient_cosine;
 mod membership;
 pub mod power;
 mod reconstruction;
+mod report;
 mod sex;
 mod shadows;
 mod sums;
+pub mod whole_training;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sottovoce_attack::Attack as _;
-use sottovoce_attack::bound::NOT_DETECTABLE;
-use sottovoce_attack::canary::{
-    CanaryClaim, CanaryDesign, CanaryTrials, Mutation, Pipeline, PipelineSpec, run_canaries,
-};
-use sottovoce_attack::gate::{Curve, GateReport, GateTest, Policy, StageOf, gate};
+use sottovoce_attack::canary::Mutation;
+use sottovoce_attack::gate::GateReport;
 use sottovoce_attack::inversion::Panel;
 use sottovoce_attack::label_profile::{self, InferSpec, LabelProfile, MeanPrediction, Profiles, Role, Scale};
 use sottovoce_attack::membership::{Exposed, SliceScore};
 use sottovoce_attack::scores::Scores;
 use sottovoce_attack::view::Observed;
 use sottovoce_config::{AttackName, Config};
-use sottovoce_dp::{OsNoise, gdp};
+use sottovoce_report::audit::{AuditReport, ScoreRow};
 use sottovoce_round::RunPlan;
-use sottovoce_secagg::{MaskSuite, honest_floor};
+use sottovoce_secagg::MaskSuite;
 use sottovoce_train::{Partition, Trainer};
 use sottovoce_transcript::Transcript;
-use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Epsilon, Examples, FlatParams, RoundRecord, Vantage};
+use sottovoce_types::{AttackScore, CanaryAudit, ClientId, Examples, FlatParams, RoundRecord, Vantage, Verdict};
 
+use self::canaries::{Canaries, Gated};
 use crate::output::Output;
 use crate::study;
 
 /// Rounds of the simulated run without masks that is the label-profile attack's control.
 const CONTROL_ROUNDS: u64 = 4;
-/// Confidence of the canaries' lower bound.
-const CONFIDENCE: f64 = 0.99;
 
 /// What an audit found.
 pub struct Audit {
@@ -55,6 +56,12 @@ pub struct Audit {
     pub exposed: Vec<Exposed>,
     /// What the control of the reconstruction recovered, beside the truth.
     pub gallery: Vec<Panel>,
+    /// All of it, laid out.
+    pub report: AuditReport,
+    /// Every score of every attack.
+    pub score_rows: Vec<ScoreRow>,
+    /// The worst of what was held against a claim; `None` where nothing was.
+    pub verdict: Option<Verdict>,
 }
 
 /// C of each of `records`, where the run clips; the plan's, where it does not adapt.
@@ -84,38 +91,93 @@ pub struct Audited<'a> {
     pub rounds: u64,
 }
 
+/// What a report says of a run beside what is audited.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Whether the speech is synthetic.
+    pub synthetic: bool,
+    /// A command that audits this run, as a shell takes it.
+    pub again: String,
+}
+
+impl Told {
+    /// Of the run that lies, or will lie, at `run`; `set` are overrides as given.
+    pub fn new(run: &Path, set: &[String], synthetic: bool) -> Self {
+        let mut again = format!("sottovoce audit run {}", quoted(&run.display().to_string()));
+        for set in set {
+            again.push_str(&format!(" --set {}", quoted(set)));
+        }
+        Self { synthetic, again }
+    }
+}
+
+/// As a POSIX shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 impl Audited<'_> {
     /// Runs the attacks that the config names.
     pub fn audit(&self, workspace: &Path, output: &Output) -> Result<Audit> {
-        let wanted = &self.config.audit.attacks;
+        let synthetic = self.config.corpus.kind == sottovoce_config::CorpusKind::Synthetic;
+        self.audit_and_tell(&Told::new(Path::new("RUN"), &[], synthetic), workspace, output)
+    }
+
+    /// The same of a run that lies somewhere, so that what is found can be done again.
+    pub fn audit_and_tell(&self, told: &Told, workspace: &Path, output: &Output) -> Result<Audit> {
+        let (began, said) = (Instant::now(), output.remarks().len());
+        let wanted = |name| self.config.audit.attacks.contains(&name);
         let mut attacks = Vec::new();
-        let membership = self.membership(workspace, output)?;
-        attacks.extend(membership.records);
-        if wanted.contains(&AttackName::LabelProfile) {
+        let mut membership = self.membership(workspace, output)?;
+        attacks.append(&mut membership.records);
+        if wanted(AttackName::MembershipGradientCosine) {
+            let (records, scores) = gradient_cosine::audit(self, output)?;
+            attacks.extend(records);
+            membership.scores.extend(scores);
+        }
+        if wanted(AttackName::LabelProfile) {
             attacks.extend(self.label_profile(workspace, output)?);
         }
-        if wanted.contains(&AttackName::SexInference) {
+        if wanted(AttackName::SexInference) {
             attacks.extend(sex::audit(self, workspace, output)?);
         }
         let mut gallery = Vec::new();
-        if wanted.contains(&AttackName::Inversion) {
+        if wanted(AttackName::Inversion) {
             let (scores, panels) = reconstruction::audit(self, output)?;
             attacks.extend(scores);
             gallery = panels;
         }
-        if wanted.contains(&AttackName::SecaggDistinguisher) {
+        if wanted(AttackName::SecaggDistinguisher) {
             attacks.extend(sums::audit(self, output)?);
         }
-        let (canary, gate) =
-            if wanted.contains(&AttackName::Canary) { self.canary(workspace)?.unzip() } else { (None, None) };
+        let gated = Gated { rounds: 1..=self.rounds.max(1), mutation: Mutation::None, again: told.again.clone() };
+        let canaries = if wanted(AttackName::Canary) { canaries::audit(self.config, self.plan, &gated)? } else { None };
+        let whole = if wanted(AttackName::CanariesInTraining) { whole_training::audit(self, output)? } else { None };
         if self.plan.spec().suite == MaskSuite::None {
             // The bytes were read as what they are.
             for score in attacks.iter_mut().filter(|a| a.vantage == Vantage::Coordinator) {
                 score.vantage = Vantage::CoordinatorPlain;
             }
         }
-        let (scores, slices, exposed) = (membership.scores, membership.slices, membership.exposed);
-        Ok(Audit { attacks, canary, gate, scores, slices, exposed, gallery })
+        let found = report::Found {
+            attacks: &attacks,
+            membership: &membership,
+            gallery: &gallery,
+            canaries: canaries.as_ref(),
+            whole: whole.as_ref(),
+            remarks: output.remarks().split_off(said),
+            wall_s: began.elapsed().as_secs_f64(),
+        };
+        let (report, score_rows) = report::lay_out(self, told, &found)?;
+        let verdict = report.verdict.verdict;
+        let (canary, gate) = canaries.map(|Canaries { audit, report, .. }| (audit, report)).unzip();
+        let membership::Membership { scores, slices, exposed, .. } = membership;
+        Ok(Audit { attacks, canary, gate, scores, slices, exposed, gallery, report, score_rows, verdict })
     }
 
     fn label_profile(&self, workspace: &Path, output: &Output) -> Result<Vec<AttackScore>> {
@@ -138,73 +200,6 @@ impl Audited<'_> {
         let control = label_profile::score(&guesses, &truths, Role::ControlWithoutMasks, seed)?;
         Ok(vec![attack.correlation, attack.top1, control.correlation, control.top1])
     }
-
-    /// Canaries in all rounds, against the accountant's curve, in two stages.
-    fn canary(&self, workspace: &Path) -> Result<Option<(CanaryAudit, GateReport)>> {
-        let Some((pipeline, claim)) = canary_claim(self.config, self.plan, self.rounds)? else { return Ok(None) };
-        let z = pipeline.noise_multiplier.value();
-        let rounds = u32::try_from(self.rounds.max(1))?;
-        let seed = self.config.run.seed;
-        let run = workspace.parent().unwrap_or(workspace).display();
-        let mut of_first = None;
-        let test = GateTest {
-            component: "clip, quantise, noise share, sum, decode".to_owned(),
-            rounds: 1..=u64::from(rounds),
-            declared: Curve::gaussian(f64::from(rounds).sqrt() / z),
-            canaries: pipeline.canaries as u64,
-            reproducer: format!("sottovoce audit run {run} --set 'audit.attacks=[\"canary\"]'"),
-            run: Box::new(|stage| {
-                let seed = 2 * seed + u64::from(stage == StageOf::Second);
-                let design = CanaryDesign { canaries: pipeline.canaries, rounds, seed };
-                let trials = canaries(pipeline, Mutation::None, design)?;
-                let errors = trials.errors();
-                if stage == StageOf::First {
-                    of_first = Some(trials);
-                }
-                anyhow::Ok(errors)
-            }),
-        };
-        let report = gate(vec![test], Policy::default())?;
-        let trials = of_first.context("the gate ran its test")?;
-        // The gate decides, not the bound at one level: its verdict, and its power.
-        let power = report.findings.iter().map(|f| f.detectable_noise_shortfall).fold(0.0, f64::max);
-        let canary = CanaryAudit {
-            verdict: report.verdict,
-            detectable_noise_shortfall: power.min(NOT_DETECTABLE),
-            ..trials.audit(claim)
-        };
-        Ok(Some((canary, report)))
-    }
-}
-
-/// What canaries of a plan are put through, and what the accountant says of `rounds` rounds; `None` without DP.
-pub fn canary_claim(config: &Config, plan: &RunPlan, rounds: u64) -> Result<Option<(PipelineSpec, CanaryClaim)>> {
-    let spec = plan.spec();
-    let Some(privacy) = spec.privacy else { return Ok(None) };
-    let rounds = u32::try_from(rounds.max(1))?;
-    let mu = f64::from(rounds).sqrt() / privacy.noise_multiplier.value();
-    let pipeline = PipelineSpec {
-        clip: spec.clip,
-        clip_bits: spec.clip_bits,
-        lanes: spec.lanes,
-        rotation: spec.rotation,
-        noise_multiplier: privacy.noise_multiplier,
-        honest: honest_floor(spec.n_min, spec.max_corrupt),
-        canaries: usize::try_from(config.audit.canaries)?,
-    };
-    let claim = CanaryClaim {
-        epsilon: Epsilon::new(gdp::epsilon(mu, privacy.delta).upper)?,
-        delta: privacy.delta,
-        confidence: CONFIDENCE,
-        max_shortfall: Policy::default().max_shortfall,
-    };
-    Ok(Some((pipeline, claim)))
-}
-
-/// Runs canaries through the pipeline, with a defect or none, and noise from the operating system.
-pub fn canaries(pipeline: PipelineSpec, mutation: Mutation, design: CanaryDesign) -> Result<CanaryTrials> {
-    let mut pipeline = Pipeline::new(pipeline, mutation, OsNoise)?;
-    Ok(run_canaries(design, |included| pipeline.round(included))?)
 }
 
 fn infer_profiles(plan: &RunPlan, transcript: &Transcript) -> Result<Profiles> {

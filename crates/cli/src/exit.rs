@@ -1,6 +1,8 @@
 //! Exit codes: a contract with scripts.
 use std::process::ExitCode;
 
+use sottovoce_config::ConfigError;
+
 /// How the process ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -46,7 +48,24 @@ impl std::fmt::Display for WithExit {
 
 impl std::error::Error for WithExit {}
 
-/// An error of usage or config.
+/// A config that was refused, with its place in the file; in colour where the terminal has it.
+#[derive(Debug)]
+pub struct Refused(pub ConfigError);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.render(false))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// An error of a config.
+pub fn refused(error: ConfigError) -> anyhow::Error {
+    Refused(error).into()
+}
+
+/// An error of usage.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
     WithExit { exit: Exit::Usage, message: message.into() }.into()
 }

@@ -24,7 +24,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Cli, Command};
-use crate::exit::{Exit, WithExit};
+use crate::exit::{Exit, Refused, WithExit};
 use crate::output::Output;
 
 /// Tensors come and go by the megabyte. The system's allocator gives such blocks back at once and takes them anew, page by page,
@@ -43,10 +43,15 @@ fn main() -> ExitCode {
     }));
     start_log(cli.global.verbose);
     let output = Output::new(&cli.global);
+    let colour = cli.global.color.on_stderr();
     match run(cli.command, &output) {
         Ok(exit) => exit.into(),
         Err(error) => {
             let exit = error.downcast_ref::<WithExit>().map_or(Exit::Failed, |e| e.exit);
+            if let Some(Refused(config)) = error.downcast_ref() {
+                eprintln!("error: {}", config.render(colour));
+                return Exit::Usage.into();
+            }
             complain(&error);
             exit.into()
         }

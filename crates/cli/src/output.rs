@@ -1,5 +1,6 @@
 //! Results on stdout, everything else on stderr.
 use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,18 +13,20 @@ use crate::args::{Format, Global};
 pub struct Output {
     format: Format,
     quiet: bool,
+    /// All remarks, said or not: reports tell some of them.
+    remarks: Arc<Mutex<Vec<String>>>,
 }
 
 impl Output {
     /// As the command line asks.
     pub fn new(global: &Global) -> Self {
-        Self { format: global.format, quiet: global.quiet }
+        Self { format: global.format, quiet: global.quiet, remarks: Arc::default() }
     }
 
     /// The same without remarks and progress: for work that runs side by side.
     #[must_use]
     pub fn silent(&self) -> Self {
-        Self { format: self.format, quiet: true }
+        Self { format: self.format, quiet: true, remarks: Arc::default() }
     }
 
     /// The result: one JSON object, or the text.
@@ -41,11 +44,17 @@ impl Output {
 
     /// A remark about what happens.
     pub fn remark(&self, text: impl AsRef<str>) {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text.as_ref().to_owned());
         if !self.quiet {
             let mut stderr = std::io::stderr().lock();
             // A closed stderr is no reason to stop a run.
             let _ = writeln!(stderr, "{}", text.as_ref());
         }
+    }
+
+    /// All remarks so far, those that were silenced too.
+    pub fn remarks(&self) -> Vec<String> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A progress bar with rate and time left; hidden where stderr is no terminal.

@@ -52,6 +52,11 @@ impl NewRun {
         Ok(new)
     }
 
+    /// Where it will lie.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
     /// Where it is made.
     pub fn dir(&self) -> &RunDir {
         &self.dir
@@ -91,7 +96,7 @@ impl RunDir {
         if !file.exists() {
             bail!("{} is no run directory: it has no config.toml", path.display());
         }
-        let config = Config::load(&file, set).map_err(|e| crate::exit::usage(e.render(false)))?;
+        let config = Config::load(&file, set).map_err(crate::exit::refused)?;
         Ok((Self { path: path.to_owned() }, config))
     }
 
@@ -169,7 +174,7 @@ impl RunDir {
         Ok(())
     }
 
-    /// Writes `attacks.jsonl`, `canary.json`, `exposure.json` and `scores/ATTACK.csv`, replacing earlier ones.
+    /// Writes `attacks.jsonl`, `canary.json`, `exposure.json`, `scores/ATTACK.csv` and `audit/`, replacing earlier ones.
     pub fn write_audit(&self, audit: &Audit) -> Result<()> {
         let lines: Vec<String> = audit.attacks.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         write_text(self.path.join("attacks.jsonl"), &(lines.join("\n") + "\n"))?;
@@ -180,6 +185,7 @@ impl RunDir {
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| format!("cannot replace {}", folder.display()))?;
         }
+        sottovoce_report::audit::write_audit(self.path.join("audit"), &audit.report, &audit.score_rows)?;
         if audit.scores.is_empty() {
             return Ok(());
         }

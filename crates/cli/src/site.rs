@@ -2,7 +2,7 @@
 use rayon::prelude::*;
 use sottovoce_round::{LocalTrainer, TrainFailed, UnitSum, Work};
 use sottovoce_train::{TrainError, Trainer, unit_update, utterance_update};
-use sottovoce_types::{Examples, FlatParams, Unit, Update};
+use sottovoce_types::{Examples, FlatParams, TrainJob, Unit, Update};
 
 /// Units that are trained before their updates are added, for each core.
 const UNITS_A_CORE: usize = 4;
@@ -28,6 +28,20 @@ impl SiteTrainer {
 }
 
 impl SiteTrainer {
+    /// Units at this site.
+    pub fn units(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// What one unit contributes that trains from `params`, without a correction of the server's.
+    pub fn update_from(&self, unit: usize, params: &FlatParams, job: &TrainJob) -> Result<Update, TrainError> {
+        let (name, data) = &self.parts[unit];
+        match self.unit {
+            Unit::Utterance => utterance_update(&self.trainer, params, job, data),
+            _ => unit_update(&self.trainer, params, job, name, data),
+        }
+    }
+
     /// What one unit contributes.
     fn update_of(&self, (name, data): &(String, Examples), work: &Work) -> Result<Update, TrainFailed> {
         let (trainer, params, job) = (&self.trainer, &work.params, &work.job);

@@ -6,8 +6,7 @@ use toml::Value;
 
 use crate::error::{ConfigError, Fault, Place};
 use crate::layers::{Layers, known_key, known_section};
-use crate::sections::Sweep;
-use crate::sweep::SweepCell;
+use crate::sweep::{Sweep, SweepCell};
 
 /// `[sweep.grid]`: each config key with the values that it is given in turn, crossed with all else that is swept.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -438,7 +438,7 @@ const KEYS: &[Key] = &[
     key(
         "audit",
         "attacks",
-        "Of `membership` (loss threshold), `label-profile`, `sex-inference`, `inversion`, `secagg-distinguisher`, `canary`; each runs with its control. On \
+        "Of `membership` (loss threshold), `label-profile`, `sex-inference`, `inversion`, `secagg-distinguisher`, `membership-gradient-cosine`, `canary`, `canaries-in-training` (trains the whole federation again); each runs with its control. On \
          membership also `membership-population`, `membership-quantile` and `membership-trajectory`, which need the run alone; `membership-reference`, \
          `membership-lira-online`, `membership-lira-fixed-variance`, `membership-lira-offline`, `membership-rmia` and `membership-bavaria`, which train shadow \
          models; and `membership-speaker`, which trains shadow models that leave out whole speakers.",

@@ -28,6 +28,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
 mod check;
+mod colour;
 mod corpus;
 mod error;
 mod features;
@@ -44,6 +45,7 @@ mod sweep;
 mod training;
 mod variants;
 
+pub use colour::{Colour, NotAColour};
 pub use corpus::{Corpus, CorpusKind, Labels};
 pub use error::{ConfigError, Fault, Problem};
 pub use features::Features;
@@ -53,10 +55,10 @@ pub use model::{Model, ModelKind, ModelSize};
 pub use plan::{Deployment, PlanFailed, Role};
 pub use sections::{
     Aggregation, AggregationMode, Agreement, AttackName, Audit, AuditTier, FoldBy, GraphAdversary, GraphChoice,
-    MaskCipher, Partition, PartitionMode, Privacy, Removal, Run, Slurm, Split, Sweep, TestSpeakers, Transport,
+    MaskCipher, Partition, PartitionMode, Privacy, Removal, Run, Split, TestSpeakers, Transport,
 };
 pub use server::{Server, ServerOptimiser};
-pub use sweep::{EpsilonTarget, ExcludedCell, SweepCell, SweepPlan};
+pub use sweep::{EpsilonTarget, ExcludedCell, Slurm, Sweep, SweepCell, SweepPlan};
 pub use training::{ClassWeightsKey, Training};
 pub use variants::Variant;
 

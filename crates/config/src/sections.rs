@@ -9,10 +9,6 @@ use sottovoce_secagg::graph::{Adversary, MaskGraph, SparseTerms};
 use sottovoce_secagg::{KeyAgreement, MaskSuite};
 use sottovoce_types::{ClipNorm, Delta, Digest, Epsilon, Lanes, NoiseMultiplier, NoiseRemoval, Rotation, Unit};
 
-use crate::grid::{Grid, Rule};
-use crate::sweep::EpsilonTarget;
-use crate::variants::Variant;
-
 /// `[run]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -468,89 +464,6 @@ impl Default for Transport {
     }
 }
 
-/// `[sweep]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sweep {
-    /// Targets of ε; 0 or `"none"` is a run without DP.
-    pub epsilons: Vec<EpsilonTarget>,
-    /// Seeds; each replaces `run.seed`.
-    pub seeds: Vec<u64>,
-    /// Folds; each replaces `partition.fold`. None: the run's own fold alone.
-    pub folds: Vec<u32>,
-    /// Whether each cell trains its model on the pooled data, too.
-    pub centralised: bool,
-    /// Whether each cell is audited.
-    pub attacks: bool,
-    /// What is compared. None: the run itself.
-    pub variant: Vec<Variant>,
-    /// Keys with the values that they are given in turn.
-    #[serde(skip_serializing_if = "Grid::is_empty")]
-    pub grid: Grid,
-    /// Which cells are left out.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub exclude: Vec<Rule>,
-    /// What `--executor slurm` asks for.
-    #[serde(skip_serializing_if = "Slurm::is_default")]
-    pub slurm: Slurm,
-}
-
-impl Default for Sweep {
-    fn default() -> Self {
-        Self {
-            epsilons: Vec::new(),
-            seeds: vec![1],
-            folds: Vec::new(),
-            centralised: false,
-            attacks: true,
-            variant: Vec::new(),
-            grid: Grid::default(),
-            exclude: Vec::new(),
-            slurm: Slurm::default(),
-        }
-    }
-}
-
-/// `[sweep.slurm]`: what a cell asks of the cluster. It changes no result, and no cell's digest.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Slurm {
-    /// Partition; the cluster's default where it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub partition: Option<String>,
-    /// Limit on the time of a cell, as `sbatch --time` takes it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
-    /// Memory of a cell, as `sbatch --mem` takes it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<String>,
-    /// Cores of a cell.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpus: Option<u32>,
-    /// Any other arguments of `sbatch`, one a string.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub args: Vec<String>,
-}
-
-impl Slurm {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// The arguments of `sbatch`.
-    pub fn arguments(&self) -> Vec<String> {
-        let option = |name: &str, value: &Option<String>| value.as_ref().map(|v| format!("--{name}={v}"));
-        let cpus = self.cpus.map(|n| n.to_string());
-        let own = [
-            option("partition", &self.partition),
-            option("time", &self.time),
-            option("mem", &self.memory),
-            option("cpus-per-task", &cpus),
-        ];
-        own.into_iter().flatten().chain(self.args.iter().cloned()).collect()
-    }
-}
-
 /// An attack of the audit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -585,8 +498,12 @@ pub enum AttackName {
     Inversion,
     /// Whether one clip of one unit shows in a sum, by how many units are in it.
     SecaggDistinguisher,
+    /// Membership of a clip in one client's update, by the direction of its gradient (M10).
+    MembershipGradientCosine,
     /// White-box canaries: empirical ε beside the accountant's.
     Canary,
+    /// Canaries in a whole training of the federation, with bounds for one run.
+    CanariesInTraining,
 }
 
 /// How much an audit may take.
@@ -625,6 +542,30 @@ impl Default for Audit {
             shadows: 0,
         }
     }
+}
+
+impl AttackName {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 18] = [
+        Self::Membership,
+        Self::MembershipPopulation,
+        Self::MembershipReference,
+        Self::MembershipLiraOnline,
+        Self::MembershipLiraFixedVariance,
+        Self::MembershipLiraOffline,
+        Self::MembershipRmia,
+        Self::MembershipBavaria,
+        Self::MembershipQuantile,
+        Self::MembershipTrajectory,
+        Self::MembershipSpeaker,
+        Self::LabelProfile,
+        Self::SexInference,
+        Self::Inversion,
+        Self::SecaggDistinguisher,
+        Self::MembershipGradientCosine,
+        Self::Canary,
+        Self::CanariesInTraining,
+    ];
 }
 
 impl Audit {

@@ -1,4 +1,6 @@
 //! A grid of runs from one configuration: variants × grid × targets of ε × folds × seeds.
+mod section;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -8,9 +10,11 @@ use sottovoce_types::{Epsilon, Setting, Unit};
 use crate::error::{ConfigError, Fault, Problem};
 use crate::grid;
 use crate::layers::{self, Loaded};
-use crate::sections::{Partition, Sweep};
+use crate::sections::Partition;
 use crate::variants::{Settings, Variant};
 use crate::{Config, check as whole};
+
+pub use section::{Slurm, Sweep};
 
 /// One target of a sweep: ε, or no DP (written `0` or `"none"`).
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -203,14 +207,14 @@ impl Settings {
 impl SweepCell {
     /// It in words, such as `cnn, epsilon 2, fold 1, seed 3`.
     pub fn name(&self) -> String {
-        let of = self.variant.iter().chain(&self.combination).map(|part| format!("{part}, ")).collect::<String>();
         let privacy = match (self.config.privacy.unit, self.epsilon) {
             (Unit::None, _) => "no DP".to_owned(),
             (_, Some(epsilon)) => format!("epsilon {}", epsilon.value()),
             (_, None) => "DP as configured".to_owned(),
         };
-        let fold = self.fold.map_or(String::new(), |fold| format!(", fold {fold}"));
-        format!("{of}{privacy}{fold}, seed {}", self.seed)
+        let fold = self.fold.map(|fold| format!("fold {fold}"));
+        let of = self.variant.iter().chain(&self.combination).cloned();
+        of.chain([privacy]).chain(fold).chain([format!("seed {}", self.seed)]).collect::<Vec<_>>().join(", ")
     }
 }
 

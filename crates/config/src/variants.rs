@@ -5,8 +5,7 @@ use crate::Config;
 use crate::error::{ConfigError, Fault};
 use crate::grid::{self, Combination, swept_elsewhere};
 use crate::layers::{Layers, read_override, unchecked, with_overrides};
-use crate::sections::Sweep;
-use crate::sweep::at_target;
+use crate::sweep::{Sweep, at_target};
 
 /// `[[sweep.variant]]`
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -81,7 +81,7 @@ set = ["model.hidden=[7]"]
 name = "b"
 "#;
     let cells = plan(text).cells;
-    let lines: Vec<_> = cells.iter().map(|c| c.name()).collect();
+    let lines: Vec<_> = cells.iter().map(SweepCell::name).collect();
     assert_eq!(
         lines,
         [

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Logs on stderr: text, or json, one object a line, events among them, so that stderr holds nothing else.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) log_format: Format,
+    /// Colour in errors that point into the config: auto (on a terminal, where `NO_COLOR` is not set), always, or never.
+    #[arg(long, default_value_t, value_name = "WHEN")]
+    pub(crate) color: sottovoce_config::Colour,
     /// More about connections, on stderr.
     #[arg(short, long)]
     pub(crate) verbose: bool,

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         match Config::load(&args.config, &args.set).and_then(|c| c.deployment(Role::Coordinator).map(|d| (c, d))) {
             Ok(loaded) => loaded,
             Err(error) => {
-                voice.complain(&error.render(false));
+                voice.complain(&error.render(args.color.on_stderr()));
                 return ExitCode::from(exit::USAGE);
             }
         };

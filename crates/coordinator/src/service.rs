@@ -51,7 +51,7 @@ pub(crate) fn run(config: &Config, deployment: &Deployment, args: &Args, voice: 
     let runtime = tokio::runtime::Runtime::new()?;
     // Sockets register with the runtime that they are made in.
     let _inside = runtime.enter();
-    let listener = Listener::bind(config.transport.listen, &tls, manifest.keys(), TransportOptions::default())
+    let listener = Listener::bind(config.transport.listen, &tls, manifest.keys(), transport(manifest.len()))
         .with_context(|| format!("cannot listen on {}", config.transport.listen))?;
     let address = listener.local_addr()?;
     let records = state.join("rounds.jsonl");
@@ -127,4 +127,11 @@ async fn interrupted() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
+}
+
+/// Room for every member, and for as many again that come back before their old connection is known to be lost.
+fn transport(members: u32) -> TransportOptions {
+    let mut options = TransportOptions::default();
+    options.max_connections = options.max_connections.max(2 * members as usize);
+    options
 }

@@ -10,8 +10,8 @@ use rand_core::SeedableRng;
 use sottovoce_dp::LedgerEntry;
 use sottovoce_fuzz_targets::WORDS;
 use sottovoce_round::{
-    ConfigStatement, Entry, Evidence, Finished, Heard, Hello, JoinRequest, JournalEvent, Manifest, Member, PublicKey,
-    RoundConfig, RoundResult, Signed, Welcome,
+    AuditReply, AuditRequest, ConfigStatement, Entry, Evidence, Finished, Heard, Hello, JoinRequest, JournalEvent,
+    Manifest, Member, PublicKey, RoundConfig, RoundResult, ShownChunk, Signed, SignedOpenings, Welcome,
 };
 use sottovoce_secagg::graph::{MaskGraph, PicksMsg};
 use sottovoce_secagg::{
@@ -29,11 +29,11 @@ fn main() {
         std::fs::write(folder.join(name), bytes).unwrap();
     };
     // With noise in layers: the messages that are longer then.
-    let (messages, ..) = attempt(5, Some(Digest::of(b"a law of layers")));
+    let (messages, ..) = attempt(5, Some(Digest::of(b"a law of layers")), KeyAgreement::X25519);
     for (target, bytes) in messages.iter().filter(|(target, _)| LAYERED.contains(target)) {
         write(target, "honest-layers", bytes);
     }
-    let (messages, sum, coordinator, sites) = attempt(4, None);
+    let (messages, sum, coordinator, sites) = attempt(4, None, KeyAgreement::X25519);
     for (target, bytes) in &messages {
         write(target, "honest", bytes);
     }
@@ -84,7 +84,25 @@ fn main() {
     tap.transcript().write(&path).unwrap();
     write("transcript", "honest", &std::fs::read(&path).unwrap());
 
+    audits(&write, &sum, &coordinator);
     files(&write, &coordinator, &sites);
+}
+
+/// What is asked and shown in an audit.
+fn audits(write: &impl Fn(&str, &str, &[u8]), sum: &SecureSum, coordinator: &Identity) {
+    write("audit_request", "honest-openings", &AuditRequest::Openings.to_bytes());
+    write("audit_request", "honest-chunks", &AuditRequest::Chunks { chunk: 3, from: 1 }.to_bytes());
+    let openings = SignedOpenings::by(sum.revealed().clone(), &sum.ctx3(), coordinator);
+    write("audit_openings", "honest", &openings.to_bytes());
+    write("audit_revealed", "honest", &sum.revealed().to_bytes());
+    let (_, hybrid, ..) = attempt(4, None, KeyAgreement::X25519MlKem768);
+    write("audit_revealed", "honest-hybrid", &hybrid.revealed().to_bytes());
+    let words = sum.sum().words().to_vec();
+    let chunk = ShownChunk { words, path: vec![Digest::of(b"left"), Digest::of(b"right")] };
+    write("audit_chunk", "honest", &chunk.to_bytes());
+    write("audit_reply", "honest-refused", &AuditReply::Refused.to_bytes());
+    write("audit_reply", "honest-openings", &AuditReply::Openings(openings).to_bytes());
+    write("audit_reply", "honest-chunks", &AuditReply::Chunks(vec![chunk; 2]).to_bytes());
 }
 
 /// What has parts for each layer of noise.
@@ -94,7 +112,11 @@ const LAYERED: [&str; 5] = ["secagg_advert", "secagg_roster", "secagg_shares", "
 type Said = (&'static str, Vec<u8>);
 
 /// One message of each kind of an honest attempt of so many, one of whom drops out.
-fn attempt(n: usize, layers: Option<Digest>) -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
+fn attempt(
+    n: usize,
+    layers: Option<Digest>,
+    key_agreement: KeyAgreement,
+) -> (Vec<Said>, SecureSum, Identity, Vec<Identity>) {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let coordinator = Identity::generate(&mut rng);
     let mut sites: Vec<Identity> = (0..n).map(|_| Identity::generate(&mut rng)).collect();
@@ -110,7 +132,7 @@ fn attempt(n: usize, layers: Option<Digest>) -> (Vec<Said>, SecureSum, Identity,
         words: WORDS,
         graph: MaskGraph::Complete,
         suite: MaskSuite::Aes256Ctr,
-        key_agreement: KeyAgreement::X25519,
+        key_agreement,
         layers,
         allow_plain: false,
     };

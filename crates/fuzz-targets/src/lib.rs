@@ -9,11 +9,14 @@ mod files;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sottovoce_round::{Finished, Hello, Refusal, RoundConfig, RoundResult, Welcome};
+use sottovoce_round::{
+    AuditReply, AuditRequest, Finished, Hello, Refusal, RoundConfig, RoundResult, ShownChunk, SignedOpenings, Welcome,
+};
+use sottovoce_secagg::chunks::{Owner, root_of_chunk};
 use sottovoce_secagg::graph::{Degrees, MaskGraph, PicksMsg};
 use sottovoce_secagg::{
     AbortMsg, AdvertMsg, Certificate, EnvelopesMsg, GraphMsg, KeyAgreement, MaskSuite, MaskedInputMsg, MessageCtx,
-    OpeningMsg, RosterMsg, Session, SharesMsg, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
+    OpeningMsg, Revealed, RosterMsg, Session, SharesMsg, SurvivorQuorumMsg, SurvivorSignatureMsg, SurvivorsMsg,
 };
 use sottovoce_types::{Digest, Lanes};
 use sottovoce_wire::{Decode, Encode, FrameReader, Limits};
@@ -31,6 +34,11 @@ pub type Target = (&'static str, fn(&[u8]) -> Accepted);
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    ("audit_chunk", audit_chunk),
+    ("audit_openings", |bytes| message::<SignedOpenings, _>(&ctx(), bytes)),
+    ("audit_reply", |bytes| message::<AuditReply, _>(&ctx(), bytes)),
+    ("audit_request", |bytes| message::<AuditRequest, ()>(&(), bytes)),
+    ("audit_revealed", audit_revealed),
     ("certificate", certificate),
     ("evidence", files::evidence),
     ("join_request", files::join_request),
@@ -118,6 +126,28 @@ fn certificate(bytes: &[u8]) -> Accepted {
     };
     // No identity's key is its own id: nothing that arrives here is signed.
     assert!(certificate.verify(&session).is_err(), "a certificate passed under keys that signed nothing");
+    true
+}
+
+/// What opened a sum, in either key agreement. One of them reads it at most: with ML-KEM, adverts are longer.
+fn audit_revealed(bytes: &[u8]) -> Accepted {
+    let plain = message::<Revealed, _>(&ctx(), bytes);
+    let hybrid = message::<Revealed, _>(&MessageCtx { hybrid: true, ..ctx() }, bytes);
+    assert!(!(plain && hybrid) || bytes.starts_with(&[0; 4]), "adverts are read in both key agreements");
+    plain || hybrid
+}
+
+/// A chunk that somebody shows, wherever in a vector it is said to stand: it has a root or none, and never panics.
+fn audit_chunk(bytes: &[u8]) -> Accepted {
+    if !message::<ShownChunk, _>(&ctx(), bytes) {
+        return false;
+    }
+    let chunk = ShownChunk::decode_exact(&ctx(), bytes).expect("it decoded a moment ago");
+    for total in [0, 1, WORDS, chunk.words.len(), usize::MAX] {
+        for index in [0, 1, chunk.path.len(), usize::MAX] {
+            let _ = root_of_chunk(Owner::Sum, index, &chunk.words, total, &chunk.path);
+        }
+    }
     true
 }
 

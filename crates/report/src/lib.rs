@@ -4,7 +4,7 @@
 //! This crate reads run directories and sweep results; it computes no privacy bound and runs no attack. A report says
 //! what it does not show: a missing part, an attack whose control did not win, speech that is synthetic.
 //!
-//! Read [`RunReport`] and [`Figure`] first; [`SweepReport`] draws utility and leakage against ε; [`speech`] draws
+//! Read [`RunReport`] and [`Figure`] first; [`audit`] lays out an audit; [`SweepReport`] draws utility and leakage against ε; [`speech`] draws
 //! recordings, emotions and who holds them.
 //!
 //! ```
@@ -24,6 +24,7 @@
     reason = "samples, batches and plots, not privacy"
 )]
 
+pub mod audit;
 mod baselines;
 mod evaluation;
 mod figures;
@@ -46,11 +47,11 @@ pub use figures::{
     learning_curve_figure, learning_curve_svg, reliability_figure, reliability_svg,
 };
 pub use files::{Jsonl, ReportError, append_jsonl, append_jsonl_rows, read_jsonl, write_text};
-pub use html::{html, sweep_html, sweeps_html};
+pub use html::{audit_html, html, sweep_html, sweeps_html};
 pub use intervals::{Estimate, Over};
 pub use plot::{Datum, Plot, write_plots};
 pub use progress::{Spending, progress_figures, spending_figure};
-pub use run::RunReport;
+pub use run::{RunReport, beats_guessing};
 pub use svg::{Figure, page_style};
 pub use sweep::{CellDifference, Comparison, Pairing, SweepGroup, SweepReport};
 pub use tables::{read_leakage_csv, read_results_csv, write_leakage_csv, write_results_csv};

@@ -24,6 +24,8 @@ pub struct RunReport {
     pub provenance: Option<serde_json::Value>,
     /// `config.toml`, as resolved.
     pub config: Option<String>,
+    /// Whether `audit/report.html` lies there: the audit's own page.
+    pub audited: bool,
     /// Parts that were missing or cut off, in words.
     pub missing: Vec<String>,
 }
@@ -39,6 +41,7 @@ impl RunReport {
             partition: None,
             provenance: None,
             config: None,
+            audited: false,
             missing: Vec::new(),
         }
     }
@@ -71,7 +74,8 @@ impl RunReport {
         let partition = read_partition(&dir.join("partition.json"))?;
         let provenance =
             read_json(&dir.join("provenance.json"), "commit, toolchain and device are not known", &mut missing)?;
-        Ok(Self { summary, rounds, attacks, canary, partition, provenance, config, missing })
+        let audited = dir.join("audit").join("report.html").exists();
+        Ok(Self { summary, rounds, attacks, canary, partition, provenance, config, audited, missing })
     }
 
     /// Whether the coordinator saw single updates.
@@ -166,7 +170,7 @@ pub(crate) fn controls_of<'a>(attack: &AttackScore, all: &'a [AttackScore]) -> i
 }
 
 /// Whether the attack did better than blind guessing beyond its interval.
-pub(crate) fn wins(score: &AttackScore) -> bool {
+pub fn beats_guessing(score: &AttackScore) -> bool {
     // For errors and distances the attacker wants little.
     let less_is_better = ["mse", "error", "distance", "divergence"].iter().any(|w| score.metric.contains(w));
     if less_is_better { score.ci95.high < score.chance } else { score.ci95.low > score.chance }

@@ -72,7 +72,7 @@ fn to_csv<T: Swept>(rows: &[T]) -> Result<String, csv::Error> {
         row.settings().clear(); // Left out where it is empty, so that what is serialised is flat.
         fields.serialize(row)?;
     }
-    let fields = fields.into_inner().map_err(|e| e.into_error())?;
+    let fields = fields.into_inner().map_err(csv::IntoInnerError::into_error)?;
     let mut with_keys = csv::Writer::from_writer(Vec::new());
     let mut fields = csv::ReaderBuilder::new().has_headers(false).from_reader(fields.as_slice());
     for (i, record) in fields.records().enumerate() {
@@ -85,7 +85,7 @@ fn to_csv<T: Swept>(rows: &[T]) -> Result<String, csv::Error> {
         }
         with_keys.write_record(&record)?;
     }
-    let bytes = with_keys.into_inner().map_err(|e| e.into_error())?;
+    let bytes = with_keys.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

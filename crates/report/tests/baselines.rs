@@ -75,6 +75,7 @@ fn sweep() -> SweepReport {
         rows: [rows("cnn"), rows("a | b <i>")].concat(),
         leakage: Vec::new(),
         failed: Vec::new(),
+        selection: vec!["epsilon per run: at most 8".to_owned()],
     }
 }
 
@@ -245,7 +246,7 @@ fn attacks_that_were_made_stand_beside_the_table_by_variant() {
     }
     let (page, text) = (sweep_html(&sweep), sweep_text(&sweep));
     xml::check(&page);
-    assert!(page.contains("cnn: membership inference, released"));
+    assert!(page.contains("membership inference, released, AUC"));
     assert!(text.contains("member. AUC") && text.contains("0.550"), "{text}");
     assert_eq!(sweep.groups().len(), 6, "variants are not joined");
 }

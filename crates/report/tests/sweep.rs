@@ -66,6 +66,7 @@ fn sweep() -> SweepReport {
         rows: budgets.into_iter().flat_map(|e| [row(e, 0), row(e, 1)]).collect(),
         leakage: Vec::new(),
         failed: Vec::new(),
+        selection: vec!["epsilon per run: at most 8".to_owned()],
     }
 }
 

@@ -34,13 +34,23 @@ fn every_figure_has_its_numbers_beside_it_and_they_are_those_of_the_rows() {
     let sweep = sweep();
     let plots = sweep.plots();
     let names: Vec<&str> = plots.iter().map(|p| p.name.as_str()).collect();
-    assert_eq!(names, ["utility", "leakage-auc", "pareto-membership", "pareto-canaries", "empirical-epsilon", "cost"]);
+    assert_eq!(
+        names,
+        [
+            "utility",
+            "leakage-auc-membership-loss-released",
+            "pareto-membership",
+            "pareto-canaries",
+            "empirical-epsilon",
+            "cost"
+        ]
+    );
     let dir = tempfile::tempdir().unwrap();
     for svg in write_plots(&plots, dir.path()).unwrap() {
         xml::check(&std::fs::read_to_string(&svg).unwrap());
         assert!(std::fs::read_to_string(svg.with_extension("csv")).unwrap().lines().count() > 2);
     }
-    let attack = plots[1].data.iter().find(|d| d.panel.starts_with("model cnn") && d.x == "8").unwrap();
+    let attack = plots[1].data.iter().find(|d| d.panel == "model cnn" && d.x == "8").unwrap();
     let rows = [cell("cnn", Some(8.0), 1), cell("cnn", Some(8.0), 2)];
     let mean = rows.iter().map(|r| r.membership_auc.unwrap()).sum::<f64>() / 2.0;
     assert!((attack.y - mean).abs() < 1e-12 && attack.runs == 2, "{attack:?}");

@@ -2,7 +2,7 @@
 //! it as it grows; whoever has the results can follow it afterwards.
 use std::sync::Arc;
 
-use sottovoce_secagg::Certified;
+use sottovoce_secagg::{Certified, CheckedQuorum};
 use sottovoce_types::{AttemptId, Digest, FlatParams, RingVec, RoundId, RunId};
 use sottovoce_wire::Decode;
 
@@ -90,6 +90,11 @@ impl ModelChain {
         self.model.digest()
     }
 
+    /// The plan that it is of.
+    pub(crate) fn plan(&self) -> &Arc<RunPlan> {
+        &self.plan
+    }
+
     /// What the next round begins from besides the model.
     pub fn terms(&self) -> RoundTerms {
         self.model.terms()
@@ -100,7 +105,7 @@ impl ModelChain {
     /// # Errors
     /// [`ProtocolFault`] by the first thing that does not hold.
     pub fn follow(&mut self, round: RoundId, result: &[u8]) -> Result<(), ProtocolFault> {
-        match self.take(round, result) {
+        match self.take(round, result, |_| None) {
             Ok(Outcome::Longer) => Ok(()),
             Ok(Outcome::Known | Outcome::Ahead) => {
                 Err(ProtocolFault::RoundRepeated { have: self.rounds(), round: round.0 })
@@ -146,7 +151,13 @@ impl ModelChain {
         if expected == found { Ok(()) } else { Err(ProtocolFault::WrongTerms { expected, found }.into()) }
     }
 
-    pub(crate) fn take(&mut self, round: RoundId, result: &[u8]) -> Result<Outcome, Refused> {
+    /// `opened`: what a client checked itself before it opened the attempt at this point; its signatures are not looked at again.
+    pub(crate) fn take(
+        &mut self,
+        round: RoundId,
+        result: &[u8],
+        opened: impl Fn(LedgerPoint) -> Option<CheckedQuorum>,
+    ) -> Result<Outcome, Refused> {
         let result = RoundResult::decode_exact(&self.plan.message_ctx(), result)
             .map_err(|source| ProtocolFault::Malformed { what: "Result", source })?;
         let (have, rounds) = (self.rounds(), self.plan.spec().rounds);
@@ -154,14 +165,14 @@ impl ModelChain {
             return Err(ProtocolFault::BeyondPlan { round: round.0, rounds }.into());
         }
         if round.0 <= have {
-            return self.known(round, &result);
+            return self.known(round, &result, &opened);
         }
         if round.0 > have.saturating_add(1) {
             return Ok(Outcome::Ahead);
         }
         let from = self.model();
         let terms = self.terms().digest(from);
-        let (announced, certified) = self.certified(round, &result, from, terms)?;
+        let (announced, certified) = self.certified(round, &result, (from, terms), &opened)?;
         let sum = RingVec::from_words(result.sum, self.plan.encode().lanes());
         let stepped = self.model.step(&self.plan, &sum, &certified.contributors);
         let (next, _) = stepped.map_err(|_| ProtocolFault::Diverged(round.0))?;
@@ -175,10 +186,15 @@ impl ModelChain {
     }
 
     /// A result of a round that the chain has: the same again, or evidence.
-    fn known(&self, round: RoundId, result: &RoundResult) -> Result<Outcome, Refused> {
+    fn known(
+        &self,
+        round: RoundId,
+        result: &RoundResult,
+        opened: &impl Fn(LedgerPoint) -> Option<CheckedQuorum>,
+    ) -> Result<Outcome, Refused> {
         let place = usize::try_from(round.0.saturating_sub(1)).unwrap_or(usize::MAX);
         let Some(link) = self.links.get(place) else { return Ok(Outcome::Ahead) };
-        let (second, _) = self.certified(round, result, link.from, link.terms)?;
+        let (second, _) = self.certified(round, result, (link.from, link.terms), opened)?;
         let first = link.announced;
         if second.statement == first.statement {
             return Ok(Outcome::Known);
@@ -192,15 +208,16 @@ impl ModelChain {
         &self,
         round: RoundId,
         result: &RoundResult,
-        from: Digest,
-        terms: Digest,
+        (from, terms): (Digest, Digest),
+        opened: &impl Fn(LedgerPoint) -> Option<CheckedQuorum>,
     ) -> Result<(Signed<ResultStatement>, Certified), ProtocolFault> {
         // Whatever masks were asked for, a certificate is checked alike.
         let session = session(&self.plan, self.config_of(round, result.attempt, from, terms).digest(), true);
-        let certified = result
-            .certificate
-            .verify(&session)
-            .map_err(|source| ProtocolFault::ResultCertificate { round: round.0, source })?;
+        let certified = match opened(LedgerPoint { run: self.run, round, attempt: result.attempt }) {
+            Some(checked) => result.certificate.verify_after(&session, &checked),
+            None => result.certificate.verify(&session),
+        };
+        let certified = certified.map_err(|source| ProtocolFault::ResultCertificate { round: round.0, source })?;
         let statement = ResultStatement {
             manifest: self.plan.manifest().digest(),
             run: self.run,

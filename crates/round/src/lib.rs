@@ -27,6 +27,7 @@ mod manifest;
 mod messages;
 mod plan;
 mod receipt;
+mod recompute;
 mod server;
 mod session;
 mod statement;

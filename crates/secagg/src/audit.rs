@@ -108,6 +108,7 @@ impl ChunkAuditor {
     pub fn new(session: Session, certificate: &Certificate, revealed: &Revealed) -> Result<Self, RevealedRefused> {
         let (prg, words) = (session.suite.prg(), session.words);
         let roster = Roster::accept(session, &revealed.roster)?;
+        roster.all_vouched()?;
         if roster.adverts_root != certificate.adverts_root
             || !roster.members().map(|(_, m)| m.client).eq(certificate.roster.iter().copied())
         {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use sottovoce_types::{ClientId, Digest, LayerSet};
 
+use crate::client::CheckedQuorum;
 use crate::context;
 use crate::dealing::inputs_root;
 use crate::identity::verify;
@@ -95,11 +96,25 @@ pub enum CertificateRefused {
 }
 
 impl Certificate {
-    /// Checks that a quorum of the session's members signed these sets, in the attempt whose configuration the session names.
+    /// Checks that a quorum of the session's members signed these sets, in the attempt whose configuration the session names, and
+    /// that every survivor stands for its input: by its signature over ctx3, which covers it, or by the one over the input itself.
     ///
     /// # Errors
     /// [`CertificateRefused`].
     pub fn verify(&self, session: &Session) -> Result<Certified, CertificateRefused> {
+        self.check(session, None)
+    }
+
+    /// The same for a client that took part and checked the very same signatures before it opened: it looks at none of them again.
+    /// Where a single byte of them differs, all are looked at.
+    ///
+    /// # Errors
+    /// [`CertificateRefused`].
+    pub fn verify_after(&self, session: &Session, checked: &CheckedQuorum) -> Result<Certified, CertificateRefused> {
+        self.check(session, Some(checked))
+    }
+
+    fn check(&self, session: &Session, known: Option<&CheckedQuorum>) -> Result<Certified, CertificateRefused> {
         let n = length(self.roster.len());
         if !self.roster.is_sorted_by(|a, b| a < b) {
             return Err(CertificateRefused::Malformed("roster"));
@@ -137,6 +152,24 @@ impl Certificate {
             return Err(CertificateRefused::Malformed("signers"));
         }
         at_least("signatures", length(self.signatures.len()), q)?;
+        let seen = CheckedQuorum { ctx3, signatures: CheckedQuorum::digest_of(&self.inputs, &self.signatures) };
+        if known != Some(&seen) {
+            self.check_signatures(session, &identities, &ctx2, &ctx3)?;
+        }
+        let client = |i: &u32| usize::try_from(*i).ok().and_then(|i| self.roster.get(i)).copied();
+        let contributors = survivors.iter().filter_map(client).collect();
+        let surplus = session.surplus(n, self.dealers.len(), self.inputs.len());
+        let dealers = length(self.dealers.len());
+        Ok(Certified { contributors, ctx3, honest_floor: floor, roster: n, dealers, surplus })
+    }
+
+    fn check_signatures(
+        &self,
+        session: &Session,
+        identities: &[&[u8; 32]],
+        ctx2: &Digest,
+        ctx3: &Digest,
+    ) -> Result<(), CertificateRefused> {
         let at =
             |index: u32| usize::try_from(index).ok().and_then(|i| Some((*self.roster.get(i)?, *identities.get(i)?)));
         for signed in &self.signatures {
@@ -144,16 +177,14 @@ impl Certificate {
             verify(identity, labels::CTX3, ctx3.as_bytes(), &signed.signature)
                 .map_err(|_| CertificateRefused::Signature(client))?;
         }
-        for input in &self.inputs {
+        let has_signed = |index: u32| self.signatures.binary_search_by_key(&index, |signed| signed.index).is_ok();
+        for input in self.inputs.iter().filter(|input| !has_signed(input.index)) {
             let (client, identity) = at(input.index).ok_or(CertificateRefused::Malformed("survivors"))?;
-            let signed = MaskedInputMsg::signed(&ctx2, &client, &input.root, session.words);
+            let signed = MaskedInputMsg::signed(ctx2, &client, &input.root, session.words);
             verify(identity, labels::INPUT, signed.as_bytes(), &input.signature)
                 .map_err(|_| CertificateRefused::InputSignature(client))?;
         }
-        let contributors = survivors.iter().filter_map(|i| at(*i).map(|(client, _)| client)).collect();
-        let surplus = session.surplus(n, self.dealers.len(), self.inputs.len());
-        let dealers = length(self.dealers.len());
-        Ok(Certified { contributors, ctx3, honest_floor: floor, roster: n, dealers, surplus })
+        Ok(())
     }
 }
 

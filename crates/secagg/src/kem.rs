@@ -31,7 +31,7 @@
 //! holders that are later on the roster.
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::{B32, DecapsulationKey768, EncapsulationKey768, Seed};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Bytes of an encapsulation key.
 pub const ENCAPSULATION_KEY_LEN: usize = 1184;
@@ -78,8 +78,23 @@ pub struct Ciphertexts {
     pub mask: Option<MaskCiphertext>,
 }
 
-/// The secret that a ciphertext carries; wiped on drop.
-pub(crate) type KemSecret = Zeroizing<[u8; 32]>;
+/// The secret that a ciphertext carries. No `Debug`; wiped on drop, in a place of its own as [`crate::shamir::Quad`]: the nodes of a map that it is
+/// taken out of would keep copies.
+#[derive(Zeroize, ZeroizeOnDrop)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
+pub(crate) struct KemSecret(Box<[u8; 32]>);
+
+impl KemSecret {
+    fn new(mut secret: [u8; 32]) -> Self {
+        let kept = Self(Box::new(secret));
+        secret.zeroize();
+        kept
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 /// A decapsulation key that never outlives its attempt; wiped on drop (by ml-kem).
 pub(crate) struct Decapsulation(DecapsulationKey768);
@@ -101,7 +116,7 @@ impl Decapsulation {
     }
 
     pub(crate) fn decapsulate(&self, ciphertext: &[u8; CIPHERTEXT_LEN]) -> KemSecret {
-        Zeroizing::new(self.0.decapsulate(&(*ciphertext).into()).into())
+        KemSecret::new(self.0.decapsulate(&(*ciphertext).into()).into())
     }
 }
 
@@ -111,7 +126,7 @@ pub(crate) fn encapsulate(
     coins: &[u8; 32],
 ) -> Option<([u8; CIPHERTEXT_LEN], KemSecret)> {
     let (ciphertext, secret) = parse(key)?.encapsulate_deterministic(&B32::from(*coins));
-    Some((ciphertext.into(), Zeroizing::new(secret.into())))
+    Some((ciphertext.into(), KemSecret::new(secret.into())))
 }
 
 fn parse(key: &[u8; ENCAPSULATION_KEY_LEN]) -> Option<EncapsulationKey768> {
@@ -126,12 +141,12 @@ mod tests {
     fn both_ends_have_one_secret_and_another_ciphertext_or_key_gives_another() {
         let (a, b) = (Decapsulation::of_seeds(&[1; 32], &[2; 32]), Decapsulation::of_seeds(&[3; 32], &[2; 32]));
         let (ciphertext, secret) = encapsulate(&a.public(), &[7; 32]).unwrap();
-        assert_eq!(a.decapsulate(&ciphertext), secret);
-        assert_ne!(b.decapsulate(&ciphertext), secret);
+        assert!(a.decapsulate(&ciphertext) == secret);
+        assert!(b.decapsulate(&ciphertext) != secret);
         let mut altered = ciphertext;
         altered[500] ^= 1;
-        assert_ne!(a.decapsulate(&altered), secret);
-        assert_ne!(encapsulate(&a.public(), &[8; 32]).unwrap().1, secret, "other coins");
+        assert!(a.decapsulate(&altered) != secret);
+        assert!(encapsulate(&a.public(), &[8; 32]).unwrap().1 != secret, "other coins");
         assert_eq!(encapsulate(&a.public(), &[7; 32]).unwrap().0, ciphertext, "the same coins again");
     }
 

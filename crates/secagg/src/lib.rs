@@ -134,6 +134,7 @@ pub mod labels;
 pub mod mask;
 mod merkle;
 mod messages;
+pub mod probes;
 mod roster;
 mod server;
 mod session;
@@ -152,7 +153,7 @@ pub use fault::{
 pub use graph::{GraphRefused, PicksMsg};
 pub use identity::{BadSignature, Identity, verify};
 pub use kem::{CIPHERTEXT_LEN, Ciphertexts, ENCAPSULATION_KEY_LEN, KemKeys, MaskCiphertext};
-pub use keys::{LayerKey, agreement_probe};
+pub use keys::LayerKey;
 pub use labels::Label;
 pub use messages::{
     AbortMsg, AdvertMsg, DealerDigest, Dealing, DealtToYou, EnvelopesMsg, GraphMsg, InputRoot, MaskedInputMsg, Opened,

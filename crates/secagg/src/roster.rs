@@ -1,5 +1,6 @@
 //! The checked roster of an attempt: who takes part, with which keys, at which position.
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use sottovoce_types::{ClientId, Digest};
 
@@ -8,7 +9,7 @@ use crate::fault::{Abort, AdvertFault, CloseFailed, Phase, QuorumLost};
 use crate::graph::{GraphParameters, GraphRefused};
 use crate::identity::{Identity, verify};
 use crate::kem::KemKeys;
-use crate::keys::{commit_layer, is_sound_public_key};
+use crate::keys::{commit_layer, is_sound_public_key, same_commitment};
 use crate::labels;
 use crate::mask::Prg;
 use crate::messages::{AdvertMsg, RosterMsg};
@@ -25,9 +26,16 @@ pub(crate) struct Member {
     pub(crate) kem: Option<Box<KemKeys>>,
     pub(crate) commit_b: Digest,
     pub(crate) commit_layers: Vec<Digest>,
+    /// Whether its owner signed the advert, once somebody has looked. Clients of one process share it.
+    signed: OnceLock<bool>,
 }
 
 impl Member {
+    /// Whether the advert that this was read from is signed by its owner. Looked at once.
+    fn signed(&self, advert: &AdvertMsg) -> bool {
+        *self.signed.get_or_init(|| is_signed(&self.identity, advert))
+    }
+
     /// What nobody else on the roster may have: its X25519 keys, and hashes of its ML-KEM keys.
     pub(crate) fn keys(&self) -> Vec<[u8; 32]> {
         let mut keys = vec![self.pk_mask, self.pk_chan];
@@ -55,14 +63,34 @@ pub(crate) struct Roster {
     pub(crate) ctx1: Digest,
 }
 
-/// Checks one advert under the session: made for this attempt, by a pinned identity, with sound keys.
+/// Checks one advert under the session: made for this attempt, by a pinned identity, with sound keys, under its signature.
 pub(crate) fn check_advert(session: &Session, advert: &AdvertMsg) -> Result<Member, AdvertFault> {
+    let member = admit(session, advert)?;
+    if member.signed(advert) { Ok(member) } else { Err(AdvertFault::Signature) }
+}
+
+/// The same but for the signature of an advert that nothing is wrong with: [`Roster::vouched`] looks at that. Nobody is
+/// blamed for keys in an advert that it did not sign.
+fn admit(session: &Session, advert: &AdvertMsg) -> Result<Member, AdvertFault> {
     let identity = session.members.get(&advert.client).ok_or(AdvertFault::UnknownIdentity)?;
     if advert.cfg != session.cfg {
         return Err(AdvertFault::OtherConfig);
     }
-    verify(identity, labels::ADVERT, advert.signed().as_bytes(), &advert.signature)
-        .map_err(|_| AdvertFault::Signature)?;
+    check_keys(session, advert)
+        .map_err(|fault| if is_signed(identity, advert) { fault } else { AdvertFault::Signature })?;
+    Ok(Member {
+        client: advert.client,
+        identity: *identity,
+        pk_mask: advert.pk_mask,
+        pk_chan: advert.pk_chan,
+        kem: advert.kem.clone(),
+        commit_b: advert.commit_b,
+        commit_layers: advert.commit_layers.clone(),
+        signed: OnceLock::new(),
+    })
+}
+
+fn check_keys(session: &Session, advert: &AdvertMsg) -> Result<(), AdvertFault> {
     if !is_sound_public_key(&advert.pk_mask) || !is_sound_public_key(&advert.pk_chan) {
         return Err(AdvertFault::WeakKey);
     }
@@ -75,15 +103,11 @@ pub(crate) fn check_advert(session: &Session, advert: &AdvertMsg) -> Result<Memb
     if advert.kem.as_ref().is_some_and(|kem| !kem.are_sound()) {
         return Err(AdvertFault::WeakKey);
     }
-    Ok(Member {
-        client: advert.client,
-        identity: *identity,
-        pk_mask: advert.pk_mask,
-        pk_chan: advert.pk_chan,
-        kem: advert.kem.clone(),
-        commit_b: advert.commit_b,
-        commit_layers: advert.commit_layers.clone(),
-    })
+    Ok(())
+}
+
+fn is_signed(identity: &[u8; 32], advert: &AdvertMsg) -> bool {
+    verify(identity, labels::ADVERT, advert.signed().as_bytes(), &advert.signature).is_ok()
 }
 
 impl Roster {
@@ -105,7 +129,8 @@ impl Roster {
         Ok((roster, message))
     }
 
-    /// The roster that a client accepts from the coordinator.
+    /// The roster that a client accepts from the coordinator. On the complete graph every advert's signature has been checked
+    /// then; on a sparse one each is before this client relies on it ([`Roster::vouched`]).
     pub(crate) fn accept(session: Session, message: &RosterMsg) -> Result<Self, Abort> {
         let n = u32::try_from(message.adverts.len()).unwrap_or(u32::MAX);
         if n < session.n_min {
@@ -124,13 +149,31 @@ impl Roster {
         let mut members = Vec::with_capacity(message.adverts.len());
         for advert in &message.adverts {
             let client = advert.client;
-            let member = check_advert(&session, advert).map_err(|fault| Abort::Advert { client, fault })?;
+            let member = admit(&session, advert).map_err(|fault| Abort::Advert { client, fault })?;
             if !member.keys().into_iter().all(|key| keys.insert(key)) {
-                return Err(Abort::Advert { client, fault: AdvertFault::RepeatedKey });
+                let fault = if member.signed(advert) { AdvertFault::RepeatedKey } else { AdvertFault::Signature };
+                return Err(Abort::Advert { client, fault });
             }
             members.push(member);
         }
-        Ok(Self::assemble(session, members, message)?)
+        let roster = Self::assemble(session, members, message)?;
+        if roster.sparse.is_none() {
+            roster.all_vouched()?;
+        }
+        Ok(roster)
+    }
+
+    /// Whether the client at this position signed its advert, or a key would be used that the coordinator put there.
+    pub(crate) fn vouched(&self, position: u32) -> Result<(), Abort> {
+        let advert = usize::try_from(position).ok().and_then(|i| self.message.adverts.get(i));
+        let (Some(member), Some(advert)) = (self.at(position), advert) else { return Err(Abort::RosterMalformed) };
+        let fault = AdvertFault::Signature;
+        if member.signed(advert) { Ok(()) } else { Err(Abort::Advert { client: member.client, fault }) }
+    }
+
+    /// Whether everyone on the roster signed its advert.
+    pub(crate) fn all_vouched(&self) -> Result<(), Abort> {
+        (0..self.len()).try_for_each(|position| self.vouched(position))
     }
 
     fn assemble(session: Session, members: Vec<Member>, message: &RosterMsg) -> Result<Self, GraphRefused> {
@@ -148,7 +191,7 @@ impl Roster {
         let place = usize::try_from(layer).unwrap_or(usize::MAX);
         let member = self.at(position);
         let committed = member.and_then(|m| Some((m, m.commit_layers.get(place)?)));
-        committed.is_some_and(|(m, c)| commit_layer(&self.session.cfg, &m.client, place, seed) == *c)
+        committed.is_some_and(|(m, c)| same_commitment(&commit_layer(&self.session.cfg, &m.client, place, seed), c))
     }
 
     /// n.

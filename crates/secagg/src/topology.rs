@@ -1,11 +1,12 @@
 //! Who shares with whom and who masks with whom in one attempt: the complete graph, or the one that its clients picked.
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use sottovoce_types::Digest;
 
 use crate::fault::Abort;
-use crate::graph::{Graph, GraphFault, GraphParameters, GraphRefused, Neighbourhood};
+use crate::graph::{Graph, GraphFault, GraphParameters, GraphRefused, Neighbourhood, PicksMsg};
 use crate::messages::GraphMsg;
 use crate::roster::Roster;
 
@@ -24,7 +25,16 @@ pub(crate) enum Topology {
         root: Digest,
         /// t.
         threshold: u32,
+        /// The signature of each list that came from outside, by picker; the coordinator checks them as they come and keeps none.
+        signatures: BTreeMap<u32, ListSignature>,
     },
+}
+
+/// A picker's signature over its list.
+pub(crate) struct ListSignature {
+    signature: [u8; 64],
+    /// Whether it holds, once somebody has looked. Clients of one process share it.
+    holds: OnceLock<bool>,
 }
 
 impl Topology {
@@ -34,10 +44,11 @@ impl Topology {
 
     pub(crate) fn sparse(graph: Graph, parameters: &GraphParameters) -> Self {
         let root = graph.root();
-        Self::Sparse { graph, root, threshold: parameters.threshold }
+        Self::Sparse { graph, root, threshold: parameters.threshold, signatures: BTreeMap::new() }
     }
 
-    /// The graph that a coordinator shows, every list checked under its picker's signature.
+    /// The graph that a coordinator shows. Each list's signature is checked before this client relies on it
+    /// ([`Topology::vouched`]), and before anybody is blamed for it.
     pub(crate) fn accept(roster: &Roster, parameters: &GraphParameters, message: &GraphMsg) -> Result<Self, Abort> {
         let (have, need) = (u32::try_from(message.lists.len()).unwrap_or(u32::MAX), roster.dealers_needed());
         if have < need {
@@ -46,16 +57,34 @@ impl Topology {
         if !message.lists.is_sorted_by(|a, b| a.picker < b.picker) {
             return Err(Abort::GraphMalformed);
         }
-        for list in &message.lists {
-            let picker = roster.at(list.picker).ok_or(Abort::GraphMalformed)?;
-            list.list
-                .verify(&roster.ctx1, &picker.client, &picker.identity)
-                .map_err(|_| Abort::PicksSignature { picker: picker.client })?;
+        if message.lists.iter().any(|list| list.picker >= roster.len()) {
+            return Err(Abort::GraphMalformed);
         }
         let lists = message.lists.iter().map(|list| (list.picker, list.list.picks.clone())).collect();
-        let graph = Graph::new(roster.len(), parameters.neighbours, lists)
-            .map_err(|fault| Abort::Graph(GraphRefused::by_id(&fault, |i| roster.client(i))))?;
-        Ok(Self::sparse(graph, parameters))
+        let graph = match Graph::new(roster.len(), parameters.neighbours, lists) {
+            Ok(graph) => graph,
+            Err(fault) => {
+                message.lists.iter().try_for_each(|list| check_picks(roster, list.picker, &list.list))?;
+                return Err(Abort::Graph(GraphRefused::by_id(&fault, |i| roster.client(i))));
+            }
+        };
+        let signature = |list: &PicksMsg| ListSignature { signature: list.signature, holds: OnceLock::new() };
+        let signatures = message.lists.iter().map(|list| (list.picker, signature(&list.list))).collect();
+        Ok(Self::Sparse { root: graph.root(), graph, threshold: parameters.threshold, signatures })
+    }
+
+    /// Whether the list of the client at this position is the one that it signed; nothing is wrong with a client that sent none.
+    pub(crate) fn vouched(&self, roster: &Roster, picker: u32) -> Result<(), Abort> {
+        let Self::Sparse { signatures, .. } = self else { return Ok(()) };
+        let (Some(signed), Some(place)) = (signatures.get(&picker), self.place(picker)) else { return Ok(()) };
+        let list = || PicksMsg { picks: place.holders().to_vec(), signature: signed.signature };
+        let holds = *signed.holds.get_or_init(|| check_picks(roster, picker, &list()).is_ok());
+        if holds { Ok(()) } else { Err(Abort::PicksSignature { picker: roster.client(picker) }) }
+    }
+
+    /// Everyone with whom this client shares or masks on a sparse graph, whether it deals or not, ascending.
+    pub(crate) fn neighbours(&self, me: u32) -> Vec<u32> {
+        self.place(me).map(Neighbourhood::mask_peers).unwrap_or_default()
     }
 
     fn place(&self, position: u32) -> Option<&Neighbourhood> {
@@ -170,4 +199,10 @@ impl Topology {
             Self::Sparse { graph, threshold, .. } => graph.supported(alive, *threshold),
         }
     }
+}
+
+fn check_picks(roster: &Roster, picker: u32, list: &PicksMsg) -> Result<(), Abort> {
+    let member = roster.at(picker).ok_or(Abort::GraphMalformed)?;
+    list.verify(&roster.ctx1, &member.client, &member.identity)
+        .map_err(|_| Abort::PicksSignature { picker: member.client })
 }

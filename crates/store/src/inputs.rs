@@ -70,6 +70,27 @@ fn remove_others(dir: &Path, keep: impl Fn(&Path) -> bool) -> io::Result<()> {
     Ok(())
 }
 
+/// What a coordinator's state keeps of a published round for its audit; `None` for a round that is too old, or was cut short.
+///
+/// # Errors
+/// Those of the system.
+pub fn read_kept_round(state: impl AsRef<Path>, number: RoundId) -> io::Result<Option<KeptRound>> {
+    round(state.as_ref(), number)
+}
+
+/// A chunk of a masked input that a coordinator's state keeps, with its path. Nothing in it is true before a signed root says so.
+///
+/// # Errors
+/// Those of the system.
+pub fn read_kept_chunk(
+    state: impl AsRef<Path>,
+    (round, attempt): (RoundId, AttemptId),
+    client: ClientId,
+    index: u32,
+) -> io::Result<Option<ShownChunk>> {
+    chunk(state.as_ref(), round, attempt, client, index)
+}
+
 /// What is kept of a published round.
 pub(crate) fn round(state: &Path, round: RoundId) -> io::Result<Option<KeptRound>> {
     let Some(bytes) = absent(fs::read(round_dir(state, round).join(ROUND)))? else { return Ok(None) };

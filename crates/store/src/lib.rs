@@ -43,6 +43,7 @@ pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointInfo, Found, load_checkpoint, read_checkpoint, save_checkpoint,
 };
 pub use durable::{Disk, SystemDisk};
+pub use inputs::{read_kept_chunk, read_kept_round};
 pub use journal::{SqliteJournal, StateError, read_journal};
 pub use results::read_result;
 pub use witness::{Seal, Witness};

@@ -301,6 +301,17 @@ impl CoordinatorProcess {
         self.event_where(|event| event["event"] == name).await
     }
 
+    /// Waits for the next event of this name for as long as it takes.
+    pub async fn patient_event(&mut self, name: &str) -> Value {
+        loop {
+            match self.events.recv().await {
+                Some(event) if event["event"] == name => return event,
+                Some(_) => {}
+                None => panic!("the coordinator ended: {}", fs::read_to_string(&self.stderr).unwrap()),
+            }
+        }
+    }
+
     /// Waits for an event.
     pub async fn event_where(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
@@ -310,6 +321,11 @@ impl CoordinatorProcess {
                 None => panic!("the coordinator ended: {}", fs::read_to_string(&self.stderr).unwrap()),
             }
         }
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// SIGKILL, and what became of it.
@@ -339,9 +355,7 @@ impl CoordinatorProcess {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        super::resident_kib(self.pid()).unwrap()
     }
 }
 

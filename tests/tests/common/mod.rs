@@ -113,3 +113,10 @@ pub fn kill_when(mut child: Child, so_far: impl Fn() -> bool) {
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().code(), None, "it ended before it could be killed");
 }
+
+/// Resident memory of a process in KiB; `None` where it has ended.
+pub fn resident_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}

@@ -16,7 +16,8 @@ pub struct Sites {
 }
 
 impl Sites {
-    /// `sites` sites of two synthetic speakers each. `agreed` is what all configs share; its `[transport]` is made here.
+    /// `sites` sites of two synthetic speakers each. `agreed` is what all configs share; of its `[transport]`, if it ends with one, the
+    /// manifest and its pin are added here.
     pub fn bring_up(sites: u8, agreed: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let all = dir.path().join("all");
@@ -63,7 +64,8 @@ impl Sites {
         command.extend(["--out", arg(&manifest), "--format", "json"]);
         let made = run(&command).expect(0).json();
         let digest = made["digest"].as_str().unwrap();
-        let agreed = format!("{agreed}\n[transport]\nmanifest = {:?}\nmanifest_sha256 = {digest:?}\n", arg(&manifest));
+        let section = if agreed.contains("[transport]") { "" } else { "[transport]" };
+        let agreed = format!("{agreed}\n{section}\nmanifest = {:?}\nmanifest_sha256 = {digest:?}\n", arg(&manifest));
         write(&dir.path().join("agreed.toml"), &agreed);
         let place = dir.path().display();
         write(
@@ -123,6 +125,25 @@ pub struct SiteProcess {
 }
 
 impl SiteProcess {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// SIGKILL, and what became of it: false where it had ended already.
+    pub fn kill(mut self) -> bool {
+        let ran = self.is_running();
+        // Fails only when it has ended already.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+        ran
+    }
+
     /// Waits for its end: exit code, what it printed, what it remarked.
     pub async fn end(mut self) -> (Option<i32>, String, String) {
         let status = super::federation::soon(async {

@@ -9,9 +9,11 @@
 //!
 //! [`run_canaries`] drives any mechanism, [`Pipeline`] is the real one (clip, quantise, sum, noise, wrap, ring sum,
 //! decode), and [`Mutation`] breaks it on purpose: the controls that the audit must catch.
+mod narrow;
 mod pipeline;
 mod whole_run;
 
+pub use narrow::{Narrowed, narrow};
 pub(crate) use pipeline::Wiring;
 pub use pipeline::{CANARY_OVERSHOOT, Mutation, Pipeline, PipelineError, PipelineSpec};
 use sottovoce_dp::gdp;

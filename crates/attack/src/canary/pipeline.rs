@@ -94,6 +94,8 @@ pub(crate) struct Wiring {
     /// The one client that has all canaries.
     pub(crate) only_home: Option<usize>,
     pub(crate) pushes_back: bool,
+    /// A canary's length in units of C.
+    pub(crate) push: f64,
     /// Coordinates beside the canaries'.
     pub(crate) further_coordinates: usize,
     /// Units that may be in a sum beside the canaries.
@@ -113,6 +115,7 @@ impl Wiring {
             homes: 1,
             only_home: None,
             pushes_back: false,
+            push: f64::from(CANARY_OVERSHOOT),
             further_coordinates: 0,
             further_units: 0,
         };
@@ -210,6 +213,13 @@ impl<N: NoiseSource> Pipeline<N> {
             noise_tail: share.tail_of_sum(spec.honest, 13),
         })?;
         Ok(Self { spec, wiring, plan, share, noise, rounds: 0 })
+    }
+
+    /// The next round is `round`, from 1: rotations are the round's own.
+    #[must_use]
+    pub fn from_round(mut self, round: u64) -> Self {
+        self.rounds = round.saturating_sub(1);
+        self
     }
 
     /// The plan of the current round.
@@ -355,7 +365,7 @@ impl<N: NoiseSource> Pipeline<N> {
         let mut values = vec![0f32; self.plan.spec().dim];
         let spread = self.wiring.spread;
         // So that each coordinate alone exceeds C.
-        let push = self.spec.clip.value() * f64::from(CANARY_OVERSHOOT) * sign;
+        let push = self.spec.clip.value() * self.wiring.push * sign;
         values[index * spread..(index + 1) * spread].fill(push as f32);
         Update { values, examples: 1 }
     }

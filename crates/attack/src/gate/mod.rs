@@ -211,7 +211,12 @@ impl fmt::Display for Finding {
             Verdict::Inconclusive => "INCONCLUSIVE",
         };
         let Self { component, first_round, last_round, declared, .. } = self;
-        write!(f, "{word}: {component}, rounds {first_round} to {last_round}, declared {declared}")?;
+        let rounds = if first_round == last_round {
+            format!("round {first_round}")
+        } else {
+            format!("rounds {first_round} to {last_round}")
+        };
+        write!(f, "{word}: {component}, {rounds}, declared {declared}")?;
         let mut point = |p: &Point, stage: &str| {
             write!(
                 f,

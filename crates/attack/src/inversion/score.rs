@@ -35,6 +35,10 @@ pub struct Cases<'a> {
 /// One clip, true and recovered: a panel of a gallery.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Panel {
+    /// Which attack recovered it.
+    pub attack: &'static str,
+    /// Clips among which it was looked for.
+    pub candidates: usize,
     /// The true clip's path.
     pub clip: String,
     /// Whose it is.
@@ -118,7 +122,7 @@ pub fn score(
         if own.is_empty() {
             continue;
         }
-        gallery.extend((0..truth.len()).map(|i| panel(truth, i, &own, &pool, cases)));
+        gallery.extend((0..truth.len()).map(|i| Panel { attack: of.attack, ..panel(truth, i, &own, &pool, cases) }));
         // The closest of as many as there are is closer than any one of them: what others' reconstructions come to is what that is worth.
         for other in cases.truths.keys().filter(|c| *c != client) {
             let theirs: Vec<&Reconstruction> = found.iter().filter(|r| r.client == *other).collect();
@@ -153,6 +157,8 @@ fn panel(truth: &Examples, i: usize, found: &[&Reconstruction], pool: &[&[f32]],
         10.0 / std::f64::consts::LN_10 * (2.0 * squares).sqrt()
     };
     Panel {
+        attack: "",
+        candidates: pool.len(),
         clip: truth.meta[i].path.clone(),
         speaker: truth.meta[i].speaker.clone(),
         frames,

@@ -53,7 +53,7 @@ pub use trajectory::{Signal, trajectory};
 
 use crate::random::Stream;
 use crate::scores::Described;
-use crate::stats::{RocError, Trial, auc_with_interval, tpr_at_fpr};
+use crate::stats::{RocError, Trial, auc_with_interval, tpr_over_clusters};
 
 /// The attack's name in records.
 pub const LOSS_THRESHOLD: &str = "membership-loss-threshold";
@@ -176,14 +176,14 @@ pub fn loss_threshold(
     };
     let mut tpr = Vec::new();
     for fpr in RATES {
-        match tpr_at_fpr(&trials, fpr) {
+        match tpr_over_clusters(&trials, fpr, seed) {
             Ok(rate) => tpr.push(AttackScore {
                 metric: format!("tpr@fpr={fpr}"),
                 value: rate.tpr,
                 ci95: rate.ci95,
                 chance: fpr,
                 note: format!(
-                    "{} false positives stand behind this rate; the interval treats clips as independent.",
+                    "{} false positives stand behind this rate; the interval also resamples clusters.",
                     rate.false_positives
                 ),
                 ..base.clone()

@@ -6,7 +6,7 @@ use sottovoce_types::{AttackScore, Examples, Interval, SCHEMA_VERSION};
 
 use super::{MembershipError, RATES};
 use crate::scores::{Described, Scored, Scores};
-use crate::stats::{RocError, auc_with_interval, tpr_at_fpr};
+use crate::stats::{Auc, RocError, auc_with_interval, tpr_over_clusters};
 
 /// Fewest members and fewest non-members of a slice.
 pub const LEAST_OF_A_SLICE: usize = 20;
@@ -44,7 +44,7 @@ pub fn scored(
 /// [`MembershipError::Roc`] when a side is empty or a score is no number.
 pub fn records(scores: &Scores, seed: u64) -> Result<Vec<AttackScore>, MembershipError> {
     let trials = scores.trials();
-    let auc = auc_with_interval(&trials, seed)?;
+    let auc = area(scores, seed)?;
     let (members, runs) = (trials.iter().filter(|t| t.positive).count(), runs(scores));
     let targets = match runs {
         1 => "one model".to_owned(),
@@ -69,14 +69,14 @@ pub fn records(scores: &Scores, seed: u64) -> Result<Vec<AttackScore>, Membershi
     };
     let mut out = vec![base.clone()];
     for fpr in RATES {
-        match tpr_at_fpr(&trials, fpr) {
+        match tpr_over_clusters(&scores.trials_of_speakers(), fpr, seed) {
             Ok(rate) => out.push(AttackScore {
                 metric: format!("tpr@fpr={fpr}"),
                 value: rate.tpr,
                 ci95: rate.ci95,
                 chance: fpr,
                 note: format!(
-                    "{} false positives stand behind this rate; the interval treats trials as independent.",
+                    "{} false positives stand behind this rate; the interval also resamples clusters.",
                     rate.false_positives
                 ),
                 ..base.clone()
@@ -86,6 +86,19 @@ pub fn records(scores: &Scores, seed: u64) -> Result<Vec<AttackScore>, Membershi
         }
     }
     Ok(out)
+}
+
+/// The area under the ROC curve. Of several targets, its interval is the hull of resampling speakers of each model, speakers, and models: both
+/// a speaker under all models and a model's errors go together.
+fn area(scores: &Scores, seed: u64) -> Result<Auc, RocError> {
+    let mut auc = auc_with_interval(&scores.trials(), seed)?;
+    if runs(scores) > 1 {
+        for trials in [scores.trials_of_speakers(), scores.trials_of_runs()] {
+            let ci95 = auc_with_interval(&trials, seed)?.ci95;
+            auc.ci95 = Interval { low: auc.ci95.low.min(ci95.low), high: auc.ci95.high.max(ci95.high) };
+        }
+    }
+    Ok(auc)
 }
 
 fn runs(scores: &Scores) -> usize {
@@ -225,6 +238,21 @@ mod tests {
         let many = records(&some(12), 1).unwrap();
         assert_eq!(many[1].metric, "tpr@fpr=0.01");
         assert!(many[0].note.contains("12 models"));
+    }
+
+    #[test]
+    fn over_several_models_the_interval_is_over_models_too() {
+        // Whole models lean one way: by speakers of each model alone that would hardly show.
+        let mut scores = some(12);
+        let mut shift = crate::random::Stream::new("lean", 1);
+        let lean: Vec<f64> = (0..12).map(|_| 60.0 * shift.normal()).collect();
+        for u in scores.units.iter_mut().filter(|u| u.truth) {
+            u.score += lean[u.run as usize];
+        }
+        let found = records(&scores, 1).unwrap()[0].clone();
+        let alone = auc_with_interval(&scores.trials(), 1).unwrap().ci95;
+        let (wide, narrow) = (found.ci95.high - found.ci95.low, alone.high - alone.low);
+        assert!(wide > 1.5 * narrow, "{wide} and {narrow}");
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn next(steps: &[(f64, u64, u64)], share: f64, negatives: u64) -> u64 {
 }
 
 /// (threshold, false positives, true positives) from "nothing is positive" down, one group of ties at a time.
-fn steps(trials: &[Trial]) -> Vec<(f64, u64, u64)> {
+pub(super) fn steps(trials: &[Trial]) -> Vec<(f64, u64, u64)> {
     let order = sorted(trials);
     let mut steps = vec![(f64::INFINITY, 0, 0)];
     let (mut false_positives, mut true_positives) = (0u64, 0u64);

@@ -63,12 +63,15 @@ pub fn decide(trials: &[Trial], threshold: f64) -> Result<Decision, RocError> {
 impl Decision {
     /// The positive predictive value where a share `prior` of all units are members.
     pub fn ppv(&self, prior: f64) -> Ppv {
-        let of = |tpr: f64, fpr: f64| {
-            let called = prior * tpr + (1.0 - prior) * fpr;
-            if called > 0.0 { prior * tpr / called } else { prior }
-        };
+        let of = |tpr, fpr| Self::ppv_of(tpr, fpr, prior);
         let ci95 = Interval { low: of(self.tpr_in.low, self.fpr_in.high), high: of(self.tpr_in.high, self.fpr_in.low) };
         Ppv { prior, value: of(self.tpr, self.fpr), ci95 }
+    }
+
+    /// The predictive value of these rates: `prior` where nothing is called a member.
+    pub(super) fn ppv_of(tpr: f64, fpr: f64, prior: f64) -> f64 {
+        let called = prior * tpr + (1.0 - prior) * fpr;
+        if called > 0.0 { prior * tpr / called } else { prior }
     }
 }
 

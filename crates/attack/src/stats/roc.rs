@@ -73,6 +73,14 @@ pub enum RocError {
         /// Non-members there are.
         found: usize,
     },
+    /// A threshold cannot be chosen on some clusters and judged on others.
+    #[error(
+        "n/a: a threshold is chosen on half of the speakers and judged on the others, and {clusters} do not give two halves with both sides"
+    )]
+    FewClusters {
+        /// Clusters there are.
+        clusters: usize,
+    },
 }
 
 pub(super) fn checked(trials: &[Trial]) -> Result<(), RocError> {

@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use sottovoce_attack::canary::Mutation;
 
 /// `audit`
 #[derive(Subcommand, Debug)]
@@ -15,18 +16,74 @@ pub enum AuditCommand {
         #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
         set: Vec<String>,
     },
-    /// Attacks a finished run and sets empirical epsilon against its bound.
-    Run {
-        /// Run directory.
-        run: PathBuf,
-        /// Overrides of the run's config, for example --set corpus.cache=evaluation.h5 for a deployed run (repeatable).
-        #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-        set: Vec<String>,
-    },
+    /// Attacks a finished run, sets empirical epsilon against its bound, and writes RUN/audit/report.html.
+    Run(AuditRunArgs),
     /// Shows that the audit catches broken privacy and does not cry wolf on a private mechanism.
     Selftest(SelftestArgs),
     /// Scores of any tool: AUC, ROC, bounds on epsilon, and whether a claim stands against them.
     ImportScores(ImportScoresArgs),
+}
+
+/// `audit run`
+#[derive(Args, Debug)]
+pub struct AuditRunArgs {
+    /// Run directory.
+    pub run: PathBuf,
+    /// Overrides of the run's config, for example --set corpus.cache=evaluation.h5 for a deployed run (repeatable).
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The gate's canaries alone, in these rounds: what a finding's reproducer runs. Nothing is written.
+    #[arg(long, value_name = "ROUND|FIRST-LAST", value_parser = rounds)]
+    pub rounds: Option<(u64, u64)>,
+    /// The gate's canaries alone, with a defect planted in what they go through: this audit of this run must call it a violation.
+    /// Nothing is written.
+    #[arg(long, value_enum, value_name = "DEFECT")]
+    pub plant: Option<PlantArg>,
+}
+
+/// One round, or the first and the last of several.
+fn rounds(text: &str) -> Result<(u64, u64), String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if 1 <= first && first <= last => Ok((first, last)),
+        _ => Err("a round from 1 on, or the first and the last as in 3-5".to_owned()),
+    }
+}
+
+/// A defect to plant.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlantArg {
+    /// No noise.
+    NoiseOff,
+    /// Noise short by a factor of 4.
+    NoiseShort,
+    /// Shares of noise made for four times as many clients as there are.
+    NoiseForAll,
+    /// Updates are not clipped.
+    ClipSkipped,
+    /// Each unit is at two clients.
+    UnitAtTwoClients,
+    /// Units are replaced, accounted for as removed.
+    ReplacedNotRemoved,
+}
+
+impl PlantArg {
+    /// As on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned())
+    }
+
+    /// In a run of `clients`.
+    pub fn mutation(self, clients: u32) -> Mutation {
+        match self {
+            Self::NoiseOff => Mutation::NoiseOff,
+            Self::NoiseShort => Mutation::NoiseShort { factor: 4.0 },
+            Self::NoiseForAll => Mutation::NoiseForAll { clients: clients.saturating_mul(4) },
+            Self::ClipSkipped => Mutation::ClipSkipped,
+            Self::UnitAtTwoClients => Mutation::UnitAtTwoClients,
+            Self::ReplacedNotRemoved => Mutation::ReplacedNotRemoved,
+        }
+    }
 }
 
 /// `audit selftest`

@@ -51,6 +51,14 @@ impl Membership {
         Ok(())
     }
 
+    /// The area of the same attack without clipping and noise, which must win.
+    fn control(&mut self, scores: &Scores, seed: u64) -> Result<()> {
+        let note = "The same attack on shadows of the same training without clipping and noise, and must win.";
+        let control = |r: AttackScore| AttackScore { control_of: Some(r.attack.clone()), note: note.to_owned(), ..r };
+        self.records.extend(records(scores, seed)?.into_iter().filter(|r| r.metric == "auc").map(control));
+        Ok(())
+    }
+
     fn released(&mut self, of: Described, values: &[f64], released: &Released) -> Result<()> {
         let scores = scored(of, values, &released.clips, &released.member, &released.classes, 0);
         self.add(scores, released.seed)
@@ -68,6 +76,11 @@ fn shadow_attack(name: AttackName) -> Option<ShadowAttack> {
         AttackName::MembershipBavaria => ShadowAttack::Bavaria,
         _ => return None,
     })
+}
+
+/// Whether an attack trains shadow models.
+pub(super) fn needs_shadows(name: AttackName) -> bool {
+    shadow_attack(name).is_some() || name == AttackName::MembershipSpeaker
 }
 
 /// Whether an attack is about membership.
@@ -189,6 +202,7 @@ impl Audited<'_> {
             scored: &train.clips,
             member: &masks,
             population: public,
+            defended: true,
         };
         let logits = self.shadows(&task, workspace, output)?;
         let phi = |data: &Examples| phi_of(self.trainer, self.model, data);
@@ -198,20 +212,17 @@ impl Audited<'_> {
             found.released(attack.described(), &attack.scores(&view), released)?;
             bar.inc(1);
         }
-        // One view at a time: each is as large as all shadows.
-        let mut over: Vec<Scores> =
-            attacks.iter().map(|a| Scores { of: a.described_over_shadows(), units: Vec::new() }).collect();
-        for (run, view, member) in targets(&logits) {
-            for (attack, scores) in attacks.iter().zip(&mut over) {
-                let values = attack.scores(&view);
-                scores.units.extend(scored(scores.of, &values, &released.clips, member, &released.classes, run).units);
-            }
-        }
-        for scores in over {
+        for scores in over_shadows(attacks, &logits, released) {
             found.add(scores, released.seed)?;
             bar.inc(1);
         }
         bar.finish_and_clear();
+        if self.plan.spec().privacy.is_some() {
+            let task = Task { what: "shadow models of the control", defended: false, ..task };
+            for scores in over_shadows(attacks, &self.shadows(&task, workspace, output)?, released) {
+                found.control(&scores, released.seed)?;
+            }
+        }
         Ok(())
     }
 
@@ -233,21 +244,47 @@ impl Audited<'_> {
             scored: &asked,
             member: &member,
             population: &nobody,
+            defended: true,
         };
         let logits = self.shadows(&task, workspace, output)?;
         let trained: Vec<String> = self.partition.clients.iter().flat_map(|c| c.train.speakers()).collect();
         let truth: Vec<bool> = asked.meta.iter().map(|m| trained.contains(&m.speaker)).collect();
         let view = logits.view_of(&phi_of(self.trainer, self.model, &asked)?, &[]);
         found.add(speaker_scores(OF_SPEAKER, &view, &asked, &truth, 0), released.seed)?;
-        let mut over = Scores { of: OF_SPEAKER_OVER_SHADOWS, units: Vec::new() };
-        for (run, view, member) in targets(&logits) {
-            let mut one = speaker_scores(over.of, &view, &asked, member, run);
-            // Speakers of one model go together: runs are what is resampled.
-            one.units.iter_mut().for_each(|u| u.cluster = format!("model {run}"));
-            over.units.append(&mut one.units);
+        found.add(speakers_over_shadows(&logits, &asked), released.seed)?;
+        if self.plan.spec().privacy.is_some() {
+            let task = Task { what: "shadows of speakers of the control", defended: false, ..task };
+            let control = speakers_over_shadows(&self.shadows(&task, workspace, output)?, &asked);
+            found.control(&control, released.seed)?;
         }
-        found.add(over, released.seed)
+        Ok(())
     }
+}
+
+/// Every attack on each shadow in turn.
+fn over_shadows(attacks: &[ShadowAttack], logits: &ShadowLogits, released: &Released) -> Vec<Scores> {
+    // One view at a time: each is as large as all shadows.
+    let mut over: Vec<Scores> =
+        attacks.iter().map(|a| Scores { of: a.described_over_shadows(), units: Vec::new() }).collect();
+    for (run, view, member) in targets(logits) {
+        for (attack, scores) in attacks.iter().zip(&mut over) {
+            let values = attack.scores(&view);
+            scores.units.extend(scored(scores.of, &values, &released.clips, member, &released.classes, run).units);
+        }
+    }
+    over
+}
+
+/// Speakers' scores on each shadow in turn.
+fn speakers_over_shadows(logits: &ShadowLogits, asked: &Examples) -> Scores {
+    let mut over = Scores { of: OF_SPEAKER_OVER_SHADOWS, units: Vec::new() };
+    for (run, view, member) in targets(logits) {
+        let mut one = speaker_scores(over.of, &view, asked, member, run);
+        // Speakers of one model go together: runs are what is resampled.
+        one.units.iter_mut().for_each(|u| u.cluster = format!("model {run}"));
+        over.units.append(&mut one.units);
+    }
+    over
 }
 
 /// Each shadow as the target: its number, its view, its truths.

@@ -12,6 +12,9 @@ use super::Audited;
 use crate::exit::usage;
 use crate::output::Output;
 
+/// A clipping norm that clips nothing.
+const UNCLIPPED: f64 = 1e9;
+
 /// Clips with the site that each lies at.
 pub(super) struct Placed {
     pub(super) clips: Examples,
@@ -47,6 +50,8 @@ pub(super) struct Task<'a> {
     pub(super) scored: &'a Examples,
     pub(super) member: &'a Masks,
     pub(super) population: &'a Examples,
+    /// Whether they are clipped and noised as the run is; without, they are the control.
+    pub(super) defended: bool,
 }
 
 impl Audited<'_> {
@@ -57,7 +62,7 @@ impl Audited<'_> {
     }
 
     /// The run's training: local job, rounds, clipping, noise, server. Secure aggregation is left out, since it opens the same sum.
-    fn recipe(&self, sites: &[usize]) -> Result<Recipe> {
+    fn recipe(&self, sites: &[usize], defended: bool) -> Result<Recipe> {
         let spec = self.plan.spec();
         let dim = self.plan.layout().len();
         let server = spec.server;
@@ -69,7 +74,7 @@ impl Audited<'_> {
         let members = self.plan.manifest().len();
         // Each of n sites adds a share that m of them would be enough for.
         let surplus = f64::from(members) / f64::from(honest_floor(members, spec.max_corrupt).max(1));
-        let noise = spec.privacy.map_or(0.0, |p| p.noise_multiplier.value() * surplus.sqrt());
+        let noise = spec.privacy.filter(|_| defended).map_or(0.0, |p| p.noise_multiplier.value() * surplus.sqrt());
         Ok(Recipe {
             job: spec.job.clone(),
             federation: Some(Federation {
@@ -77,7 +82,7 @@ impl Audited<'_> {
                 planned: spec.rounds,
                 sites: sites.to_vec(),
                 unit: spec.unit,
-                clips: self.clips.clone(),
+                clips: if defended { self.clips.clone() } else { vec![UNCLIPPED; self.clips.len()] },
                 noise,
                 sampling: spec
                     .privacy
@@ -94,7 +99,7 @@ impl Audited<'_> {
 
     /// Trains them, or takes them from disk where they were trained before.
     pub(super) fn shadows(&self, task: &Task<'_>, workspace: &Path, output: &Output) -> Result<ShadowLogits> {
-        let recipe = self.recipe(&task.train.sites)?;
+        let recipe = self.recipe(&task.train.sites, task.defended)?;
         let design = Design {
             trainer: self.trainer,
             recipe: &recipe,

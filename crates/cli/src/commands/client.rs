@@ -20,7 +20,7 @@ use sottovoce_types::{Digest, Examples, SCHEMA_VERSION};
 
 use super::load_config;
 use crate::args::ClientArgs;
-use crate::exit::{Exit, usage};
+use crate::exit::{Exit, refused, usage};
 use crate::output::Output;
 use crate::site::SiteTrainer;
 use crate::{federation, speech};
@@ -28,7 +28,7 @@ use crate::{federation, speech};
 /// `client`
 pub fn run(args: &ClientArgs, output: &Output) -> Result<Exit> {
     let config = load_config(&args.config)?;
-    let deployment = config.deployment(Role::Client).map_err(|e| usage(e.render(false)))?;
+    let deployment = config.deployment(Role::Client).map_err(refused)?;
     let identity = identity_file::load(&deployment.identity)?;
     let manifest = Arc::new(manifest_file::load_pinned(&deployment.manifest, &deployment.pin)?);
     let client = identity.client_id();

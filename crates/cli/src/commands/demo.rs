@@ -19,7 +19,7 @@ use sottovoce_types::{RunSummary, SCHEMA_VERSION};
 use self::federation::Sites;
 use self::processes::{Killed, Processes};
 use crate::args::DemoArgs;
-use crate::auditing::{Audit, Audited, clips_of};
+use crate::auditing::{Audit, Audited, Told, clips_of};
 use crate::commands::audit::{canary_text, exit_of};
 use crate::exit::Exit;
 use crate::output::Output;
@@ -83,7 +83,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<Exit> {
     dir.write_provenance(&run_config)?;
 
     output.remark("5/6  attacks, each with its control");
-    let audit = audited.audit(&root, output)?;
+    let audit = audited.audit(dir.path(), &root, output)?;
     dir.write_audit(&audit)?;
 
     output.remark("6/6  report");
@@ -130,7 +130,7 @@ fn config(args: &DemoArgs, root: &std::path::Path) -> Result<Config> {
         format!("privacy.noise_multiplier={}", noise.value()),
         format!("privacy.epsilon_budget={}", args.epsilon),
     ];
-    Config::parse(CONFIG, &set).map_err(|e| crate::exit::usage(e.render(false)))
+    Config::parse(CONFIG, &set).map_err(crate::exit::refused)
 }
 
 /// Real files all the way: wav on disk, scanned, decoded, extracted to HDF5, read back.
@@ -170,7 +170,7 @@ struct Finished {
 }
 
 impl Finished {
-    fn audit(&self, root: &std::path::Path, output: &Output) -> Result<Audit> {
+    fn audit(&self, run: &std::path::Path, root: &std::path::Path, output: &Output) -> Result<Audit> {
         Audited {
             config: &self.config,
             plan: &self.plan,
@@ -182,7 +182,7 @@ impl Finished {
             transcript: &self.transcript,
             rounds: self.rounds,
         }
-        .audit(root, output)
+        .audit_and_tell(&Told::new(run, &[], true), root, output)
     }
 }
 

@@ -7,7 +7,7 @@ use sottovoce_types::SCHEMA_VERSION;
 use super::corpus::scanned;
 use super::features_config;
 use crate::args::{ExtractArgs, MfccArgs};
-use crate::exit::{Exit, usage};
+use crate::exit::{Exit, refused};
 use crate::output::Output;
 use crate::speech;
 
@@ -53,7 +53,7 @@ pub fn extract(args: &ExtractArgs, output: &Output) -> anyhow::Result<Exit> {
 /// `mfcc`
 pub fn mfcc(args: &MfccArgs, output: &Output) -> anyhow::Result<Exit> {
     let config = match &args.config {
-        Some(file) => Config::load(file, &args.set).map_err(|e| usage(e.render(false)))?,
+        Some(file) => Config::load(file, &args.set).map_err(refused)?,
         None => features_config(&args.set)?,
     };
     let front_end = speech::front_end(&config)?;

@@ -24,7 +24,7 @@ use clap::CommandFactory;
 use sottovoce_config::Config;
 
 use crate::args::{Cli, ConfigArgs};
-use crate::exit::{Exit, usage};
+use crate::exit::{Exit, refused, usage};
 
 /// Loads a config; what is wrong with it is drawn with its place.
 pub fn load_config(args: &ConfigArgs) -> anyhow::Result<Config> {
@@ -33,12 +33,12 @@ pub fn load_config(args: &ConfigArgs) -> anyhow::Result<Config> {
 
 /// Loads a config file with overrides.
 pub fn load_config_file(path: &Path, set: &[String]) -> anyhow::Result<Config> {
-    Config::load(path, set).map_err(|e| usage(e.render(false)))
+    Config::load(path, set).map_err(refused)
 }
 
 /// The defaults with overrides.
 pub fn default_config(set: &[String]) -> anyhow::Result<Config> {
-    Config::parse("", set).map_err(|e| usage(e.render(false)))
+    Config::parse("", set).map_err(refused)
 }
 
 /// The defaults with overrides of `[features]`: the command line names the corpus, so other keys would be overlooked.

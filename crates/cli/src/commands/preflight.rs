@@ -17,7 +17,7 @@ use sottovoce_types::{SCHEMA_VERSION, Unit};
 
 use super::load_config;
 use crate::args::ConfigArgs;
-use crate::exit::{Exit, usage};
+use crate::exit::{Exit, refused, usage};
 use crate::output::Output;
 use crate::speech;
 
@@ -69,11 +69,11 @@ pub fn run(args: &ConfigArgs, output: &Output) -> Result<Exit> {
     let config = load_config(args)?;
     // The identity says which of the two this is; a configuration that suits neither is refused as a client's.
     let either = config.deployment(Role::Coordinator).or_else(|_| config.deployment(Role::Client));
-    let deployment = either.map_err(|e| usage(e.render(false)))?;
+    let deployment = either.map_err(refused)?;
     let identity = identity_file::load(&deployment.identity)?;
     let manifest = Arc::new(manifest_file::load_pinned(&deployment.manifest, &deployment.pin)?);
     let role = if identity.public_key() == manifest.coordinator().0 { Role::Coordinator } else { Role::Client };
-    let deployment = config.deployment(role).map_err(|e| usage(e.render(false)))?;
+    let deployment = config.deployment(role).map_err(refused)?;
     let plan = Arc::new(config.plan(manifest.clone()).map_err(|e| usage(e.to_string()))?);
     let party = Party { config, deployment, identity, plan, role };
     let mut checks = vec![Check::new("membership", party.membership())];

@@ -28,7 +28,13 @@ pub fn run(args: &ReportArgs, output: &Output) -> Result<Exit> {
 }
 
 fn of_runs(runs: &[&PathBuf], file: &Path, output: &Output) -> Result<Exit> {
-    let reports = runs.iter().map(RunReport::read).collect::<Result<Vec<_>, _>>()?;
+    let mut reports = runs.iter().map(RunReport::read).collect::<Result<Vec<_>, _>>()?;
+    // The audit's page is linked to where the report lies beside it.
+    let beside = |a: &Path, b: &Path| a.canonicalize().ok() == b.canonicalize().ok();
+    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for (report, run) in reports.iter_mut().zip(runs) {
+        report.audited &= beside(folder, run);
+    }
     write_text(file, &html(&reports))?;
     let summaries: Vec<_> = reports.iter().map(|r| &r.summary).collect();
     let object = json!({"schema": SCHEMA_VERSION, "report": file, "runs": summaries});

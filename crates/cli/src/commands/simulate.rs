@@ -4,7 +4,7 @@ use sottovoce_round::Outcome;
 
 use super::load_config;
 use crate::args::SimulateArgs;
-use crate::auditing::{Audited, clips_of};
+use crate::auditing::{Audited, Told, clips_of};
 use crate::exit::{Exit, WithExit};
 use crate::output::Output;
 use crate::run_dir::NewRun;
@@ -47,7 +47,7 @@ pub fn run(args: &SimulateArgs, output: &Output) -> anyhow::Result<Exit> {
         transcript: &study.transcript,
         rounds: study.summary.rounds,
     }
-    .audit(&workspace, output)?;
+    .audit_and_tell(&Told::new(new.place(), &[], study.summary.synthetic), &workspace, output)?;
     dir.write_audit(&audit)?;
     dir.write_gallery(&audit.gallery)?;
     dir.write_report()?;

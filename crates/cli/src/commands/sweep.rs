@@ -1,65 +1,76 @@
-//! `sweep`: variants × epsilon × folds × seeds on simulations; resumable, one table and one report.
+//! `sweep`: variants × grid × epsilon × folds × seeds on simulations; resumable, on this machine or on a cluster; tables and one report.
 mod cell;
+mod files;
+mod forecast;
+mod local;
+mod mlflow;
+mod progress;
+mod selection;
+mod slurm;
 mod table;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use rayon::prelude::*;
+use anyhow::{Context, Result};
 use serde_json::json;
 use sottovoce_config::{Config, SweepCell, SweepPlan};
 use sottovoce_report::{SweepReport, sweep_html, sweep_text, write_plots, write_text};
 use sottovoce_types::{Digest, SCHEMA_VERSION, SweepRow};
 
-use crate::args::SweepArgs;
-use crate::exit::{Exit, usage};
+use crate::args::{Executor, SweepArgs, Tracking};
+use crate::exit::{Exit, refused, usage};
 use crate::output::Output;
-use crate::speech;
+use crate::speech::{self, Speech};
 use cell::{Cells, Centralised};
+use local::Lanes;
+use progress::Progress;
+use selection::Selection;
 use table::Table;
 
 /// `sweep`
 pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
-    let plan = SweepPlan::load(&args.config.config, &args.config.set).map_err(|e| usage(e.render(false)))?;
-    let cells = each_once(plan.cells);
+    let plan = SweepPlan::load(&args.config.config, &args.config.set).map_err(refused)?;
+    let cells = each_once(plan.cells.clone());
     if cells.is_empty() {
-        return Err(usage("the config has no [sweep] with seeds"));
+        return Err(usage(match plan.excluded.len() {
+            0 => "the config has no [sweep] with seeds".to_owned(),
+            n => format!("[[sweep.exclude]] leaves all {n} cells out"),
+        }));
+    }
+    if args.dry_run {
+        return forecast::run(args, &plan, &cells, output);
     }
     let workspace = args.out.join("data");
     std::fs::create_dir_all(&workspace)?;
+    if let Some(wanted) = &args.cell {
+        return files::run_one(wanted, &cells, &args.out, &workspace, output);
+    }
+    let _held = files::lock(&args.out, output)?;
     let mut table = Table::open(&args.out, &cells, output)?;
+    files::join(&args.out, &cells, &mut table)?;
     let todo: Vec<&(Digest, SweepCell)> = cells.iter().filter(|(digest, _)| !table.has(digest)).collect();
     let done = table.rows().len();
-    output.remark(format!("{} cells, {done} done before, {} to run", cells.len(), todo.len()));
+    let left_out = match plan.excluded.len() {
+        0 => String::new(),
+        n => format!("; rules leave {n} out"),
+    };
+    output.remark(format!("{} cells, {done} done before, {} to run{left_out}", cells.len(), todo.len()));
     let speech = speech::load(&cell::with_cache(&plan.config, &workspace), &workspace, output)?;
     let runner = Cells { workspace: &workspace, centralised: Centralised::known(&cells, table.rows()) };
-    runner.extract(&todo, output)?;
-    let bar = output.progress("cells", cells.len() as u64);
-    bar.set_position(done as u64);
-    let shared = Mutex::new(&mut table);
-    let quiet = output.silent();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.jobs.max(1)).build()?;
-    let outcomes: Vec<Result<(), Failed>> = pool.install(|| {
-        todo.par_iter()
-            .map(|(digest, cell)| {
-                let outcome = isolated(|| runner.run(*digest, cell, &quiet));
-                bar.inc(1);
-                match outcome {
-                    Ok(result) => {
-                        shared.lock().expect("no cell panics while it holds the table").push(result)?;
-                        Ok(Ok(()))
-                    }
-                    Err(error) => Ok(Err(Failed { cell: cell.name(), error: format!("{error:#}") })),
-                }
-            })
-            // What stops the sweep is a table that cannot be written, and no cell.
-            .collect::<Result<_>>()
-    })?;
-    bar.finish_and_clear();
+    runner.extract(&todo, output);
+    let progress = Progress::new(cells.len(), done, output);
+    let failed = match args.executor {
+        Executor::Local => {
+            let lanes = lanes(args, &todo, &speech);
+            let quiet = output.silent();
+            local::run(&todo, lanes, &mut table, &progress, |digest, cell| runner.run(digest, cell, &quiet))?
+        }
+        Executor::Slurm => slurm::run(args, &plan.config, &todo, &mut table, &progress, output)?,
+    };
+    progress.finish();
     table.sort(&cells);
-    let failed: Vec<Failed> = outcomes.into_iter().filter_map(Result::err).collect();
+    let selection = selection::of(&cells, table.rows(), speech.synthetic)?;
     let report = SweepReport {
         name: plan.config.run.name.clone(),
         corpus: speech.description,
@@ -70,9 +81,14 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
         rows: table.rows().to_vec(),
         leakage: table.leakage().to_vec(),
         failed: failed.iter().map(Failed::in_words).collect(),
+        selection: selection.iter().map(Selection::in_words).collect(),
+    };
+    let tracked = match args.track {
+        Some(Tracking::Mlflow) => Some(mlflow::write(&args.out, &report)?),
+        None => None,
     };
     table.write_csv()?;
-    publish(&args.out, &report, &failed, output)?;
+    publish(args, &report, &selection, &failed, tracked.as_deref(), output)?;
     if failed.is_empty() {
         return Ok(Exit::Ok);
     }
@@ -83,33 +99,6 @@ pub fn run(args: &SweepArgs, output: &Output) -> Result<Exit> {
     Ok(Exit::Failed)
 }
 
-/// Writes the tables and the report, and prints what is in them.
-fn publish(out: &Path, report: &SweepReport, failed: &[Failed], output: &Output) -> Result<()> {
-    let (file, table) = (out.join("report.html"), out.join("table.md"));
-    write_text(&table, &report.baselines_markdown())?;
-    write_text(&file, &sweep_html(report))?;
-    let figures = write_plots(&report.plots(), out.join("figures"))?;
-    report.write_head(out)?;
-    let object = json!({
-        "schema": SCHEMA_VERSION,
-        "synthetic": report.synthetic,
-        "corpus": report.corpus,
-        "report": file,
-        "table": table,
-        "figures": figures,
-        "lines": report.baselines(),
-        "rows": report.rows,
-        "leakage": report.leakage,
-        "failed": failed.iter().map(|f| json!({"cell": f.cell, "error": f.error})).collect::<Vec<_>>(),
-    });
-    output.result(&object, || {
-        let mut lines = vec![report.corpus.clone(), sweep_text(report)];
-        lines.extend(report.failed.iter().map(|cell| format!("FAILED {cell}")));
-        lines.push(format!("table: {}\nreport: {}", table.display(), file.display()));
-        lines.join("\n")
-    })
-}
-
 /// How sums were formed: the mode of all cells, or each that was swept.
 fn aggregation(rows: &[SweepRow], config: &Config) -> String {
     let swept: BTreeSet<&str> = rows.iter().filter_map(|r| r.aggregation.as_deref()).collect();
@@ -117,6 +106,51 @@ fn aggregation(rows: &[SweepRow], config: &Config) -> String {
         return config.aggregation.mode.name().to_owned();
     }
     swept.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// How these cells share this machine.
+fn lanes(args: &SweepArgs, cells: &[&(Digest, SweepCell)], speech: &Speech) -> Lanes {
+    let features = speech.utterances.iter().map(|u| 4 * u.mfcc.len() as u64).sum();
+    let largest = cells.iter().map(|(_, cell)| local::memory(&cell.config, features)).max().unwrap_or(0);
+    Lanes::new(args.jobs.map(usize::from), cells.len(), largest)
+}
+
+/// Writes figures and report, and prints what is in them.
+fn publish(
+    args: &SweepArgs,
+    report: &SweepReport,
+    selection: &[Selection],
+    failed: &[Failed],
+    tracked: Option<&Path>,
+    output: &Output,
+) -> Result<()> {
+    let (file, table) = (args.out.join("report.html"), args.out.join("table.md"));
+    write_text(&table, &report.baselines_markdown())?;
+    write_text(&file, &sweep_html(report))?;
+    report.write_head(&args.out)?;
+    let figures: Vec<PathBuf> = write_plots(&report.plots(), args.out.join("figures"))?;
+    let object = json!({
+        "schema": SCHEMA_VERSION,
+        "synthetic": report.synthetic,
+        "corpus": report.corpus,
+        "report": file,
+        "table": table,
+        "figures": figures,
+        "tracked": tracked,
+        "selection": selection,
+        "lines": report.baselines(),
+        "rows": report.rows,
+        "leakage": report.leakage,
+        "failed": failed.iter().map(|f| json!({"cell": f.cell, "error": f.error})).collect::<Vec<_>>(),
+    });
+    output.result(&object, || {
+        let mut lines = vec![report.corpus.clone(), sweep_text(report)];
+        lines.extend(report.selection.iter().cloned());
+        lines.extend(report.failed.iter().map(|cell| format!("FAILED {cell}")));
+        lines.push(format!("table: {}\nreport: {}", table.display(), file.display()));
+        lines.extend(tracked.map(|folder| format!("mlflow: {}", folder.display())));
+        lines.join("\n")
+    })
 }
 
 /// A cell that failed.
@@ -133,14 +167,24 @@ impl Failed {
 
 /// Cells with their digests; two spellings of one run are one cell.
 fn each_once(cells: Vec<SweepCell>) -> Vec<(Digest, SweepCell)> {
-    let mut all: Vec<(Digest, SweepCell)> = Vec::new();
-    for cell in cells {
-        let digest = cell.config.digest();
-        if all.iter().all(|(other, _)| *other != digest) {
-            all.push((digest, cell));
-        }
+    let mut seen = BTreeSet::new();
+    let with_digest = cells.into_iter().map(|cell| (cell.config.digest(), cell));
+    with_digest.filter(|(digest, _)| seen.insert(digest.0)).collect()
+}
+
+/// The cell that is meant by its place, from 1, or by the first digits of its digest.
+fn find<'a>(wanted: &str, cells: &'a [(Digest, SweepCell)]) -> Result<&'a (Digest, SweepCell)> {
+    if let Some(place) = wanted.parse::<usize>().ok().filter(|_| wanted.len() < 8) {
+        let cell = place.checked_sub(1).and_then(|i| cells.get(i));
+        return cell.with_context(|| format!("there are cells 1 to {}, and none is {place}", cells.len()));
     }
-    all
+    let mut named = cells.iter().filter(|(digest, _)| digest.to_string().starts_with(wanted));
+    match (named.next(), named.next()) {
+        (Some(cell), None) if wanted.len() >= 8 => Ok(cell),
+        _ => anyhow::bail!(
+            "no cell of this config has the digest {wanted}: was the config changed since the sweep began? --dry-run lists them"
+        ),
+    }
 }
 
 /// A panic, too, is the failure of one cell.
@@ -167,11 +211,26 @@ mod tests {
         assert!(text(isolated(|| panic!("in short"))).contains("in short"));
     }
 
+    fn some() -> Vec<(Digest, SweepCell)> {
+        let text = "[sweep]\nepsilons = [0, \"none\", 2]\nseeds = [1, 1, 2]\n";
+        each_once(SweepPlan::parse(text, &[] as &[&str]).unwrap().cells)
+    }
+
     #[test]
     fn two_spellings_of_one_run_are_one_cell() {
-        let text = "[sweep]\nepsilons = [0, \"none\", 2]\nseeds = [1, 1, 2]\n";
-        let cells = each_once(SweepPlan::parse(text, &[] as &[&str]).unwrap().cells);
-        let order: Vec<_> = cells.iter().map(|(_, c)| (c.epsilon.is_some(), c.seed)).collect();
+        let order: Vec<_> = some().iter().map(|(_, c)| (c.epsilon.is_some(), c.seed)).collect();
         assert_eq!(order, [(false, 1), (false, 2), (true, 1), (true, 2)]);
+    }
+
+    #[test]
+    fn a_cell_is_found_by_its_place_or_its_digest_and_by_nothing_else() {
+        let cells = some();
+        let digest = cells[2].0.to_string();
+        assert_eq!(find("3", &cells).unwrap().0, cells[2].0);
+        assert_eq!(find(&digest, &cells).unwrap().0, cells[2].0);
+        assert_eq!(find(&digest[..12], &cells).unwrap().0, cells[2].0);
+        for wanted in ["0", "5", "", &digest[..3], "abcdefabcdef"] {
+            assert!(find(wanted, &cells).is_err(), "{wanted}");
+        }
     }
 }

@@ -1,4 +1,5 @@
 //! Pages: one file each, no script, nothing loaded.
+mod audit;
 mod partition;
 mod privacy;
 mod recognition;
@@ -8,6 +9,7 @@ mod sweep;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sottovoce_types::Unit;
 
+pub use audit::audit_html;
 pub use sweep::{sweep_html, sweeps_html};
 
 use crate::svg::page_style;

@@ -3,7 +3,7 @@ use maud::{Markup, html};
 use sottovoce_types::{AttackScore, CanaryAudit, Vantage, Verdict};
 
 use super::{figure, unit};
-use crate::run::{controls_of, in_order_with_controls, wins};
+use crate::run::{beats_guessing, controls_of, in_order_with_controls};
 use crate::text::{epsilon_lower, epsilon_upper, percent, significant, small};
 use crate::{RunReport, attack_figures, canary_figure, epsilon_figure};
 
@@ -47,9 +47,15 @@ fn vantage(v: Vantage) -> &'static str {
     }
 }
 
-pub(super) fn attacks(run: &RunReport) -> Markup {
+pub(super) fn attacks(run: &RunReport, alone: bool) -> Markup {
     html! {
         h3 { "Attacks" }
+        @if run.audited {
+            p {
+                "ROC curves, slices, the most exposed clips, reconstructions, and what was not tested: "
+                @if alone { a href="audit/report.html" { "the audit’s own page" } } @else { "audit/report.html in the run’s directory" } "."
+            }
+        }
         @if run.attacks.is_empty() {
             p { "No attack was run: this report shows nothing about leakage in practice." }
         } @else {
@@ -91,13 +97,13 @@ fn attack_row(score: &AttackScore, all: &[AttackScore]) -> Markup {
 
 /// What a score says, together with its controls.
 fn reading(score: &AttackScore, all: &[AttackScore]) -> (&'static str, &'static str) {
-    let won = wins(score);
+    let won = beats_guessing(score);
     if score.control_of.is_some() {
         return if won { ("good", "The control wins.") } else { ("bad", "The control does not win.") };
     }
     let mut controls = controls_of(score, all).peekable();
     let controlled = controls.peek().is_some();
-    match (won, controlled, controls.any(wins)) {
+    match (won, controlled, controls.any(beats_guessing)) {
         (true, ..) => ("bad", "Better than guessing: this leaks."),
         (false, true, true) => ("good", "No better than guessing, while its control wins."),
         (false, true, false) => ("warn", "No better than guessing, but neither is its control: this shows nothing."),

@@ -15,7 +15,7 @@ pub(super) fn section(run: &RunReport, alone: bool) -> Markup {
             (learning(run))
             (recognition::section(run))
             (privacy::spent(run))
-            (privacy::attacks(run))
+            (privacy::attacks(run, alone))
             (privacy::canary(run))
             (not_shown(run))
             (provenance(run))

@@ -216,6 +216,7 @@ fn not_shown(sweep: &SweepReport, runs: usize) -> Markup {
             @if runs < 5 { li { "With " (runs) " " (sweep.counted()) " a budget, a standard deviation is itself a rough estimate." } }
             li {
                 "Each ε is that of one run. Choosing a run by its results on private data costs privacy that no row here charges."
+                @for line in &sweep.selection { br; (line) "." }
             }
             li { "The attacks are those named; a stronger one may find more. An empirical bound below the claim is not a proof of privacy." }
         }

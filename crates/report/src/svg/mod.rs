@@ -1,5 +1,6 @@
 //! A small writer of SVG: escaped text, finite numbers, classes instead of colours.
 mod bars;
+mod beside;
 mod dots;
 mod head;
 mod heat;
@@ -8,11 +9,14 @@ mod palette;
 mod panels;
 mod raster;
 mod reliability;
+mod roc;
 mod scale;
 mod scatter;
 mod style;
+mod two_sides;
 
 pub(crate) use bars::{Bar, BarChart};
+pub(crate) use beside::Beside;
 pub(crate) use dots::{DotKey, DotPlot, DotRow};
 pub(crate) use head::{Head, Warning, cut};
 pub(crate) use heat::{HeatMap, paper_reads_better};
@@ -21,9 +25,11 @@ pub(crate) use palette::{LEVELS, Palette};
 pub(crate) use panels::{Level, Panel, Panels};
 pub(crate) use raster::Raster;
 pub(crate) use reliability::Reliability;
+pub(crate) use roc::{RocMark, RocPlot};
 pub(crate) use scale::{Format, Scale};
 pub(crate) use scatter::{Mark, Scatter};
 pub use style::page_style;
+pub(crate) use two_sides::TwoSides;
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
 //! Small multiples: one curve and some levels in each panel, all over the same axes.
 use super::lines::{Frame, draw_bands, draw_lines};
-use super::{Anchor, Axis, Canvas, Figure, Point, Series, text_width};
+use super::{Anchor, Axis, Canvas, Figure, Point, Series, cut, text_width};
 
 /// Panels in one row.
 const COLUMNS: usize = 3;
@@ -79,7 +79,8 @@ impl Panels {
                 y: self.y.scale,
             };
             self.draw_axes(&mut canvas, &frame, column == 0, &y_ticks);
-            canvas.text("small strong", (frame.left, frame.top - 9.0), Anchor::Start, &panel.name);
+            let name = cut(&panel.name, panel_width);
+            canvas.text("small strong", (frame.left, frame.top - 9.0), Anchor::Start, &name);
             self.draw_panel(&mut canvas, &frame, panel);
         }
         canvas.finish()

@@ -68,8 +68,10 @@ figure{margin:1rem 0}figcaption{font-size:.875rem;color:var(--ink2);max-width:46
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;margin:.75rem 0;min-width:100%}\
 th{font-weight:600;text-align:left;border-bottom:1px solid var(--ink);vertical-align:bottom}\
 td{border-bottom:1px solid var(--rule);vertical-align:top}\
-th,td{padding:.35rem .7rem .35rem 0}.n{text-align:right;white-space:nowrap}\
+th,td{padding:.35rem .7rem .35rem 0}tbody th{border-bottom:1px solid var(--rule);vertical-align:top;white-space:nowrap}.n{text-align:right;white-space:nowrap}\
 td.wide{min-width:14rem}\
+table.audit{font-size:.82rem}.audit .small,.wrap .small{font-size:.74rem}.audit th{white-space:normal}\
+.audit td:first-child{min-width:12rem;overflow-wrap:anywhere}pre.said{white-space:pre-wrap}\
 table.wrap{font-size:.82rem}.wrap th{white-space:normal}.wrap td:nth-child(2){min-width:11.5rem}\
 .control td:first-child{padding-left:1.25rem}.control td{color:var(--ink2)}\
 .box{border:1px solid var(--rule);border-radius:6px;padding:.25rem 1rem .75rem;margin:1rem 0}\
@@ -80,7 +82,7 @@ code.hash{overflow-wrap:anywhere}\
 details{margin:.75rem 0}summary{cursor:pointer;color:var(--ink2)}\
 ul.plain{padding-left:1.1rem;max-width:46rem}ul.plain li{margin:.3rem 0}\
 footer{margin-top:3rem;border-top:1px solid var(--rule);padding-top:1rem}\
-@media print{body{font-size:11pt}h2{break-before:page}figure,.box{break-inside:avoid}}";
+@media print{body{font-size:11pt}h2{break-before:page}figure,.box,tr{break-inside:avoid}.scroll{overflow:visible}a{color:inherit}}";
 
 /// The style sheet of a page that holds figures: light or dark as the reader's system is.
 pub fn page_style() -> String {

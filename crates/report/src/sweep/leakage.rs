@@ -18,14 +18,19 @@ const LEVELS: [&str; 3] = ["without DP", "blind baseline", "control, defence off
 
 /// One attack on one line of cells.
 struct Target<'a> {
+    attack: &'a str,
+    vantage: Vantage,
+    line: Option<String>,
+    /// Of its panel.
     name: String,
     own: Vec<&'a LeakageRow>,
     controls: Vec<&'a LeakageRow>,
 }
 
 impl SweepReport {
-    /// What each attack scored against ε, a panel an attack, vantage and line, a figure a measure: with one standard deviation over
-    /// runs, the value of guessing, the blind baseline, and the control that has the defence off.
+    /// What each attack scored against ε, with one standard deviation over runs, the value of guessing, the blind baseline, and the
+    /// control that has the defence off. Where several lines were swept: a figure an attack and vantage, a panel a line. Else a figure a
+    /// measure, a panel an attack and vantage.
     pub(crate) fn leakage_plots(&self) -> Vec<Plot> {
         let of_old = if self.leakage.is_empty() { self.rows.iter().flat_map(of_row).collect() } else { Vec::new() };
         let all = if self.leakage.is_empty() { &of_old } else { &self.leakage };
@@ -39,43 +44,62 @@ impl SweepReport {
     }
 
     fn plots_of(&self, metric: &str, all: &[LeakageRow]) -> Vec<Plot> {
-        let targets = self.targets(metric, all);
+        let mut targets = self.targets(metric, all);
+        if self.lines().len() > 1 {
+            targets.sort_by_key(|t| {
+                let first = all.iter().position(|r| r.attack == t.attack && r.vantage == t.vantage);
+                first.unwrap_or(usize::MAX)
+            });
+            let of_attack = targets.chunk_by_mut(|a, b| (a.attack, a.vantage) == (b.attack, b.vantage));
+            return of_attack
+                .flat_map(|own| {
+                    for target in own.iter_mut() {
+                        target.name = target.line.clone().unwrap_or_else(|| target.name.clone());
+                    }
+                    let what = format!("{}, {}", own[0].attack, own[0].vantage.name());
+                    self.pages(&format!("leakage-{metric}-{what}"), Some(&what), metric, own)
+                })
+                .collect();
+        }
+        self.pages(&format!("leakage-{metric}"), None, metric, &targets)
+    }
+
+    /// As many figures as the panels take.
+    fn pages(&self, name: &str, of: Option<&str>, metric: &str, targets: &[Target<'_>]) -> Vec<Plot> {
         let several = targets.len() > PANELS;
         let plot = |(i, targets): (usize, &[Target<'_>])| {
-            let name = if several { format!("leakage-{metric}-{}", i + 1) } else { format!("leakage-{metric}") };
-            self.draw_leakage(&name, metric, targets)
+            let name = if several { format!("{name}-{}", i + 1) } else { name.to_owned() };
+            self.draw_leakage(&name, of, metric, targets)
         };
         targets.chunks(PANELS).enumerate().map(plot).collect()
     }
 
     fn targets<'a>(&self, metric: &str, all: &'a [LeakageRow]) -> Vec<Target<'a>> {
         let keys = self.telling_keys();
-        let mut found: Vec<((String, Vantage, Option<String>), Target<'a>)> = Vec::new();
+        let mut found: Vec<Target<'a>> = Vec::new();
         let of_metric = || all.iter().filter(|r| r.metric == metric);
         for row in of_metric().filter(|r| r.control_of.is_none()) {
             let line = Self::line_among(&keys, row);
-            let key = (row.attack.clone(), row.vantage, line.clone());
-            if let Some((_, target)) = found.iter_mut().find(|(k, _)| *k == key) {
+            let same = |t: &Target<'_>| (t.attack, t.vantage, &t.line) == (&row.attack, row.vantage, &line);
+            if let Some(target) = found.iter_mut().find(|t| same(t)) {
                 target.own.push(row);
                 continue;
             }
-            let of = line.map_or(String::new(), |line| format!("{line}: "));
-            let name = format!("{of}{}, {}", row.attack, row.vantage.name());
-            found.push((key, Target { name, own: vec![row], controls: Vec::new() }));
+            let name = format!("{}, {}", row.attack, row.vantage.name());
+            let (attack, vantage) = (row.attack.as_str(), row.vantage);
+            found.push(Target { attack, vantage, line, name, own: vec![row], controls: Vec::new() });
         }
         for row in of_metric() {
             let Some(of) = &row.control_of else { continue };
             let line = Self::line_among(&keys, row);
-            for ((attack, _, own_line), target) in &mut found {
-                if attack == of && *own_line == line {
-                    target.controls.push(row);
-                }
+            for target in found.iter_mut().filter(|t| t.attack == of && t.line == line) {
+                target.controls.push(row);
             }
         }
-        found.into_iter().map(|(_, target)| target).collect()
+        found
     }
 
-    fn draw_leakage(&self, name: &str, metric: &str, targets: &[Target<'_>]) -> Plot {
+    fn draw_leakage(&self, name: &str, of: Option<&str>, metric: &str, targets: &[Target<'_>]) -> Plot {
         let counted = self.counted();
         let every: Vec<&LeakageRow> = targets.iter().flat_map(|t| t.own.iter().chain(&t.controls)).copied().collect();
         let x = EpsilonAxis::over(&every.iter().map(|r| r.epsilon_target).collect::<Vec<_>>());
@@ -91,7 +115,10 @@ impl SweepReport {
         let described: Vec<String> =
             data.iter().map(|d| format!("{}, {} at ε {}: {:.3}", d.panel, d.series, d.x, d.y)).collect();
         let figure = Panels {
-            title: format!("Leakage against ε: {}", measure(metric)),
+            title: format!(
+                "Leakage against ε: {}",
+                of.map_or(measure(metric), |of| format!("{of}, {}", measure(metric)))
+            ),
             label: format!("Leakage against epsilon, {} in {} panels.", measure(metric), panels.len()),
             description: described.join("; ") + ".",
             x: x.axis(),

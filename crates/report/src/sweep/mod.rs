@@ -39,6 +39,8 @@ pub struct SweepReport {
     pub leakage: Vec<LeakageRow>,
     /// Cells that failed, each with its reason.
     pub failed: Vec<String>,
+    /// What choosing among the cells by their results costs, a line a privacy unit.
+    pub selection: Vec<String>,
 }
 
 impl SweepReport {

@@ -22,6 +22,8 @@ struct Head {
     /// The cells of the table, in its order.
     cells: Vec<sottovoce_types::Digest>,
     failed: Vec<String>,
+    #[serde(default)]
+    selection: Vec<String>,
 }
 
 impl SweepReport {
@@ -46,6 +48,7 @@ impl SweepReport {
             uar_chance: self.uar_chance,
             cells: self.rows.iter().map(|r| r.config_sha256).collect(),
             failed: self.failed.clone(),
+            selection: self.selection.clone(),
         };
         let text = serde_json::to_string_pretty(&head).map_err(|source| ReportError::Json {
             path: path.clone(),
@@ -89,6 +92,7 @@ impl SweepReport {
             rows,
             leakage,
             failed: head.failed,
+            selection: head.selection,
         })
     }
 }

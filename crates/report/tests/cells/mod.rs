@@ -97,5 +97,6 @@ pub(crate) fn sweep() -> SweepReport {
         leakage: rows.iter().flat_map(scores).collect(),
         rows,
         failed: Vec::new(),
+        selection: vec!["epsilon per run: at most 8".to_owned()],
     }
 }

@@ -66,7 +66,9 @@ impl ClientEngine {
 
     /// R5: the opened sum, from which this client computes the next model by itself.
     pub(super) fn round_result(&mut self, frame: &Frame) -> Result<(), ProtocolFault> {
-        let taken = self.chain.take(frame.round, &frame.body).map_err(|refused| self.caught(refused))?;
+        let opened = &self.opened;
+        let taken = self.chain.take(frame.round, &frame.body, |point| opened.get(&point).copied());
+        let taken = taken.map_err(|refused| self.caught(refused))?;
         self.published = self.published.max(frame.round.0);
         match taken {
             Outcome::Known => Ok(()),
@@ -86,7 +88,7 @@ impl ClientEngine {
         let (announced, ctx3) = (link.announced, link.certified.ctx3);
         self.events.push_back(ClientEvent::Heard { statement: announced.into() });
         let opened = self.chain.last_point().and_then(|point| self.opened.get(&point));
-        if opened.is_some_and(|opened| *opened != ctx3) {
+        if opened.is_some_and(|opened| opened.ctx3() != ctx3) {
             return Err(ProtocolFault::ResultOverOthers { round: round.0 });
         }
         self.trained = None;

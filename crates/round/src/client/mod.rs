@@ -24,7 +24,7 @@ use rand_core::SeedableRng;
 use sottovoce_dp::sampling::{Sample, SamplingCertificate};
 use sottovoce_dp::{Ledger, LedgerError, NoiseSource};
 use sottovoce_encode::SiteSum;
-use sottovoce_secagg::{Advertised, Consistent, Identity, Picked, Shared, Submitted};
+use sottovoce_secagg::{Advertised, CheckedQuorum, Consistent, Identity, Picked, Shared, Submitted};
 use sottovoce_types::{AttemptId, ClientId, Digest, Epsilon, FlatParams, RoundId, RunId, Tick};
 use sottovoce_wire::{Encode, Frame, Kind, Limits};
 
@@ -182,8 +182,8 @@ pub struct ClientEngine {
     advert_waits: bool,
     /// What it said of the last attempt that this client joined.
     config: Option<Signed<ConfigStatement>>,
-    /// The survivor set of each round's attempt that this client opened its shares for.
-    opened: BTreeMap<LedgerPoint, Digest>,
+    /// The quorum of each round's attempt that this client opened its shares for.
+    opened: BTreeMap<LedgerPoint, CheckedQuorum>,
     /// The sum trained from a model, kept for a further attempt at the same round: each attempt adds noise of its own.
     trained: Option<(RoundId, Digest, SiteSum)>,
     /// What the open attempt begins from.

@@ -3,7 +3,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sottovoce_dp::sampling::{Sample, SamplingCertificate, poisson};
 use sottovoce_dp::{Ledger, ReserveError};
-use sottovoce_secagg::{Advertised, OnRoster, Shared, SharesMsg};
+use sottovoce_secagg::{Advertised, CheckedQuorum, OnRoster, Shared, SharesMsg};
 use sottovoce_types::{Digest, Tick};
 use sottovoce_wire::{Decode, Frame, Kind};
 
@@ -216,9 +216,9 @@ impl ClientEngine {
             (State::Consistent(s), Kind::SurvivorQuorum) => {
                 let quorum = Decode::decode_exact(&ctx, &frame.body).map_err(malformed)?;
                 let sets = SignedSets::of(&s);
-                let survivors = s.ctx3();
-                let opening = s.quorum(quorum, &self.identity)?;
-                self.charge_opening(survivors, sets)?;
+                let checked = s.check(&quorum)?;
+                let opening = s.on_quorum(checked, &self.identity)?;
+                self.charge_opening(checked, sets)?;
                 self.send(Kind::Opening, &opening);
                 Ok(())
             }
@@ -286,7 +286,8 @@ impl ClientEngine {
         Ok(())
     }
 
-    fn charge_opening(&mut self, survivors: Digest, sets: SignedSets) -> Result<(), ProtocolFault> {
+    fn charge_opening(&mut self, checked: CheckedQuorum, sets: SignedSets) -> Result<(), ProtocolFault> {
+        let survivors = checked.ctx3();
         let Some(point) = self.point else {
             return Err(ProtocolFault::Unexpected { what: "SurvivorQuorum", state: self.state.name() });
         };
@@ -294,7 +295,7 @@ impl ClientEngine {
         if !self.memory.answer(point, survivors) {
             return Err(ProtocolFault::AttemptReplayed { round: round.0, attempt: attempt.0 });
         }
-        self.opened.insert(point, survivors);
+        self.opened.insert(point, checked);
         let receipt = self.ledger.as_ref().and_then(|ledger| Receipt::of(&self.plan, point, sets, ledger));
         let receipt = receipt.map(|receipt| Box::new(receipt.sign(&self.identity)));
         if let Some(receipt) = receipt.clone() {

@@ -106,7 +106,8 @@ impl Advertised {
     ///
     /// # Errors
     /// [`Abort`]: own advert missing or altered, a roster that is too small, out of order, not signed by the coordinator,
-    /// or that holds an unknown identity, a bad signature, a key twice or a weak key, or that no sparse graph suits.
+    /// or that holds an unknown identity, a bad signature, a key twice or a weak key, or that no sparse graph suits. On a sparse graph
+    /// the signatures of adverts are looked at later: those of neighbours before this client deals, all before it opens.
     pub fn roster(
         self,
         message: RosterMsg,

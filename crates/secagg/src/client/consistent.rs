@@ -2,25 +2,50 @@
 use std::collections::BTreeSet;
 
 use sottovoce_types::{ClientId, Digest, LayerSet};
+use sottovoce_wire::Encode as _;
 
 use super::Dealt;
 use crate::fault::Abort;
 use crate::identity::{Identity, verify};
 use crate::keys::Share;
 use crate::labels;
-use crate::messages::{Opened, OpenedLayers, OpeningMsg, SurvivorQuorumMsg};
+use crate::messages::{InputRoot, MaskedInputMsg, Opened, OpenedLayers, OpeningMsg, SignedBy, SurvivorQuorumMsg};
 
 /// A client that signed a survivor set. It can open that one and no other.
 pub struct Consistent {
     pub(super) dealt: Dealt,
     pub(super) survivors: BTreeSet<u32>,
+    /// The signed root of each survivor's input, as the coordinator shows it.
+    pub(super) inputs: Vec<InputRoot>,
     pub(super) ctx3: Digest,
 }
 
-/// That a quorum signed one ctx3. Clients of one process that signed the same may share it.
-#[derive(Clone, Copy)]
+/// That a quorum signed one ctx3, and who else is in it has said so. Clients of one process that signed the same may share it,
+/// and a client knows by it the certificate of the sum that it opened ([`crate::Certificate::verify_after`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CheckedQuorum {
-    ctx3: Digest,
+    pub(crate) ctx3: Digest,
+    /// Of all signatures that were looked at.
+    pub(crate) signatures: Digest,
+}
+
+impl CheckedQuorum {
+    /// What the quorum signed.
+    pub fn ctx3(&self) -> Digest {
+        self.ctx3
+    }
+
+    /// What stands for these signatures, in their order.
+    pub(crate) fn digest_of(inputs: &[InputRoot], signatures: &[SignedBy]) -> Digest {
+        let mut bytes = Vec::new();
+        for input in inputs {
+            input.encode(&mut bytes);
+        }
+        for signed in signatures {
+            signed.encode(&mut bytes);
+        }
+        Digest::of(&bytes)
+    }
 }
 
 impl Consistent {
@@ -50,7 +75,7 @@ impl Consistent {
         dealt.roster.session.surplus(dealt.roster.len(), dealt.dealers.len(), survivors.len())
     }
 
-    /// Checks the quorum and opens: one share a dealer, of b for a survivor and of s for a dropout. Which of the two is
+    /// Checks the quorum, and that everyone on the roster has spoken for itself, and opens: one share a dealer, of b for a survivor and of s for a dropout. Which of the two is
     /// decided here, from the set that this client signed; the coordinator has no way to ask for one or the other, and a
     /// [`OpeningMsg`] has room for one share a dealer. In a session with layers also its own seeds of the surplus layers, and its shares of the survivors'
     /// seeds of the same layers: of those that stay in the sum nothing ever leaves.
@@ -58,7 +83,8 @@ impl Consistent {
     /// The caller makes the privacy debit durable before the message leaves: once it has left, the sum is out.
     ///
     /// # Errors
-    /// [`Abort`]: fewer than q signatures, a signature out of order, by a client outside U3, or over another ctx3.
+    /// [`Abort`]: fewer than q signatures, a signature out of order, by a client outside U3, or over another ctx3; a survivor that
+    /// signed neither ctx3 nor the input named for it; a client outside U3 that did not sign its advert or its list of picks.
     pub fn quorum(self, message: SurvivorQuorumMsg, id: &Identity) -> Result<OpeningMsg, Abort> {
         let checked = self.check(&message)?;
         self.on_quorum(checked, id)
@@ -69,7 +95,7 @@ impl Consistent {
     /// # Errors
     /// [`Abort`], as [`Consistent::quorum`].
     pub fn check(&self, message: &SurvivorQuorumMsg) -> Result<CheckedQuorum, Abort> {
-        let Self { dealt, survivors, ctx3 } = self;
+        let Self { dealt, survivors, inputs, ctx3 } = self;
         let (have, need) = (u32::try_from(message.signatures.len()).unwrap_or(u32::MAX), dealt.roster.q);
         if have < need {
             return Err(Abort::QuorumTooSmall { have, need });
@@ -84,7 +110,8 @@ impl Consistent {
             verify(&signer.identity, labels::CTX3, ctx3.as_bytes(), &signed.signature)
                 .map_err(|_| Abort::QuorumSignature { signer: signer.client })?;
         }
-        Ok(CheckedQuorum { ctx3: *ctx3 })
+        check_silent(dealt, inputs, survivors, &message.signatures)?;
+        Ok(CheckedQuorum { ctx3: *ctx3, signatures: CheckedQuorum::digest_of(inputs, &message.signatures) })
     }
 
     /// The same as [`Consistent::quorum`] with a quorum that was checked before, by another client of this process.
@@ -93,7 +120,7 @@ impl Consistent {
     /// [`Abort::OtherSession`] for a quorum over another ctx3 than this client signed.
     pub fn on_quorum(self, checked: CheckedQuorum, id: &Identity) -> Result<OpeningMsg, Abort> {
         let surplus = self.surplus();
-        let Self { mut dealt, survivors, ctx3 } = self;
+        let Self { mut dealt, survivors, ctx3, .. } = self;
         if checked.ctx3 != ctx3 {
             return Err(Abort::OtherSession);
         }
@@ -120,4 +147,28 @@ impl Consistent {
         message.sign(&ctx3, id);
         Ok(message)
     }
+}
+
+/// Whoever signed ctx3 found its own advert, picks, shares and input unaltered in what ctx3 covers, so none of its earlier
+/// signatures is looked at. A survivor that fell silent signed its input, over ctx2, which covers the rest; and who is no survivor
+/// signed an advert, and a list where clients pick.
+fn check_silent(
+    dealt: &Dealt,
+    inputs: &[InputRoot],
+    survivors: &BTreeSet<u32>,
+    signatures: &[SignedBy],
+) -> Result<(), Abort> {
+    let Dealt { roster, topology, ctx2, .. } = dealt;
+    let has_signed = |index: u32| signatures.binary_search_by_key(&index, |signed| signed.index).is_ok();
+    for input in inputs.iter().filter(|input| !has_signed(input.index)) {
+        let owner = roster.at(input.index).ok_or(Abort::SurvivorsMalformed)?;
+        let signed = MaskedInputMsg::signed(ctx2, &owner.client, &input.root, roster.session.words);
+        verify(&owner.identity, labels::INPUT, signed.as_bytes(), &input.signature)
+            .map_err(|_| Abort::InputSignature { owner: owner.client })?;
+    }
+    for (position, _) in roster.members().filter(|(position, _)| !survivors.contains(position)) {
+        roster.vouched(position)?;
+        topology.vouched(roster, position)?;
+    }
+    Ok(())
 }

@@ -45,8 +45,8 @@ impl Picked {
     /// Checks the graph, shares both secrets with the clients that this one picked, and seals the shares.
     ///
     /// # Errors
-    /// [`Abort`]: fewer lists than max(q, n_min), lists out of order, one that its picker did not sign or that is no list of k others,
-    /// a client picked by more than 3k, or own list missing or altered.
+    /// [`Abort`]: fewer lists than max(q, n_min), lists out of order, one that is no list of k others, a client picked by more than
+    /// 3k, own list missing or altered, or a neighbour that did not sign its advert or its list.
     pub fn graph(
         self,
         message: GraphMsg,
@@ -82,6 +82,12 @@ impl Picked {
         }
         if checked.topology.holders(me) != own {
             return Err(GraphRefused::OwnListAltered { client: roster.client(me) }.into());
+        }
+        // Before anything is sealed to their keys or masked with them. Who else is on the roster speaks for itself later, or is
+        // looked at before this client opens.
+        for peer in checked.topology.neighbours(me) {
+            roster.vouched(peer)?;
+            checked.topology.vouched(&roster, peer)?;
         }
         deal(roster, Arc::clone(&checked.topology), keys, me, id, rng)
     }

@@ -11,7 +11,7 @@ use crate::envelope::{Envelope, SealOnce, SharePair};
 use crate::fault::Abort;
 use crate::graph::GraphRefused;
 use crate::kem::KemSecret;
-use crate::keys::{OneTimeSecret, ShareKind};
+use crate::keys::{OneTimeSecret, Share, ShareKind, same_commitment};
 use crate::messages::{EnvelopesMsg, ShareEntry};
 use crate::roster::{Member, Roster};
 use crate::shamir::Quad;
@@ -134,9 +134,13 @@ fn open(
     let secret = envelope.1.as_ref().and_then(|sent| channel.channel_secret(sent));
     let agreed = channel.agree(&dealer.pk_chan)?.with_kem(secret);
     let pair = SealOnce::new(&agreed, &roster.ctx1, &dealer.client, &holder).open(envelope)?;
-    let matches = pair.s.commitment(&roster.ctx1, ShareKind::Mask, &dealer.client, &holder) == entry.commit_s
-        && pair.b.commitment(&roster.ctx1, ShareKind::SelfMask, &dealer.client, &holder) == entry.commit_b;
-    let layers = (0..).zip(&pair.layers);
-    let layers = layers.map(|(k, share)| share.commitment(&roster.ctx1, ShareKind::Layer(k), &dealer.client, &holder));
-    (matches && layers.eq(entry.layers.iter().copied())).then_some(pair)
+    let same = |share: &Share, kind, committed: &Digest| {
+        same_commitment(&share.commitment(&roster.ctx1, kind, &dealer.client, &holder), committed)
+    };
+    let s = same(&pair.s, ShareKind::Mask, &entry.commit_s);
+    let b = same(&pair.b, ShareKind::SelfMask, &entry.commit_b);
+    let layers = (0..).zip(&pair.layers).zip(&entry.layers);
+    let layers = layers.map(|((k, share), committed)| same(share, ShareKind::Layer(k), committed));
+    let matches = layers.fold(s & b & (pair.layers.len() == entry.layers.len()), |all, one| all & one);
+    matches.then_some(pair)
 }

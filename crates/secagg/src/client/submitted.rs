@@ -8,9 +8,9 @@ use crate::context;
 use crate::dealing::inputs_root;
 use crate::fault::Abort;
 use crate::graph::GraphRefused;
-use crate::identity::{Identity, verify};
+use crate::identity::Identity;
 use crate::labels;
-use crate::messages::{MaskedInputMsg, SurvivorSignatureMsg, SurvivorsMsg};
+use crate::messages::{SurvivorSignatureMsg, SurvivorsMsg};
 
 /// A client that sent its masked input. Its mask secrets are gone; it holds shares, and the seeds of its own layers.
 pub struct Submitted {
@@ -19,14 +19,16 @@ pub struct Submitted {
 }
 
 impl Submitted {
-    /// Checks the survivor set U3 and signs ctx3, which covers all that was agreed so far.
+    /// Checks the survivor set U3 and signs ctx3, which covers all that was agreed so far. With it this client stands for its own
+    /// advert, picks, shares and input, each of which it found unaltered. Those of the others are theirs to stand for:
+    /// [`Consistent::quorum`] opens nothing before they did.
     ///
     /// The caller makes "signed ctx3" durable before the message leaves: at most one ctx3 per attempt is ever signed, also
     /// across restarts.
     ///
     /// # Errors
-    /// [`Abort`]: this client not in U3, U3 not within U2, |U3| < q, another input named for this client, an input that its
-    /// owner did not sign, or, on a sparse graph, a survivor with fewer than t of its picks among the survivors.
+    /// [`Abort`]: this client not in U3, U3 not within U2, |U3| < q, another input named for this client, or, on a sparse graph, a
+    /// survivor with fewer than t of its picks among the survivors.
     pub fn survivors(self, message: SurvivorsMsg, id: &Identity) -> Result<(Consistent, SurvivorSignatureMsg), Abort> {
         let Self { dealt, root } = self;
         if !message.inputs.is_sorted_by(|a, b| a.index < b.index)
@@ -42,7 +44,6 @@ impl Submitted {
         if own.root != root {
             return Err(Abort::OwnInputAltered);
         }
-        check_inputs(&dealt, &message)?;
         let survivors: BTreeSet<u32> = message.inputs.iter().map(|i| i.index).collect();
         // All of them, not this client alone: an honest signer keeps whoever is starved from being cut off the others.
         dealt
@@ -52,18 +53,6 @@ impl Submitted {
         let ctx3 =
             context::ctx3(&dealt.ctx2, dealt.roster.len(), survivors.iter().copied(), &inputs_root(&message.inputs));
         let signature = id.sign(labels::CTX3, ctx3.as_bytes());
-        Ok((Consistent { dealt, survivors, ctx3 }, SurvivorSignatureMsg { signature }))
+        Ok((Consistent { dealt, survivors, inputs: message.inputs, ctx3 }, SurvivorSignatureMsg { signature }))
     }
-}
-
-/// Every input is one that its owner signed in this attempt. Owners look after their own roots, but a survivor that fell silent
-/// since cannot.
-fn check_inputs(dealt: &Dealt, message: &SurvivorsMsg) -> Result<(), Abort> {
-    for input in &message.inputs {
-        let owner = dealt.roster.at(input.index).ok_or(Abort::SurvivorsMalformed)?;
-        let signed = MaskedInputMsg::signed(&dealt.ctx2, &owner.client, &input.root, dealt.roster.session.words);
-        verify(&owner.identity, labels::INPUT, signed.as_bytes(), &input.signature)
-            .map_err(|_| Abort::InputSignature { owner: owner.client })?;
-    }
-    Ok(())
 }

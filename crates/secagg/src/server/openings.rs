@@ -1,4 +1,7 @@
 //! R4: collects opened shares; closes into the sum.
+//!
+//! The masks of a dropout come off by its secret, put together from shares and checked against its advert. Why survivors do not send the
+//! keys of single pairs instead: `proof.md`, section 7.
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
@@ -10,7 +13,7 @@ use crate::certificate::Certificate;
 use crate::dealing::left_by;
 use crate::fault::{Complaint, DealerFault, OpenFailed, PeerFault, SpoiltShares};
 use crate::identity::verify;
-use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, self_mask};
+use crate::keys::{OneTimeSecret, Share, ShareKind, commit_b, same_commitment, self_mask};
 use crate::labels;
 use crate::mask::{MaskKey, Sign, expand_all};
 use crate::messages::{Opened, OpeningMsg, ShareEntry};
@@ -131,7 +134,8 @@ impl CollectingOpenings {
         let dealer = roster.client(dealer);
         let wrong = PeerFault::WrongShare { client: from, dealer };
         let share = Share::from_bytes(&opened.share, &opened.opener).ok_or(wrong.clone())?;
-        if share.commitment(&roster.ctx1, kind, &dealer, &from) == *committed { Ok(share.value) } else { Err(wrong) }
+        let matches = same_commitment(&share.commitment(&roster.ctx1, kind, &dealer, &from), committed);
+        if matches { Ok(share.value) } else { Err(wrong) }
     }
 
     /// What a client opened of layers: exactly the surplus, of itself and of each survivor whose shares it has.
@@ -324,7 +328,7 @@ impl CollectingOpenings {
     fn self_mask(&self, dealer: u32, b: &Quad) -> Result<MaskKey, OpenFailed> {
         let roster = &self.agreed.roster;
         let member = roster.at(dealer).expect("dealers are on the roster");
-        if commit_b(&roster.session.cfg, &member.client, b) != member.commit_b {
+        if !same_commitment(&commit_b(&roster.session.cfg, &member.client, b), &member.commit_b) {
             return Err(OpenFailed::Dealer { dealer: member.client, fault: DealerFault::SelfMask });
         }
         Ok(self_mask(&self.agreed.ctx2, &member.client, b))

@@ -54,8 +54,6 @@ fn claim_nothing_that_is_changed_in_a_certificate_passes() {
         k.signatures[3].index = 3;
     }));
     signature(refused("one signature for another", &|k| k.signatures[0].signature = k.signatures[1].signature));
-    let fault = refused("another input's signature", &|k| k.inputs[1].signature = k.inputs[2].signature);
-    assert_eq!(fault, CertificateRefused::InputSignature(c.id(1)));
     let few = |fault: CertificateRefused, of: &str| {
         assert!(matches!(fault, CertificateRefused::TooFew { what, .. } if what == of), "{fault}");
     };

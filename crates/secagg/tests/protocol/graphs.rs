@@ -62,6 +62,11 @@ impl PickedRound {
     }
 }
 
+/// Whole cohorts up to the shares, for tests of what follows.
+pub(crate) fn dealt(cohort: Cohort) -> (Cohort, Vec<Shared>, CollectingShares, GraphMsg) {
+    PickedRound::honest(cohort).dealt()
+}
+
 fn picks_of(graph: &GraphMsg, i: u32) -> Vec<u32> {
     graph.lists.iter().find(|l| l.picker == i).unwrap().list.picks.clone()
 }
@@ -90,21 +95,34 @@ fn claim_a_list_that_is_altered_forged_or_missing_is_refused() {
     let resigned = graph_shown(|lists, c, ctx1| lists[0].list = PicksMsg::new((1..=9).collect(), ctx1, &c.sites[0]));
     assert_eq!(resigned, own);
     let forged = |i: usize| Err(Abort::PicksSignature { picker: cohort.id(i) });
-    assert_eq!(graph_shown(|lists, _, _| lists[0].list.picks = (1..=9).collect()), forged(0));
-    // Lists of clients that this one has nothing to do with count as much: all of them are checked.
+    assert_eq!(graph_shown(|lists, _, _| lists[0].list.picks = (1..=9).collect()), own);
+    // Lists by which somebody is this one's neighbour, or not; those of the rest are looked at before it opens (`vouched`).
+    let mut strangers = 0;
     for i in 1..24usize {
+        let mut neighbour = false;
         let shown = graph_shown(|lists, _, _| {
-            let unused = (0..24).find(|p| *p as usize != i && !lists[i].list.picks.contains(p)).unwrap();
-            lists[i].list.picks[0] = unused;
+            let unused = (1..24).find(|p| *p as usize != i && !lists[i].list.picks.contains(p)).unwrap();
+            *lists[i].list.picks.last_mut().unwrap() = unused;
             lists[i].list.picks.sort_unstable();
+            neighbour = lists[i].list.picks.contains(&0) || lists[0].list.picks.contains(&(i as u32));
         });
-        assert_eq!(shown, forged(i));
+        assert_eq!(shown, if neighbour { forged(i) } else { Ok(()) }, "client {i}");
+        strangers += usize::from(!neighbour);
     }
-    assert_eq!(graph_shown(|lists, _, _| lists[5].list = lists[6].list.clone()), forged(5));
+    assert!((1..22).contains(&strangers), "{strangers} strangers: both kinds are there");
+    let mut picks = Vec::new();
+    assert_eq!(graph_shown(|lists, _, _| picks = lists[0].list.picks.clone()), Ok(()));
+    let (one, other) = (picks[0] as usize, picks[1] as usize);
+    let of_another = graph_shown(|lists, _, _| lists[one].list.signature = lists[other].list.signature);
+    assert_eq!(of_another, forged(one));
     let other_roster = |lists: &mut Vec<PickedBy>, c: &Cohort, _: &Digest| {
-        lists[5].list = PicksMsg::new(lists[5].list.picks.clone(), &Digest::of(b"another roster"), &c.sites[5]);
+        lists[one].list = PicksMsg::new(lists[one].list.picks.clone(), &Digest::of(b"another roster"), &c.sites[one]);
     };
-    assert_eq!(graph_shown(other_roster), forged(5));
+    assert_eq!(graph_shown(other_roster), forged(one));
+    // Nobody is blamed for a list that it did not sign, whoever's neighbour it is.
+    for i in 1..24usize {
+        assert_eq!(graph_shown(|lists, _, _| lists[i].list.picks.truncate(2)), forged(i));
+    }
     let twice = graph_shown(|lists, _, _| lists.insert(5, lists[5].clone()));
     assert_eq!(twice, Err(Abort::GraphMalformed));
     assert_eq!(graph_shown(|lists, _, _| lists.swap(5, 6)), Err(Abort::GraphMalformed));

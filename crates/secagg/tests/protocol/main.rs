@@ -22,6 +22,8 @@ mod liars;
 mod operations;
 mod replays;
 mod sparse;
+mod sparse_hybrid;
 mod survivor_sets;
 mod sweep;
 mod uniform;
+mod vouched;

@@ -64,6 +64,14 @@ impl Faults {
         !matches!(self.at(step, client), Some(Fault::Drop | Fault::Flip(..)))
     }
 
+    /// Whose signature under its input is changed in the survivors that this client is shown; `None` where it is something else, or nothing.
+    fn changed_input_signature(&self, client: usize, survivors: &[usize]) -> Option<usize> {
+        let Some(Fault::Flip(byte, _)) = self.at(Step::Survivors, client) else { return None };
+        // A length, and for each survivor position, root and signature.
+        let place = (byte % (4 + 100 * survivors.len())).checked_sub(4)?;
+        (place % 100 >= 36).then(|| survivors[place / 100])
+    }
+
     /// Whether this client dies before a step.
     fn died_before(&self, step: Step, client: usize) -> bool {
         self.0.iter().any(|((at, who), f)| *who == client && *at < step && matches!(f, Fault::Restart))
@@ -80,8 +88,20 @@ fn model(n: usize, faults: &Faults) -> [Vec<usize>; 5] {
         &[Step::Survivors, Step::Signature],
         &[Step::Quorum, Step::Opening],
     ];
+    // Whose input came with a changed signature, by who was shown it: nothing to whoever sees that client's signature over ctx3.
+    let mut doubts: BTreeMap<usize, usize> = BTreeMap::new();
     phases.map(|steps| {
-        alive.retain(|i| steps.iter().all(|s| faults.spares(*s, *i) && !faults.died_before(*s, *i)));
+        if steps.contains(&Step::Survivors) {
+            let of_others = alive.iter().filter_map(|i| Some((*i, faults.changed_input_signature(*i, &alive)?)));
+            doubts = of_others.collect();
+        }
+        let signed = alive.clone();
+        alive.retain(|i| {
+            let doubt = doubts.get(i);
+            let unsure = steps.contains(&Step::Quorum) && doubt.is_some_and(|owner| !signed.contains(owner));
+            let spared = |s: &Step| faults.spares(*s, *i) || (*s == Step::Survivors && doubt.is_some());
+            !unsure && steps.iter().all(|s| spared(s) && !faults.died_before(*s, *i))
+        });
         alive.clone()
     })
 }

@@ -2,7 +2,8 @@
 use std::hint::black_box;
 
 use sottovoce_secagg::mask::{self, MaskKey, Prg};
-use sottovoce_secagg::{Identity, agreement_probe, labels, verify};
+use sottovoce_secagg::probes::agreement_probe;
+use sottovoce_secagg::{Identity, labels, verify};
 use sottovoce_types::Digest;
 
 use super::{Clock, seconds};

@@ -1,18 +1,20 @@
 //! `audit plan`: what an audit could find, before it is run.
 use std::path::Path;
-use std::time::Instant;
 
+use serde::Serialize;
 use serde_json::json;
 use sottovoce_attack::bound::{self, Kind, NOT_DETECTABLE, certifiable};
-use sottovoce_attack::canary::{CanaryDesign, Mutation};
 use sottovoce_attack::gate::Policy;
 use sottovoce_config::{AttackName, Config};
 use sottovoce_report::{Align, TextTable};
+use sottovoce_round::RunPlan;
+use sottovoce_train::Partition;
 use sottovoce_types::{SCHEMA_VERSION, Verdict};
 
+use crate::auditing::canaries::{canary_claim, seconds_of_a_round};
 use crate::auditing::power::{ALPHA, CanaryPower};
-use crate::auditing::{canaries, canary_claim};
-use crate::exit::{Exit, usage};
+use crate::auditing::whole_training;
+use crate::exit::{Exit, refused};
 use crate::output::Output;
 use crate::run_dir::RunDir;
 use crate::{federation, speech};
@@ -27,7 +29,7 @@ pub fn run(path: &Path, set: &[String], output: &Output) -> anyhow::Result<Exit>
         let rounds = dir.read_rounds()?.len() as u64;
         (config, path.join("data"), rounds)
     } else {
-        let config = Config::load(path, set).map_err(|e| usage(e.render(false)))?;
+        let config = Config::load(path, set).map_err(refused)?;
         let rounds = config.run.rounds;
         (config, scratch.path().to_owned(), rounds)
     };
@@ -48,9 +50,7 @@ pub fn run(path: &Path, set: &[String], output: &Output) -> anyhow::Result<Exit>
     });
     let canary = match canary_claim(&config, &plan, rounds)? {
         Some((pipeline, claim)) if wanted(AttackName::Canary) => {
-            let started = Instant::now();
-            canaries(pipeline, Mutation::None, CanaryDesign { canaries: pipeline.canaries, rounds: 1, seed: 1 })?;
-            let seconds = started.elapsed().as_secs_f64() * rounds.max(1) as f64;
+            let seconds = seconds_of_a_round(pipeline)? * rounds.max(1) as f64;
             let m = pipeline.canaries as u64;
             let power = CanaryPower::new(m, rounds, pipeline.noise_multiplier, claim.delta);
             let (shortfall, expected) = (power.detectable_noise_shortfall, power.epsilon_lower_expected);
@@ -71,6 +71,8 @@ pub fn run(path: &Path, set: &[String], output: &Output) -> anyhow::Result<Exit>
         }
         _ => None,
     };
+    let whole =
+        if wanted(AttackName::CanariesInTraining) { whole_run(&config, &plan, &partition, rounds)? } else { None };
     let verdict = match &canary {
         Some(c) if c.shortfall > policy.max_shortfall => Verdict::Inconclusive,
         _ => Verdict::NoViolation,
@@ -84,6 +86,7 @@ pub fn run(path: &Path, set: &[String], output: &Output) -> anyhow::Result<Exit>
             "epsilon_lower_expected": c.expected,
             "epsilon_lower_most": c.ceilings.iter().map(|(bound, epsilon)| json!({"bound": bound, "epsilon": epsilon})).collect::<Vec<_>>(),
         })),
+        "canaries_in_training": whole,
         "has_power": verdict == Verdict::NoViolation,
     });
     output.result(&object, || {
@@ -110,9 +113,54 @@ pub fn run(path: &Path, set: &[String], output: &Output) -> anyhow::Result<Exit>
             Some(c) => out.push_str(&c.text(policy)),
             None => out.push_str("canaries: none, since nothing is noised or audit.attacks leaves them out\n"),
         }
+        if let Some(w) = &whole {
+            out.push_str(&w.text());
+        }
         out
     })?;
     Ok(super::exit_of(verdict))
+}
+
+/// What canaries in a whole training would cost, and could certify.
+#[derive(Serialize)]
+struct WholeRun {
+    canaries: usize,
+    rounds: u64,
+    units: u64,
+    seconds: f64,
+    epsilon_claimed: f64,
+    epsilon_lower_most: f64,
+}
+
+impl WholeRun {
+    fn text(&self) -> String {
+        let Self { canaries, rounds, units, seconds, epsilon_claimed, epsilon_lower_most } = self;
+        let word = if epsilon_lower_most > epsilon_claimed {
+            "enough to contradict the claim"
+        } else {
+            "INCONCLUSIVE whatever is found, raise audit.canaries"
+        };
+        format!(
+            "canaries in training: {canaries} beside {units} units, the federation trained again for {rounds} rounds; about {seconds:.1} s, twice that if \
+             they trip\nat most epsilon {epsilon_lower_most:.3} of {epsilon_claimed:.3} certified: {word}\n"
+        )
+    }
+}
+
+fn whole_run(config: &Config, plan: &RunPlan, partition: &Partition, rounds: u64) -> anyhow::Result<Option<WholeRun>> {
+    let Some((pipeline, claim)) = canary_claim(config, plan, rounds)? else { return Ok(None) };
+    let trainer = federation::trainer(config)?;
+    let of_a_round = whole_training::seconds_of_a_round(plan, &trainer, partition)? + seconds_of_a_round(pipeline)?;
+    let seconds = of_a_round * rounds.max(1) as f64;
+    let alpha = Policy::default().first_alpha / whole_training::BOUNDS as f64;
+    Ok(Some(WholeRun {
+        canaries: pipeline.canaries,
+        rounds,
+        units: plan.total_units(),
+        seconds,
+        epsilon_claimed: claim.epsilon.value(),
+        epsilon_lower_most: whole_training::most(pipeline.canaries, claim.delta, alpha)?,
+    }))
 }
 
 /// What the canaries could find.

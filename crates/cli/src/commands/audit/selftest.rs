@@ -2,7 +2,8 @@
 use serde_json::json;
 use sottovoce_attack::gate;
 use sottovoce_attack::selftest::{
-    Expected, Mutant, MutantError, MutantRow, NullRow, RefusalRow, mutants, null_suite, refusals,
+    Expected, MaliciousRow, Mutant, MutantError, MutantRow, NullRow, RefusalRow, malicious, mutants, null_suite,
+    refusals,
 };
 use sottovoce_report::{Align, TextTable};
 use sottovoce_types::{SCHEMA_VERSION, Verdict};
@@ -22,20 +23,21 @@ pub fn run(args: &SelftestArgs, output: &Output) -> anyhow::Result<Exit> {
         other => other.into(),
     })?;
     bar.finish_and_clear();
-    let (refused, null) = if only.is_some() {
-        (Vec::new(), Vec::new())
+    let (refused, servers, null) = if only.is_some() {
+        (Vec::new(), Vec::new(), Vec::new())
     } else {
         output.remark(format!("null suite: {} private mechanisms for each bound", args.repetitions));
-        (refusals()?, null_suite(Some(args.repetitions))?)
+        (refusals()?, malicious(args.seed)?, null_suite(Some(args.repetitions))?)
     };
     let passed = mechanisms.iter().all(|m| m.as_expected)
         && refused.iter().all(|r| r.refused.is_some())
+        && servers.iter().all(MaliciousRow::as_expected)
         && null.iter().all(|n| n.passed);
     let object = json!({
         "schema": SCHEMA_VERSION, "passed": passed, "canaries": args.canaries, "seed": args.seed,
-        "mechanisms": mechanisms, "refusals": refused, "null_suite": null,
+        "mechanisms": mechanisms, "refusals": refused, "malicious_coordinator": servers, "null_suite": null,
     });
-    output.result(&object, || text(&mechanisms, &refused, &null, passed))?;
+    output.result(&object, || text(&mechanisms, &refused, &servers, &null, passed))?;
     // One mechanism by its name is the reproducer of a finding: its verdict is the answer.
     match (only, passed) {
         (Some(_), _) => Ok(super::exit_of(gate::worst(mechanisms.iter().map(|m| m.finding.verdict)))),
@@ -44,10 +46,17 @@ pub fn run(args: &SelftestArgs, output: &Output) -> anyhow::Result<Exit> {
     }
 }
 
-fn text(mechanisms: &[MutantRow], refused: &[RefusalRow], null: &[NullRow], passed: bool) -> String {
+fn text(
+    mechanisms: &[MutantRow],
+    refused: &[RefusalRow],
+    servers: &[MaliciousRow],
+    null: &[NullRow],
+    passed: bool,
+) -> String {
     let mut out = mechanisms_table(mechanisms);
     if !null.is_empty() {
-        out.push_str(&format!("\n\n{}\n\n{}", refusals_table(refused), null_table(null)));
+        let tables = [refusals_table(refused), servers_table(servers), null_table(null)];
+        out.push_str(&format!("\n\n{}", tables.join("\n\n")));
     }
     for row in mechanisms.iter().filter(|m| mechanisms.len() == 1 || !m.as_expected) {
         out.push_str(&format!("\n\n{}", row.finding));
@@ -104,6 +113,24 @@ fn refusals_table(refused: &[RefusalRow]) -> String {
     let mut table = TextTable::new([("refused by the code", Align::Left), ("its words", Align::Left)]);
     for row in refused {
         table.row([row.defect.to_owned(), row.refused.clone().unwrap_or_else(|| "NOT REFUSED".to_owned())]);
+    }
+    table.render()
+}
+
+fn servers_table(servers: &[MaliciousRow]) -> String {
+    let mut table = TextTable::new([
+        ("coordinator that chooses the models", Align::Left),
+        ("from clients without checks it reads", Align::Left),
+        ("clients of this protocol", Align::Left),
+        ("as expected", Align::Left),
+    ]);
+    for row in servers {
+        table.row([
+            row.attack.to_owned(),
+            row.unchecked.clone(),
+            row.refused.as_ref().map_or_else(|| "DO NOT REFUSE".to_owned(), |why| format!("refuse: {why}")),
+            if row.as_expected() { "yes" } else { "NO" }.to_owned(),
+        ]);
     }
     table.render()
 }

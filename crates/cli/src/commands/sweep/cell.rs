@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use sottovoce_config::{Config, CorpusKind, Privacy, Sweep, SweepCell};
@@ -21,23 +22,25 @@ pub(super) struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// Extracts every feature that a cell will need, before cells run side by side and would extract the same.
-    pub(super) fn extract(&self, cells: &[&(Digest, SweepCell)], output: &Output) -> Result<()> {
+    /// Extracts every feature that a cell will need, before cells run side by side and would extract the same. Where one cannot be, its
+    /// cells will say so themselves, and the others run.
+    pub(super) fn extract(&self, cells: &[&(Digest, SweepCell)], output: &Output) {
         let mut extracted = Vec::new();
         for (_, cell) in cells {
             let config = with_cache(&cell.config, self.workspace);
             let key = (config.corpus.clone(), config.features.clone(), config.partition.seed);
             if !extracted.contains(&key) {
-                speech::load(&config, self.workspace, output)
-                    .with_context(|| format!("the speech of {}", cell.name()))?;
+                if let Err(error) = speech::load(&config, self.workspace, output) {
+                    output.remark(format!("the speech of {}: {error:#}", cell.name()));
+                }
                 extracted.push(key);
             }
         }
-        Ok(())
     }
 
     /// Runs a cell.
     pub(super) fn run(&self, digest: Digest, cell: &SweepCell, output: &Output) -> Result<CellResult> {
+        let began = Instant::now();
         let mut config = with_cache(&cell.config, self.workspace);
         config.run.evaluate_every = 0;
         let study = study::simulate(&config, self.workspace, false, output)?;
@@ -82,10 +85,11 @@ impl Cells<'_> {
             label_profile_correlation: value(&|a| a.attack.contains("label-profile") && a.metric.contains("corr")),
             epsilon_empirical_lower: audit.as_ref().and_then(|a| a.canary.as_ref()).map(|c| c.epsilon_lower),
             leakage_scores: Some(u32::try_from(audit.as_ref().map_or(0, |a| a.attacks.len())).unwrap_or(u32::MAX)),
-            wall_s: study.summary.wall_s,
+            wall_s: began.elapsed().as_secs_f64(),
         };
         let scores = audit.iter().flat_map(|a| &a.attacks);
-        Ok(CellResult { leakage: scores.map(|score| LeakageRow::of(&row, score)).collect(), row })
+        let leakage = scores.map(|score| LeakageRow::of(&row, score)).collect();
+        Ok(CellResult { leakage, row, training_s: study.summary.wall_s })
     }
 
     fn audit(&self, config: &Config, study: &Study, output: &Output) -> Result<Audit> {

@@ -86,9 +86,13 @@ mod tests {
         let twenty = Duration::from_secs(20);
         assert_eq!(so_far.left(15, twenty), Some(Duration::from_secs(30)));
         assert_eq!(so_far.in_words(15, twenty), "12 of 15 cells, 1 failed, about 30 s left");
-        assert_eq!(SoFar { before: 10, ..SoFar::default() }.left(15, twenty), None, "nothing is known before the first");
+        assert_eq!(
+            SoFar { before: 10, ..SoFar::default() }.left(15, twenty),
+            None,
+            "nothing is known before the first"
+        );
         assert_eq!(SoFar { before: 0, ended: 2, failed: 0 }.in_words(2, twenty), "2 of 2 cells");
         assert_eq!(in_words(Duration::from_secs(61)), "2 min");
-        assert_eq!(in_words(Duration::from_secs(7260)), "2 h 1 min");
+        assert_eq!(in_words(Duration::from_mins(121)), "2 h 1 min");
     }
 }

@@ -2,8 +2,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sottovoce_config::SweepCell;
 use sottovoce_report::{
     Jsonl, append_jsonl, append_jsonl_rows, read_jsonl, write_leakage_csv, write_results_csv, write_text,
@@ -13,10 +13,12 @@ use sottovoce_types::{Digest, LeakageRow, SCHEMA_VERSION, SweepRow};
 use crate::output::Output;
 
 /// What a cell found out.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct CellResult {
     pub(super) row: SweepRow,
     pub(super) leakage: Vec<LeakageRow>,
+    /// Seconds of the row's that went into features and the federation.
+    pub(super) training_s: f64,
 }
 
 /// The results of a sweep's cells. A cell is done when its row is there, which is written last, and as many scores as the row says.
@@ -27,9 +29,18 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Reads what is there of these cells, and leaves the files as they are.
+    pub(super) fn read(out: &Path, cells: &[(Digest, SweepCell)], output: &Output) -> Result<Self> {
+        Self::found(out, cells, false, output)
+    }
+
     /// Reads what is there of these cells. Lines of other configurations stay in the files and out of the table; those of cells that
     /// are not done go.
     pub(super) fn open(out: &Path, cells: &[(Digest, SweepCell)], output: &Output) -> Result<Self> {
+        Self::found(out, cells, true, output)
+    }
+
+    fn found(out: &Path, cells: &[(Digest, SweepCell)], mend: bool, output: &Output) -> Result<Self> {
         let (results, leakage) = (out.join("results.jsonl"), out.join("leakage.jsonl"));
         let rows: Lines<SweepRow> = Lines::read(&results, |r: &SweepRow| r.schema, output)?;
         let scores: Lines<LeakageRow> = Lines::read(&leakage, |r: &LeakageRow| r.schema, output)?;
@@ -64,8 +75,10 @@ impl Table {
         let kept_scores: Vec<LeakageRow> = scores.rows.iter().filter(stays).cloned().collect();
         let own_scores = kept_scores.iter().filter(|s| is_done(&s.config_sha256)).cloned().collect();
         // The rows first: a row without its scores would run again, and scores without a row are told from those of a done cell.
-        rows.replace(&results, &kept)?;
-        scores.replace(&leakage, &kept_scores)?;
+        if mend {
+            rows.replace(&results, &kept)?;
+            scores.replace(&leakage, &kept_scores)?;
+        }
         Ok(Self { out: out.to_owned(), rows: own, leakage: own_scores })
     }
 
@@ -85,10 +98,13 @@ impl Table {
         self.leakage.sort_by_key(|score| place(&score.config_sha256));
     }
 
-    /// Writes `results.csv` and `leakage.csv`.
+    /// Writes `results.csv`, and `leakage.csv` where anything was attacked: a table without a row has no head line either.
     pub(super) fn write_csv(&self) -> Result<()> {
         write_results_csv(&self.rows, self.out.join("results.csv"))?;
-        Ok(write_leakage_csv(&self.leakage, self.out.join("leakage.csv"))?)
+        if !self.leakage.is_empty() {
+            write_leakage_csv(&self.leakage, self.out.join("leakage.csv"))?;
+        }
+        Ok(())
     }
 
     pub(super) fn has(&self, digest: &Digest) -> bool {
@@ -141,9 +157,8 @@ impl<T: Serialize + DeserializeOwned> Lines<T> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use sottovoce_config::SweepPlan;
+pub(super) mod tests {
+    use sottovoce_config::{Colour, SweepPlan};
     use sottovoce_types::{AttackScore, Interval, Unit, Vantage};
 
     use super::*;
@@ -151,14 +166,14 @@ mod tests {
     use crate::commands::sweep::each_once;
 
     fn quiet() -> Output {
-        Output::new(&Global { format: Format::Text, quiet: true, verbose: 0 })
+        Output::new(&Global { format: Format::Text, quiet: true, verbose: 0, color: Colour::Never })
     }
 
     fn cells() -> Vec<(Digest, SweepCell)> {
         each_once(SweepPlan::parse("[sweep]\nepsilons = [0, 2]\n", &[] as &[&str]).unwrap().cells)
     }
 
-    fn result((digest, cell): &(Digest, SweepCell), scores: u32) -> CellResult {
+    pub(in super::super) fn result((digest, cell): &(Digest, SweepCell), scores: u32) -> CellResult {
         let row = SweepRow {
             schema: SCHEMA_VERSION,
             config_sha256: *digest,
@@ -206,7 +221,7 @@ mod tests {
             citation: String::new(),
             note: String::new(),
         };
-        CellResult { leakage: (0..scores).map(|i| LeakageRow::of(&row, &score(i))).collect(), row }
+        CellResult { leakage: (0..scores).map(|i| LeakageRow::of(&row, &score(i))).collect(), row, training_s: 0.5 }
     }
 
     #[test]

@@ -9,15 +9,18 @@ use sottovoce_store::load_checkpoint;
 use sottovoce_transcript::Transcript;
 use sottovoce_types::{RoundId, RunId};
 
+use super::inputs::{Recorded, Tally};
 use super::{Check, Subject};
 use crate::run_dir::RunDir;
 
 /// A run that was simulated, by its transcript.
 pub fn check_run(path: PathBuf, plan: &Arc<RunPlan>, config: &Config) -> Subject {
     let mut checks = Vec::new();
-    match of_transcript(&path, plan) {
+    let mut inputs = Ok(Tally::default());
+    match of_transcript(&path, plan, &mut inputs) {
         Ok(chain) => {
             checks.push(Check::of("sums and models", Ok(describe(&chain))));
+            checks.push(Check::of("masked inputs", inputs.map(|tally| tally.describe(chain.rounds()))));
             checks.push(Check::of("last model", last_model(&path, config, &chain)));
             checks.push(Check::of("rounds.jsonl", records(&path, &chain)));
         }
@@ -39,8 +42,10 @@ pub fn describe(chain: &ModelChain) -> String {
     )
 }
 
-fn of_transcript(path: &Path, plan: &Arc<RunPlan>) -> Result<ModelChain> {
+/// The chain; and beside it what its masked inputs show, or the first bad link among them.
+fn of_transcript(path: &Path, plan: &Arc<RunPlan>, inputs: &mut Result<Tally>) -> Result<ModelChain> {
     let transcript = Transcript::read(path.join("transcript.bin")).context("the transcript cannot be read")?;
+    let recorded = Recorded::of(&transcript, plan);
     let released = transcript.released();
     let results: Vec<_> = released.results().collect();
     let run = results.first().map_or(RunId([0; 16]), |frame| frame.run);
@@ -50,6 +55,11 @@ fn of_transcript(path: &Path, plan: &Arc<RunPlan>) -> Result<ModelChain> {
         if frame.round.0 == chain.rounds().saturating_add(1) {
             let round = frame.round.0;
             chain.follow(frame.round, &frame.body).with_context(|| format!("round {round}"))?;
+            if let Ok(tally) = inputs
+                && let Err(broken) = recorded.check(plan, &chain, frame, tally)
+            {
+                *inputs = Err(broken);
+            }
         }
     }
     Ok(chain)

@@ -4,6 +4,7 @@
 //! named with the statements that show it, and the process ends with 12.
 mod chain;
 mod heard;
+mod inputs;
 mod receipt;
 mod state;
 

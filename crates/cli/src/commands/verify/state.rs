@@ -8,6 +8,7 @@ use sottovoce_round::{Entry, JournalEvent, ModelChain, PublicKey, RunPlan, recei
 use sottovoce_store::{Witness, load_checkpoint, read_journal, read_result};
 use sottovoce_types::ClientId;
 
+use super::inputs::{self, Tally};
 use super::{Check, Subject, chain, heard, receipt};
 
 /// Checks it.
@@ -31,7 +32,13 @@ pub fn check(path: PathBuf, plan: &Arc<RunPlan>) -> Subject {
     let mut said = Vec::new();
     let what = if started {
         checks.push(Check::of("plan", same_plan(&entries, plan)));
-        checks.push(Check::of("sums and models", published(&path, &entries, plan)));
+        let mut kept = Ok(Tally::default());
+        let followed = published(&path, &entries, plan, &mut kept);
+        let rounds = followed.as_ref().ok().map(ModelChain::rounds);
+        checks.push(Check::of("sums and models", followed.map(|chain| chain::describe(&chain))));
+        if let Some(rounds) = rounds {
+            checks.push(Check::of("masked inputs", kept.map(|tally| tally.describe(rounds))));
+        }
         "coordinator's state"
     } else {
         let statements = path.join("statements.jsonl");
@@ -112,7 +119,7 @@ fn receipts(path: &Path, entries: &[Entry], plan: &RunPlan) -> Result<String> {
 }
 
 /// Every published round: its result as it was sent, the model that follows, and the checkpoint.
-fn published(path: &Path, entries: &[Entry], plan: &Arc<RunPlan>) -> Result<String> {
+fn published(path: &Path, entries: &[Entry], plan: &Arc<RunPlan>, kept: &mut Result<Tally>) -> Result<ModelChain> {
     let mut followed: Option<ModelChain> = None;
     for entry in entries {
         match &entry.event {
@@ -122,6 +129,11 @@ fn published(path: &Path, entries: &[Entry], plan: &Arc<RunPlan>) -> Result<Stri
                 let chain = followed.as_mut().context("a round was published before a run began")?;
                 let result = read_result(path, &entry.event)?;
                 chain.follow(*round, result.bytes()).with_context(at)?;
+                if let Ok(tally) = kept
+                    && let Err(broken) = inputs::kept(path, chain, *round, result.bytes(), tally)
+                {
+                    *kept = Err(broken);
+                }
                 ensure!(chain.model() == *model, "round {}: the journal publishes another model", round.0);
                 let file = path.join("checkpoints").join(format!("round-{:04}.safetensors", round.0));
                 let kept = load_checkpoint(&file, plan.layout()).with_context(at)?.params.digest();
@@ -130,6 +142,5 @@ fn published(path: &Path, entries: &[Entry], plan: &Arc<RunPlan>) -> Result<Stri
             _ => {}
         }
     }
-    let chain = followed.context("no run was begun")?;
-    Ok(chain::describe(&chain))
+    followed.context("no run was begun")
 }
