@@ -4,6 +4,7 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::print_stdout,
     missing_docs,
     reason = "tests"
 )]
@@ -75,7 +76,7 @@ proptest! {
     fn claim_noise_that_is_checked_for_all_members_can_be_made_in_every_attempt(
         multiplier in 0.5f64..2.0, clip_bits in 5u32..14, members in 4u32..60, f in 0u32..20,
     ) {
-        let q = |n: u32| (n + f) / 2 + 1;
+        let q = |n: u32| u32::midpoint(n, f) + 1;
         prop_assume!(f + 2 <= q(members) && q(members) <= members);
         let checked = LayerPlan::check(z(multiplier), 1 << (2 * clip_bits), (members, q(members), f));
         let mut all = true;
@@ -92,7 +93,7 @@ proptest! {
     fn the_tail_covers_all_the_noise_of_every_set_of_dealers(
         multiplier in 0.5f64..5.0, n in 4u32..40, f in 0u32..13,
     ) {
-        let q = (n + f) / 2 + 1;
+        let q = u32::midpoint(n, f) + 1;
         prop_assume!(f + 2 <= q && q <= n);
         let most = LayerRule::new(n, q, f).unwrap().layers();
         let tail = LayerPlan::tail_of_sum(z(multiplier), 1 << 48, q - f, (most, n, 13)).unwrap();

@@ -38,7 +38,7 @@ pub enum AuditReply {
     /// It has them no longer, or never kept them.
     Refused,
     /// What opened the sum.
-    Openings(SignedOpenings),
+    Openings(Box<SignedOpenings>),
     /// From the contributor asked for on, as many as fit.
     Chunks(Vec<ShownChunk>),
 }
@@ -240,7 +240,7 @@ impl Decode<MessageCtx> for AuditReply {
     fn decode(ctx: &MessageCtx, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match input.u8()? {
             REFUSED => Ok(Self::Refused),
-            OPENINGS => Ok(Self::Openings(SignedOpenings::decode(ctx, input)?)),
+            OPENINGS => Ok(Self::Openings(Box::new(SignedOpenings::decode(ctx, input)?))),
             CHUNKS => {
                 let shown = input.list("chunks", CHUNKS_AT_ONCE, |r| ShownChunk::decode(ctx, r))?;
                 Ok(Self::Chunks(shown))

@@ -312,7 +312,7 @@ fn claim_a_coordinator_that_does_not_show_the_inputs_is_not_taken_for_one_whose_
         if let AuditReply::Openings(openings) = reply {
             let mut revealed = openings.revealed.clone();
             revealed.secrets.swap(0, 1);
-            *openings = sottovoce_round::SignedOpenings::by(revealed, &ctx3, &identity(100));
+            **openings = sottovoce_round::SignedOpenings::by(revealed, &ctx3, &identity(100));
         }
     });
     let secret = matches!(other, ProtocolFault::AuditOpenings { source: RevealedRefused::Secret(_), .. });

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::print_stdout,
     missing_docs,
     reason = "tests"
 )]
@@ -35,7 +36,9 @@ fn plan(rounds: u64, removal: NoiseRemoval) -> Arc<RunPlan> {
 fn after(plan: &Arc<RunPlan>, gone: &[usize], before: Kind) -> Federation {
     let mut federation = Federation::new(plan);
     let held = federation.run_holding(|frame| frame.kind == before);
-    gone.iter().for_each(|site| federation.disconnect(*site));
+    for site in gone {
+        federation.disconnect(*site);
+    }
     for (site, frame) in held.into_iter().filter(|(site, _)| !gone.contains(site)) {
         federation.coordinator_gets(site, &frame).unwrap();
     }

@@ -22,7 +22,7 @@ pub(super) struct Auditing {
     /// Chunks to be looked at, the next one last.
     chunks: Vec<usize>,
     looked_at: u32,
-    opened: Option<(ChunkAuditor, SignedOpenings)>,
+    opened: Option<(ChunkAuditor, Box<SignedOpenings>)>,
     /// What was shown of the chunk under way, in roster order.
     shown: Vec<ShownChunk>,
 }

@@ -36,7 +36,7 @@ pub(super) fn deal(
     #[cfg(test)]
     let (of_s, of_b) = spoil((of_s, of_b), &holders, &keys.spoilt);
     let of_layers = keys.layers.iter().map(share).collect::<Result<Vec<_>, _>>()?;
-    let shares = Shares { of_s, of_b, of_layers };
+    let shares = Shares { mask: of_s, self_mask: of_b, layers: of_layers };
     let Sealed { dealing, envelopes, own_shares, pair_secrets } = seal(&roster, &topology, &keys, me, shares, id, rng);
     let signed = dealing_signed(&roster.ctx1, &roster.client(me), dealing.entries.len(), &dealing.tree().root());
     let own_dealing = dealing_digest(&signed, &dealing.signature);
@@ -49,10 +49,12 @@ pub(super) fn deal(
 
 /// What is shared, by holder.
 struct Shares {
-    of_s: Vec<Quad>,
-    of_b: Vec<Quad>,
+    /// Of s.
+    mask: Vec<Quad>,
+    /// Of b.
+    self_mask: Vec<Quad>,
     /// By layer, then by holder.
-    of_layers: Vec<Vec<Quad>>,
+    layers: Vec<Vec<Quad>>,
 }
 
 struct Sealed {
@@ -69,16 +71,17 @@ fn seal(
     topology: &Topology,
     keys: &OneTimeKeys,
     me: u32,
-    Shares { of_s, of_b, of_layers }: Shares,
+    shares: Shares,
     id: &Identity,
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Sealed {
     let holders = topology.holders(me);
     let dealer = roster.client(me);
-    let mut entries = Vec::with_capacity(of_s.len());
-    let mut envelopes = Vec::with_capacity(of_s.len());
+    let mut entries = Vec::with_capacity(shares.mask.len());
+    let mut envelopes = Vec::with_capacity(shares.mask.len());
     let (mut own_shares, mut pair_secrets) = (None, BTreeMap::new());
-    let mut of_layers: Vec<_> = of_layers.into_iter().map(Vec::into_iter).collect();
+    let Shares { mask: of_s, self_mask: of_b, layers } = shares;
+    let mut of_layers: Vec<_> = layers.into_iter().map(Vec::into_iter).collect();
     for ((holder, s), b) in holders.iter().zip(of_s).zip(of_b) {
         let member = roster.at(*holder).expect("holders are on the roster");
         let (s, b) = (Share::with_opener(s, rng), Share::with_opener(b, rng));

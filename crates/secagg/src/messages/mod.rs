@@ -345,10 +345,14 @@ impl OpeningMsg {
         }
         if let Some(layers) = &self.layers {
             hasher.field(b"layers").number(number(layers.own.len()));
-            layers.own.iter().for_each(|seed| _ = hasher.field(seed));
+            for seed in &layers.own {
+                hasher.field(seed);
+            }
             for shares in &layers.shares {
                 hasher.number(number(shares.len()));
-                shares.iter().for_each(|o| _ = hasher.field(&o.share).field(&o.opener));
+                for o in shares {
+                    hasher.field(&o.share).field(&o.opener);
+                }
             }
         }
         hasher.finish()

@@ -25,7 +25,9 @@ pub(crate) struct Cohort {
 pub(crate) fn stand_in(key: &LayerKey, words: usize) -> Vec<u64> {
     let mut words = vec![0u64; words];
     let mut rng = ChaCha20Rng::from_seed(*key.bytes());
-    words.iter_mut().for_each(|word| *word = rand_core::Rng::next_u64(&mut rng));
+    for word in &mut words {
+        *word = rand_core::Rng::next_u64(&mut rng);
+    }
     words
 }
 

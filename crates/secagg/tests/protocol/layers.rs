@@ -35,13 +35,17 @@ fn assert_exact(cohort: &Cohort, sum: &SecureSum, contributors: &[usize], dealer
         "{what}"
     );
     let mut left = sum.sum().clone();
-    sum.surplus().iter().for_each(|key| add(&mut left, key, -1));
+    for key in sum.surplus() {
+        add(&mut left, key, -1);
+    }
     let mut expected = cohort.pack(&cohort.plain_sum(contributors.iter().copied()));
     let stays = places(LayerSet::of_bits(((1 << rule.layers()) - 1) & !surplus.bits()));
     let keys = cohort.layer_keys.borrow();
     let kept: Vec<_> = keys.iter().filter(|key| stays.contains(&(key.client, key.layer))).collect();
     assert_eq!(kept.len(), stays.len(), "{what}");
-    kept.into_iter().for_each(|key| add(&mut expected, key, 1));
+    for key in kept {
+        add(&mut expected, key, 1);
+    }
     assert_eq!(left, expected, "{what}");
 }
 
@@ -244,9 +248,12 @@ fn ctx3_of(of: &Cohort) -> Digest {
     states[0].ctx3()
 }
 
+/// What is done to an opening, in words and in deed.
+type Change = (&'static str, fn(&mut OpeningMsg));
+
 #[test]
 fn claim_openings_of_other_layers_than_the_surplus_are_refused_and_named() {
-    let changes: [(&str, fn(&mut OpeningMsg)); 6] = [
+    let changes: [Change; 6] = [
         ("no layers", |m| m.layers = None),
         ("a seed fewer", |m| _ = m.layers.as_mut().unwrap().own.pop()),
         ("a seed more", |m| m.layers.as_mut().unwrap().own.push([0; 32])),
@@ -346,7 +353,9 @@ fn claim_an_auditor_takes_the_same_layers_off_and_no_seed_that_was_not_committed
 fn claim_no_layer_key_is_used_twice() {
     let mut cohort = Cohort::new(10, 3).layered();
     for _ in 0..5 {
-        cohort.until_masking().0.iter().for_each(|state| cohort.layer_keys.borrow_mut().extend(state.layer_keys()));
+        for state in cohort.until_masking().0 {
+            cohort.layer_keys.borrow_mut().extend(state.layer_keys());
+        }
     }
     let keys = cohort.layer_keys.borrow();
     assert_eq!(keys.len(), 5 * 10 * 2);
