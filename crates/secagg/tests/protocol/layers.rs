@@ -116,14 +116,21 @@ fn claim_understated_dropouts_strip_no_layer() {
     assert_eq!((layers.own.len(), layers.shares[4].len()), (1, 0));
     assert!(but(10, &[4]).into_iter().all(|i| layers.shares[i].len() == 1));
 
-    // The lie: the set has the missing input in it, signed by nobody, or with another's signature. No honest client signs it.
+    // The lie: the set has the missing input in it, under another's signature. All sign it, and nobody opens: neither a signature over the set
+    // nor one under the input is client 4's.
     let mut cohort = Cohort::new(10, 3).layered();
     let (states, _, told) = cohort.until_survivors(&but(10, &[4]));
     let mut lie = told.clone();
     lie.inputs.insert(4, InputRoot { index: 4, ..told.inputs[3] });
+    let (mut consistent, mut signatures) = (Vec::new(), Vec::new());
     for (i, state) in states.into_iter().enumerate().filter(|(i, _)| *i != 4) {
-        let refused = state.survivors(lie.clone(), &cohort.sites[i]).map(|_| ()).unwrap_err();
-        assert_eq!(refused, Abort::InputSignature { owner: cohort.id(4) });
+        let (state, said) = state.survivors(lie.clone(), &cohort.sites[i]).unwrap();
+        signatures.push(SignedBy { index: i as u32, signature: said.signature });
+        consistent.push((i, state));
+    }
+    for (i, state) in consistent {
+        let refused = state.quorum(SurvivorQuorumMsg { signatures: signatures.clone() }, &cohort.sites[i]);
+        assert_eq!(refused, Err(Abort::InputSignature { owner: cohort.id(4) }));
     }
 
     // Another lie: after nine signed their set, the quorum of a larger one, in which the coordinator has the tenth input after all. It needs seven
