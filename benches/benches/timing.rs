@@ -89,7 +89,7 @@ fn noise(count: usize, rng: &mut ChaCha20Rng) -> Vec<(Class, f64)> {
 }
 
 fn main() -> ExitCode {
-    let count = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(100_000usize);
+    let count = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(100_000usize);
     let rng = &mut ChaCha20Rng::from_seed([1; 32]);
     let say = |what: &str, times: &[(Class, f64)]| {
         let t = largest_t(times);

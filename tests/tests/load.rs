@@ -2,7 +2,7 @@
 //!
 //! The large one: `ulimit -n 8192; cargo test -p sottovoce-tests --test load -- --ignored --nocapture`; `LOAD_CLIENTS` and `LOAD_HIDDEN` say how many
 //! clients and how wide a model (71 parameters a hidden unit). Clients share this machine with the coordinator, so seconds by the wall are of both.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs, reason = "tests")]
 mod common;
 
 use std::fs;

@@ -3,7 +3,7 @@
 //!
 //! The long one: `cargo test -p sottovoce-tests --test soak -- --ignored --nocapture`; `SOAK_ROUNDS` and `SOAK_SEED` say how many rounds and
 //! which moments.
-#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, missing_docs, reason = "tests")]
 mod common;
 
 use std::collections::BTreeMap;

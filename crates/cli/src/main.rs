@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let exit = error.downcast_ref::<WithExit>().map_or(Exit::Failed, |e| e.exit);
             if let Some(Refused(config)) = error.downcast_ref() {
-                eprintln!("error: {}", config.render(colour));
+                complain(&anyhow::Error::msg(config.render(colour)));
                 return Exit::Usage.into();
             }
             complain(&error);

@@ -101,7 +101,7 @@ fn audits(write: &impl Fn(&str, &str, &[u8]), sum: &SecureSum, coordinator: &Ide
     let chunk = ShownChunk { words, path: vec![Digest::of(b"left"), Digest::of(b"right")] };
     write("audit_chunk", "honest", &chunk.to_bytes());
     write("audit_reply", "honest-refused", &AuditReply::Refused.to_bytes());
-    write("audit_reply", "honest-openings", &AuditReply::Openings(openings).to_bytes());
+    write("audit_reply", "honest-openings", &AuditReply::Openings(Box::new(openings)).to_bytes());
     write("audit_reply", "honest-chunks", &AuditReply::Chunks(vec![chunk; 2]).to_bytes());
 }
 

@@ -3,6 +3,7 @@
 mod xml;
 
 use std::fs;
+use std::path::Path;
 
 use sottovoce_report::audit::{
     AuditCurve, AuditFamily, AuditFinding, AuditHeader, AuditReport, AuditRow, AuditVerdict, CurvePoint, ExposedUnit,
@@ -219,7 +220,7 @@ fn every_figure_lies_beside_its_data_and_an_older_audit_is_replaced() {
         ["reconstruction-01", "reconstruction-02", "roc-membership-loss-threshold", "scores-membership-loss-threshold"];
     let expected: Vec<String> = expected.iter().flat_map(|n| [format!("{n}.csv"), format!("{n}.svg")]).collect();
     assert_eq!(names, expected);
-    for name in names.iter().filter(|n| n.ends_with(".svg")) {
+    for name in names.iter().filter(|n| Path::new(n).extension().is_some_and(|e| e == "svg")) {
         xml::check(&fs::read_to_string(folder.join("figures").join(name)).unwrap());
     }
     let roc = fs::read_to_string(folder.join("figures/roc-membership-loss-threshold.csv")).unwrap();

@@ -85,7 +85,7 @@ fn sweeps_of_the_same_configs_are_compared_cell_by_cell_and_what_fell_is_found()
     assert!(same.differences.iter().all(|d| !d.changed() && d.difference.mean == 0.0));
     // One model falls by five points, a little more in one seed; a cell is missing.
     for row in after.rows.iter_mut().filter(|r| r.model.as_deref() == Some("cnn") && r.epsilon_target == Some(8.0)) {
-        row.uar -= 0.05 + 0.0001 * row.seed as f64;
+        row.uar -= 0.05 + 0.0001 * f64::from(u32::try_from(row.seed).unwrap());
     }
     after.rows.pop();
     let compared = Comparison::of(&before, &after);
@@ -119,4 +119,22 @@ fn figures_to_look_at() {
     let dir = std::env::var("FIGURES").expect("FIGURES names a folder");
     write_plots(&sweep().plots(), &dir).unwrap();
     std::fs::write(std::path::Path::new(&dir).join("sweep.html"), sottovoce_report::sweep_html(&sweep())).unwrap();
+}
+
+#[test]
+fn attacks_against_settings_are_one_table_with_controls_under_what_they_control() {
+    let sweep = sweep();
+    let table = sweep.leakage_markdown();
+    let lines: Vec<&str> = table.lines().collect();
+    let head = "| attack | model dnn, no DP | model dnn, ε 0.5 | model dnn, ε 8 | model cnn, no DP |";
+    assert!(lines[0].starts_with(head), "{table}");
+    assert!(lines[2].starts_with("| membership-loss, auc (chance 0.5) | "), "{table}");
+    // Two seeds of one AUC each, with 0.05 on both sides.
+    let auc = cell("dnn", Some(8.0), 1).membership_auc.unwrap();
+    let expected = format!("{auc:.2} [{:.2}, {:.2}]", auc - 0.05, auc + 0.05);
+    assert_eq!(lines[2].split(" | ").nth(3).unwrap(), expected);
+    assert!(lines[3].starts_with("| control: blind-baseline"), "{table}");
+    assert!(lines[4].starts_with("| control: membership-loss-overfit"), "{table}");
+    assert!(table.contains("Synthetic speech"), "{table}");
+    assert!(SweepReport { leakage: Vec::new(), ..sweep }.leakage_markdown().is_empty());
 }

@@ -72,16 +72,15 @@ impl Script {
                 let mut draw = Sha256Writer::new("sottovoce/1/sim/dropout");
                 let drawn = draw.number(seed).number(round).number(client as u64).finish();
                 let word = |at: usize| {
-                    let mut eight = [0; 8];
-                    eight.copy_from_slice(&drawn.0[at..at + 8]);
-                    u64::from_le_bytes(eight)
+                    let mut four = [0; 4];
+                    four.copy_from_slice(&drawn.0[at..at + 4]);
+                    u32::from_le_bytes(four)
                 };
-                // 53 bits, as many as a double holds, make a uniform number below 1.
-                let uniform = (word(0) >> 11) as f64 / (1u64 << 53) as f64;
-                if uniform >= probability {
+                // 32 bits make a uniform number below 1.
+                if f64::from(word(0)) / 2f64.powi(32) >= probability {
                     continue;
                 }
-                let after = DropAfter::ALL[(word(8) % DropAfter::ALL.len() as u64) as usize];
+                let after = DropAfter::ALL[word(4) as usize % DropAfter::ALL.len()];
                 let missed_ms = match after {
                     DropAfter::Config => deadlines.advert_ms,
                     _ => deadlines.phase_ms,

@@ -2,6 +2,8 @@
 mod rows;
 mod untested;
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use sottovoce_attack::bound::NOT_DETECTABLE;
 use sottovoce_attack::gate::Curve;
@@ -148,7 +150,7 @@ fn canary_scores(canaries: &Canaries) -> Scores {
         truth,
         cluster: format!("canary-{}", i + 1),
         run: 0,
-        slices: Default::default(),
+        slices: BTreeMap::default(),
     };
     Scores { of, units: trials.enumerate().map(unit).collect() }
 }

@@ -62,6 +62,7 @@ impl<'a> Training<'a> {
         let bar = output.progress("a training with canaries", u64::from(rounds));
         let train = |round: u32, released: &[f64]| {
             if round > 1 {
+                #[allow(clippy::cast_possible_truncation, reason = "models are of f32")]
                 let mean: Vec<f32> = released.iter().map(|v| (v * clip / units) as f32).collect();
                 server.step(model.values_mut(), &mean);
             }

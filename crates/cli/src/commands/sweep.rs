@@ -126,6 +126,9 @@ fn publish(
 ) -> Result<()> {
     let (file, table) = (args.out.join("report.html"), args.out.join("table.md"));
     write_text(&table, &report.baselines_markdown())?;
+    if !report.leakage.is_empty() {
+        write_text(args.out.join("leakage.md"), &report.leakage_markdown())?;
+    }
     write_text(&file, &sweep_html(report))?;
     report.write_head(&args.out)?;
     let figures: Vec<PathBuf> = write_plots(&report.plots(), args.out.join("figures"))?;

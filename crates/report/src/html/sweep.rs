@@ -3,7 +3,7 @@ use maud::{Markup, html};
 use sottovoce_types::SweepRow;
 
 use super::{FirstLine, figure, page, synthetic_banner, unit};
-use crate::sweep::Spread;
+use crate::sweep::{LEAKAGE_NOTE, Spread};
 use crate::text::{Align, NONE, epsilon_lower, epsilon_upper, percent, seconds, significant, small};
 use crate::{Comparison, Plot, SweepGroup, SweepReport};
 
@@ -141,6 +141,15 @@ fn leakage(sweep: &SweepReport) -> Markup {
     html! {
         h3 { "Leakage" }
         (plots(&sweep.leakage_plots()))
+        @if let Some(table) = sweep.leakage_table() {
+            div.scroll { table.wrap {
+                thead { tr { th { "attack" } @for name in &table.settings { th.n { (name) } } } }
+                tbody { @for (name, control, scores) in &table.rows {
+                    tr class=[control.then_some("control")] { td { (name) } @for score in scores { td.n { (score) } } }
+                } }
+            } }
+            p.small { (LEAKAGE_NOTE) }
+        }
         h3 { "Utility against leakage" }
         (plots(&sweep.pareto_plots()))
         h3 { "Empirical against claimed ε" }

@@ -179,22 +179,20 @@ fn differences(first: &SweepReport, pairs: &[(&SweepRow, &SweepRow)]) -> Vec<Cel
         };
         let of_group: Vec<_> = pairs.iter().filter(|(a, _)| own(a)).collect();
         for (figure, pick) in FIGURES {
-            let values: Vec<_> =
-                of_group.iter().filter_map(|(a, b)| Some((a.fold, a.seed, pick(a)?, pick(b)?))).collect();
+            let both = of_group.iter().filter_map(|(a, b)| Some((a, pick(a)?, pick(b)?)));
+            let values: Vec<(&SweepRow, f64, f64)> = both.map(|(row, first, second)| (*row, first, second)).collect();
             if values.is_empty() {
                 continue;
             }
-            let mean = |side: fn(&(Option<u32>, u64, f64, f64)) -> f64| {
-                values.iter().map(side).sum::<f64>() / values.len() as f64
-            };
+            let mean = |sum: f64| sum / values.len() as f64;
             out.push(CellDifference {
                 line: group.line.clone(),
                 unit: group.unit,
                 epsilon: group.epsilon_target,
                 figure,
-                first: mean(|v| v.2),
-                second: mean(|v| v.3),
-                difference: Estimate::over_folds(values.iter().map(|v| (v.0, v.1, v.3 - v.2))),
+                first: mean(values.iter().map(|v| v.1).sum()),
+                second: mean(values.iter().map(|v| v.2).sum()),
+                difference: Estimate::over_folds(values.iter().map(|v| (v.0.fold, v.0.seed, v.2 - v.1))),
             });
         }
     }

@@ -5,6 +5,7 @@ mod compare;
 mod cost;
 mod groups;
 mod leakage;
+mod leakage_table;
 mod lines;
 mod pareto;
 mod read;
@@ -15,6 +16,7 @@ use sottovoce_types::{LeakageRow, SweepRow};
 pub use compare::{CellDifference, Comparison, Pairing};
 pub(crate) use groups::Spread;
 pub use groups::SweepGroup;
+pub(crate) use leakage_table::LEAKAGE_NOTE;
 
 use crate::Plot;
 

@@ -13,7 +13,7 @@ pub(crate) fn milli(v: f64) -> f64 {
 pub(crate) fn cell(model: &str, epsilon: Option<f64>, seed: u64) -> SweepRow {
     let e = epsilon.unwrap_or(64.0);
     let better = if model == "cnn" { 0.1 } else { 0.0 };
-    let uar = milli(0.24 + better + 0.05 * e.ln() + 0.01 * seed as f64);
+    let uar = milli(0.24 + better + 0.05 * e.ln() + 0.01 * f64::from(u32::try_from(seed).unwrap()));
     let settings = [("model.kind", Setting::Text(model.to_owned())), ("run.rounds", Setting::Integer(3))];
     SweepRow {
         schema: SCHEMA_VERSION,

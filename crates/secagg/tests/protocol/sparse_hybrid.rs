@@ -122,7 +122,12 @@ fn claim_what_is_revealed_of_a_hybrid_sum_over_a_graph_of_picks_is_bound_to_secr
         judged.map(|_| ()).unwrap_err()
     };
     let count = RevealedRefused::Count { have: masked - 1, need: masked };
-    assert_eq!(refused(&|r| drop(r.ciphertexts.pop())), count);
+    assert_eq!(
+        refused(&|r| {
+            r.ciphertexts.pop();
+        }),
+        count
+    );
     for place in [0, masked / 2, masked - 1] {
         let fault = refused(&|r| r.ciphertexts[place].ciphertext[7] ^= 1);
         assert!(matches!(fault, RevealedRefused::Ciphertext(_)), "{fault}");

@@ -194,6 +194,7 @@ fn fill(row: &mut AuditRow, scores: &Scores, seed: u64) -> Result<()> {
     Ok(())
 }
 
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ten over a rate: 10 to 10 000")]
 fn rate(trials: &[Trial], fpr: f64, seed: u64) -> Result<RateRow, RocError> {
     let non_members = trials.iter().filter(|t| !t.positive).count() as u64;
     let empty = RateRow {
@@ -260,8 +261,8 @@ mod tests {
     fn scores(n: u32) -> Scores {
         let unit = |i: u32| Scored {
             unit: i.to_string(),
-            score: f64::from(i * 37 % 101) + if i % 2 == 0 { 60.0 } else { 0.0 },
-            truth: i % 2 == 0,
+            score: f64::from(i * 37 % 101) + if i.is_multiple_of(2) { 60.0 } else { 0.0 },
+            truth: i.is_multiple_of(2),
             cluster: format!("s{}", i / 2 % 10),
             run: 0,
             slices: BTreeMap::new(),
