@@ -403,7 +403,7 @@ fn a_variant_may_not_set_what_the_sweep_sets_in_every_cell() {
         ("run.seed=3", "sweep.seeds"),
         ("partition.fold=2", "sweep.folds"),
         ("privacy.epsilon=3", "sweep.epsilons"),
-        ("sweep.seeds=[3]", "not what is swept"),
+        ("sweep.seeds=[3]", "what is swept, and not what a run is like"),
         ("corpus.kind=savee", "sweep each corpus by itself"),
     ] {
         let error = variant(&format!("set = [\"{line}\"]")).to_string();

@@ -153,13 +153,17 @@ fn ends_with_newline(file: &mut File, len: u64) -> io::Result<bool> {
     Ok(last == [b'\n'])
 }
 
-/// Writes a text file whole or not at all: beside it first, then renamed.
+/// Writes a text file whole or not at all: beside it first, then renamed. What is no file, such as a pipe or `/dev/null`, is written to as it
+/// is: a rename would put a file in its place.
 ///
 /// # Errors
 /// [`ReportError::Io`].
 pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<(), ReportError> {
     let path = path.as_ref();
     let write = || {
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes());
+        }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".part");
         let part = path.with_file_name(name);
@@ -212,6 +216,18 @@ mod tests {
         let (_dir, path) = path();
         std::fs::write(&path, "1\nx\n3\n").unwrap();
         assert!(matches!(read_jsonl::<u32>(&path), Err(ReportError::Json { line: 2, .. })));
+    }
+
+    #[test]
+    fn what_is_no_file_is_written_to_and_stays_what_it_is() {
+        let (dir, _) = path();
+        // A link to a device, so that a wrong answer replaces no device.
+        let device = dir.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+        write_text(&device, "one").unwrap();
+        assert!(device.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert!(write_text(dir.path(), "one").is_err(), "a folder is an error");
     }
 
     #[test]
