@@ -50,7 +50,7 @@ impl fmt::Display for Setting {
 /// One line of a sweep's `results.csv` and `results.jsonl`: one finished cell.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SweepRow {
-    /// [`SCHEMA_VERSION`].
+    /// [`crate::SCHEMA_VERSION`].
     pub schema: u32,
     /// SHA-256 of the cell's resolved config.
     pub config_sha256: Digest,
