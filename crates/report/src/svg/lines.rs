@@ -49,13 +49,6 @@ impl Axis {
         Self { label: label.into(), scale, format, ticks: None, whole: false }
     }
 
-    /// Some value that has a place on it.
-    pub(super) fn any(&self) -> f64 {
-        match self.scale {
-            Scale::Linear { low, .. } | Scale::Log { low, .. } => low,
-        }
-    }
-
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         self.ticks.clone().unwrap_or_else(|| self.scale.ticks(self.format, self.whole))
     }
@@ -95,6 +88,26 @@ impl Frame {
     pub(super) fn right(&self) -> f64 {
         self.left + self.width
     }
+
+    /// Both axes with their ticks and names, and a line across at each tick of the upright one.
+    pub(super) fn draw_axes(&self, canvas: &mut Canvas, x_axis: &Axis, y_axis: &Axis, y_ticks: &[(f64, String)]) {
+        for (value, label) in y_ticks {
+            let Some(at) = y_axis.scale.place(*value) else { continue };
+            let y = self.top + (1.0 - at) * self.height;
+            canvas.line("grid", (self.left, y), (self.right(), y));
+            canvas.text("minor", (self.left - 8.0, y + 4.0), Anchor::End, label);
+        }
+        canvas.line("axis", (self.left, self.bottom()), (self.right(), self.bottom()));
+        for (value, label) in x_axis.ticks() {
+            let Some(at) = x_axis.scale.place(value) else { continue };
+            let x = self.left + at * self.width;
+            canvas.line("axis", (x, self.bottom()), (x, self.bottom() + 4.0));
+            canvas.text("minor", (x, self.bottom() + 18.0), Anchor::Middle, &label);
+        }
+        let below = (self.left + self.width / 2.0, self.bottom() + 36.0);
+        canvas.text("minor", below, Anchor::Middle, &x_axis.label);
+        canvas.text_upwards("minor", (14.0, self.top + self.height / 2.0), &y_axis.label);
+    }
 }
 
 impl LineChart {
@@ -114,7 +127,7 @@ impl LineChart {
         };
         let mut canvas = Canvas::new(width, height, &self.label);
         canvas.text("title", (14.0, 20.0), Anchor::Start, &self.title);
-        self.draw_axes(&mut canvas, &frame, &y_ticks);
+        frame.draw_axes(&mut canvas, &self.x, &self.y, &y_ticks);
         self.draw_references(&mut canvas, &frame);
         // All bands first: none may hide another series' line.
         for (i, series) in self.series.iter().enumerate() {
@@ -135,25 +148,6 @@ impl LineChart {
 
     fn legend_needed(&self) -> bool {
         self.series.len() > 1
-    }
-
-    fn draw_axes(&self, canvas: &mut Canvas, frame: &Frame, y_ticks: &[(f64, String)]) {
-        for (value, label) in y_ticks {
-            let Some(at) = self.y.scale.place(*value) else { continue };
-            let y = frame.top + (1.0 - at) * frame.height;
-            canvas.line("grid", (frame.left, y), (frame.right(), y));
-            canvas.text("minor", (frame.left - 8.0, y + 4.0), Anchor::End, label);
-        }
-        canvas.line("axis", (frame.left, frame.bottom()), (frame.right(), frame.bottom()));
-        for (value, label) in self.x.ticks() {
-            let Some(at) = self.x.scale.place(value) else { continue };
-            let x = frame.left + at * frame.width;
-            canvas.line("axis", (x, frame.bottom()), (x, frame.bottom() + 4.0));
-            canvas.text("minor", (x, frame.bottom() + 18.0), Anchor::Middle, &label);
-        }
-        let below = (frame.left + frame.width / 2.0, frame.bottom() + 36.0);
-        canvas.text("minor", below, Anchor::Middle, &self.x.label);
-        canvas.text_upwards("minor", (14.0, frame.top + frame.height / 2.0), &self.y.label);
     }
 
     fn draw_references(&self, canvas: &mut Canvas, frame: &Frame) {

@@ -98,21 +98,7 @@ impl Scatter {
     }
 
     fn draw_axes(&self, canvas: &mut Canvas, frame: &Frame, y_ticks: &[(f64, String)]) {
-        for (value, label) in y_ticks {
-            let Some((_, y)) = frame.at(self.x.any(), *value) else { continue };
-            canvas.line("grid", (frame.left, y), (frame.right(), y));
-            canvas.text("minor", (frame.left - 8.0, y + 4.0), Anchor::End, label);
-        }
-        canvas.line("axis", (frame.left, frame.bottom()), (frame.right(), frame.bottom()));
-        for (value, label) in self.x.ticks() {
-            let Some(at) = self.x.scale.place(value) else { continue };
-            let x = frame.left + at * frame.width;
-            canvas.line("axis", (x, frame.bottom()), (x, frame.bottom() + 4.0));
-            canvas.text("minor", (x, frame.bottom() + 18.0), Anchor::Middle, &label);
-        }
-        let below = (frame.left + frame.width / 2.0, frame.bottom() + 36.0);
-        canvas.text("minor", below, Anchor::Middle, &self.x.label);
-        canvas.text_upwards("minor", (14.0, frame.top + frame.height / 2.0), &self.y.label);
+        frame.draw_axes(canvas, &self.x, &self.y, y_ticks);
         if let Some((chance, name)) = &self.chance_x
             && let Some(at) = self.x.scale.place(*chance)
         {
